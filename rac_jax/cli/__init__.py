@@ -1,0 +1,1 @@
+"""The `rac` command, one thin file per subcommand."""

@@ -1,0 +1,1 @@
+"""Media decoding and encoding, clip sampling, annotations. numpy only: no JAX here."""

@@ -1,0 +1,1 @@
+"""Pure jnp functions: spectrograms, convolutions, pooling."""

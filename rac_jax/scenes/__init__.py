@@ -1,0 +1,1 @@
+"""The procedural audiovisual scene generator: a pure function of a PRNG key."""

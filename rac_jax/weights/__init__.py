@@ -1,0 +1,1 @@
+"""Released models that ship with the package: one folder each."""
