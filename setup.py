@@ -1,13 +1,16 @@
 """Installs rac_jax and its `rac` command. Build system and tool settings: pyproject.toml."""
 
 import pathlib
+import re
 
 import setuptools
 
 HERE = pathlib.Path(__file__).parent
 
-VERSION = {}
-exec((HERE / "rac_jax" / "version.py").read_text(encoding="utf-8"), VERSION)
+VERSION = re.search(
+    r'__version__ = "(.+)"',
+    (HERE / "rac_jax" / "version.py").read_text(encoding="utf-8"),
+).group(1)
 
 # Lower bounds are the versions the code was tried on; nothing is pinned from above.
 REQUIREMENTS = [
@@ -32,7 +35,7 @@ TORCH = "torch==2.13.0"  # this exact request installs the CPU build
 
 setuptools.setup(
     name="rac_jax",
-    version=VERSION["__version__"],
+    version=VERSION,
     description="Repetitive activity counting in video, by sight and sound, in JAX",
     long_description=(HERE / "README.md").read_text(encoding="utf-8"),
     long_description_content_type="text/markdown",

@@ -1,0 +1,194 @@
+"""Released models: a folder with `config.json` and one `model.safetensors`.
+
+`config.json` names the family and its arguments, the preprocessing, how the model was trained
+and how well it did; the tensors carry their Flax paths joined with "/", beginning with
+"params/" or "batch_stats/". Models that ship with the package lie in `rac_jax/weights`.
+"""
+
+import json
+import os
+import pathlib
+import shutil
+import tempfile
+from typing import Any
+
+import flax.traverse_util
+import jax
+import numpy as np
+import safetensors
+import safetensors.numpy
+
+from rac_jax.models import registry
+
+DEFAULT_MODEL = "default"
+SHIPPED = pathlib.Path(__file__).parent.parent / "weights"
+CONFIG_FILE = "config.json"
+TENSOR_FILE = "model.safetensors"
+REQUIRED = ("name", "family", "arguments", "preprocessing")
+
+
+class ModelError(ValueError):
+    """A model that cannot be found or loaded: one line with the file and the reason."""
+
+
+def shipped_models() -> list[str]:
+    """Names of the models that ship with the package."""
+    return sorted(folder.parent.name for folder in SHIPPED.glob(f"*/{CONFIG_FILE}"))
+
+
+def find_model(model: str | os.PathLike) -> pathlib.Path:
+    """The folder of a model given by the name of a shipped one or by its folder.
+
+    Raises:
+      ModelError: if there is no such model; the message lists the names there are.
+    """
+    if str(model) in shipped_models():
+        return SHIPPED / str(model)
+    folder = pathlib.Path(model)
+    if folder.is_dir():
+        return folder
+    known = ", ".join(shipped_models())
+    raise ModelError(
+        f"{model}: no such model folder, and no shipped model of that name ({known})"
+    )
+
+
+def read_config(model: str | os.PathLike) -> dict[str, Any]:
+    """Reads and checks a model's `config.json`.
+
+    Raises:
+      ModelError: if it is missing, is not JSON, or lacks a field.
+    """
+    path = find_model(model) / CONFIG_FILE
+    try:
+        config = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ModelError(f"{path}: {error.strerror}") from error
+    except ValueError as error:
+        raise ModelError(f"{path}: not valid JSON ({error})") from error
+    missing = [field for field in REQUIRED if field not in config]
+    if missing:
+        raise ModelError(f"{path}: lacks {', '.join(missing)}")
+    return config
+
+
+def read_tensors(model: str | os.PathLike) -> dict[str, np.ndarray]:
+    """Reads a model's tensors as stored, by their paths.
+
+    Raises:
+      ModelError: if the file is missing or damaged.
+    """
+    path = find_model(model) / TENSOR_FILE
+    try:
+        return safetensors.numpy.load_file(path)
+    except FileNotFoundError as error:
+        raise ModelError(f"{path}: no such file") from error
+    except (OSError, safetensors.SafetensorError) as error:
+        raise ModelError(
+            f"{path}: not a readable safetensors file ({error})"
+        ) from error
+
+
+def load_model(model: str | os.PathLike = DEFAULT_MODEL, *, dtype: str = "float32"):
+    """Loads a released model.
+
+    Args:
+      model: the name of a shipped model, or a folder.
+      dtype: compute type of the encoders; parameters are float32 whatever they were stored in.
+
+    Returns:
+      (module, variables, config): the Flax module, its {"params", "batch_stats"}, and
+      `config.json` as a dict.
+
+    Raises:
+      ModelError: if anything is missing, left over or misshapen; the tensor is named.
+    """
+    config = read_config(model)
+    path = find_model(model) / TENSOR_FILE
+    try:
+        module = registry.build_model(
+            config["family"], **config["arguments"], dtype=dtype
+        )
+    except (TypeError, ValueError) as error:
+        raise ModelError(f"{path.parent / CONFIG_FILE}: {error}") from error
+    tensors = read_tensors(model)
+    expected = flax.traverse_util.flatten_dict(
+        registry.abstract_variables(module), sep="/"
+    )
+    _check_tensors(path, tensors, expected)
+    flat = {
+        name: np.asarray(tensors[name], leaf.dtype) for name, leaf in expected.items()
+    }
+    return module, flax.traverse_util.unflatten_dict(flat, sep="/"), config
+
+
+def _check_tensors(path: pathlib.Path, tensors: dict, expected: dict) -> None:
+    for name in sorted(expected.keys() - tensors.keys()):
+        raise ModelError(f"{path}: lacks the tensor {name}")
+    for name in sorted(tensors.keys() - expected.keys()):
+        raise ModelError(
+            f"{path}: holds the tensor {name}, which the model does not have"
+        )
+    for name, leaf in expected.items():
+        if tensors[name].shape != leaf.shape:
+            raise ModelError(
+                f"{path}: {name} is {list(tensors[name].shape)}, the model has {list(leaf.shape)}"
+            )
+
+
+def save_model(
+    folder: str | os.PathLike,
+    config: dict[str, Any],
+    variables: Any,
+    *,
+    half: bool = False,
+) -> pathlib.Path:
+    """Writes a released model; the folder appears whole or not at all.
+
+    Args:
+      folder: where; an existing folder is replaced.
+      config: the contents of `config.json` (see the module docstring).
+      variables: {"params", "batch_stats"} of arrays.
+      half: store kernels (two axes or more) as float16 and the rest as float32.
+
+    Returns:
+      The folder.
+
+    Raises:
+      ModelError: if the config lacks a field or the folder holds something else.
+    """
+    folder = pathlib.Path(folder)
+    missing = [field for field in REQUIRED if field not in config]
+    if missing:
+        raise ModelError(f"{folder / CONFIG_FILE}: lacks {', '.join(missing)}")
+    foreign = folder.exists() and {p.name for p in folder.iterdir()} - {
+        CONFIG_FILE,
+        TENSOR_FILE,
+    }
+    if foreign:
+        raise ModelError(
+            f"{folder}: is not a model folder, it holds {min(foreign)}"
+        )
+    flat = flax.traverse_util.flatten_dict(jax.device_get(variables), sep="/")
+    tensors = {
+        name: np.ascontiguousarray(
+            value, np.float16 if half and np.ndim(value) >= 2 else np.float32
+        )
+        for name, value in flat.items()
+    }
+    overflow = [name for name, value in tensors.items() if not np.isfinite(value).all()]
+    if overflow:
+        raise ModelError(f"{folder}: {overflow[0]} holds a value that is not finite")
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    draft = pathlib.Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+    try:
+        text = json.dumps(config, indent=2) + "\n"
+        (draft / CONFIG_FILE).write_text(text, encoding="utf-8")
+        safetensors.numpy.save_file(tensors, draft / TENSOR_FILE)
+        draft.chmod(0o755)  # mkdtemp makes it private
+        if folder.exists():
+            shutil.rmtree(folder)
+        draft.rename(folder)
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
+    return folder

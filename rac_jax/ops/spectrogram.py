@@ -1,0 +1,141 @@
+"""Log spectrograms as the sound stream sees them, in jnp, usable inside a jitted step.
+
+The representation is the released one of paper 1 (its section 3.2 names only the size
+257 x 500): `scipy.signal.spectrogram(y, 22050, nperseg=512, noverlap=353)`, the logarithm of
+that plus 1e-7, standardised by the mean and standard deviation of the whole spectrogram.
+Column j sees the samples [159 j, 159 j + 512) and nothing else, so any part of a long
+recording can be computed without the rest: `segment_spectrogram` does that.
+"""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+RATE = 22050  # samples per second
+WINDOW = 512  # samples per column, scipy's nperseg
+OVERLAP = 353
+HOP = WINDOW - OVERLAP  # samples between columns
+BINS = WINDOW // 2 + 1  # frequency rows
+FLOOR = 1e-7  # added before the logarithm
+STD_FLOOR = (
+    1e-9  # added to the standard deviation, so that digital silence stays finite
+)
+
+
+def column_count(samples: int) -> int:
+    """Number of spectrogram columns of a waveform of `samples` samples (at least one window).
+
+    A waveform shorter than one window counts as zero-padded to one; no samples, no columns.
+    """
+    if samples <= 0:
+        return 0
+    return (max(samples, WINDOW) - OVERLAP) // HOP
+
+
+@functools.cache
+def _window() -> np.ndarray:
+    """Tukey window with a quarter of its length tapered, periodic: scipy's default. [WINDOW]"""
+    taper = 0.25
+    n = np.arange(WINDOW, dtype=np.float64)
+    edge = taper * WINDOW / 2  # the window has WINDOW + 1 points, the last is dropped
+    distance = np.minimum(n, WINDOW - n)
+    rise = 0.5 * (1 + np.cos(np.pi * (distance / edge - 1)))
+    return np.where(distance < edge, rise, 1.0)
+
+
+def log_power(frames: jax.Array, rate: int = RATE) -> jax.Array:
+    """Log power spectral density of windows of samples.
+
+    Args:
+      frames: [..., 512] float, samples in [-1, 1].
+      rate: samples per second.
+
+    Returns:
+      [..., 257] float32, log(S + 1e-7) with S the one-sided density of each window, its mean
+      removed, under a Tukey window (scipy.signal.spectrogram's defaults).
+    """
+    window = _window()
+    scale = np.full(BINS, 2.0)
+    scale[[0, -1]] = 1.0  # the first and the last row have no mirror image
+    scale = (scale / (rate * np.sum(window**2))).astype(np.float32)
+    frames = frames.astype(jnp.float32)
+    frames = frames - jnp.mean(frames, axis=-1, keepdims=True)
+    spectrum = jnp.fft.rfft(frames * window.astype(np.float32), axis=-1)  # [..., F]
+    power = jnp.square(spectrum.real) + jnp.square(spectrum.imag)
+    lead = (1,) * (power.ndim - 1)
+    return jnp.log(power * scale.reshape(*lead, BINS) + FLOOR)
+
+
+def log_spectrogram(waveform: jax.Array, rate: int = RATE) -> jax.Array:
+    """Log spectrogram of whole waveforms, not yet standardised.
+
+    Args:
+      waveform: [..., S] float samples in [-1, 1]; a waveform under 512 samples is zero-padded.
+      rate: samples per second.
+
+    Returns:
+      [..., 257, column_count(S)] float32.
+
+    Raises:
+      ValueError: if there are no samples.
+    """
+    samples = waveform.shape[-1]
+    if samples == 0:
+        raise ValueError("waveform: it has no samples")
+    if samples < WINDOW:
+        pad = [(0, 0)] * (waveform.ndim - 1) + [(0, WINDOW - samples)]
+        waveform = jnp.pad(waveform, pad)
+    columns = column_count(samples)
+    index = np.arange(columns)[:, None] * HOP + np.arange(WINDOW)  # [columns, WINDOW]
+    return jnp.swapaxes(
+        log_power(waveform[..., index], rate), -1, -2
+    )  # [..., F, columns]
+
+
+def standardise(spectrogram: jax.Array) -> jax.Array:
+    """Subtracts the mean and divides by the standard deviation of each whole spectrogram.
+
+    Args:
+      spectrogram: [..., F, n] float.
+
+    Returns:
+      Same shape.
+    """
+    mean = jnp.mean(spectrogram, axis=(-2, -1), keepdims=True)
+    std = jnp.std(spectrogram, axis=(-2, -1), keepdims=True)
+    return (spectrogram - mean) / (std + STD_FLOOR)
+
+
+def segment_spectrogram(
+    lower: jax.Array,
+    upper: jax.Array,
+    fraction: jax.Array,
+    valid: jax.Array,
+    mean: jax.Array,
+    std: jax.Array,
+    rate: int = RATE,
+) -> jax.Array:
+    """Standardised spectrogram segments at fractional column positions.
+
+    A bilinear resize along time mixes two neighbouring columns, so a segment of n columns
+    needs 2 n windows of samples however long the recording is.
+
+    Args:
+      lower: [N, n, 512] samples of column floor(x) for each output column's position x.
+      upper: [N, n, 512] samples of column floor(x) + 1.
+      fraction: [N, n] share of the upper column, in [0, 1).
+      valid: [N, n] bool; where it is False the output is 0, which is how segments are padded.
+      mean: scalar, mean of the recording's log spectrogram.
+      std: scalar, its standard deviation.
+      rate: samples per second.
+
+    Returns:
+      [N, 257, n] float32.
+    """
+    low = log_power(lower, rate)  # [N, n, F]
+    high = log_power(upper, rate)  # [N, n, F]
+    mixed = low + fraction[..., None] * (high - low)
+    standard = (mixed - mean) / (std + STD_FLOOR)
+    return jnp.swapaxes(jnp.where(valid[..., None], standard, 0.0), -1, -2)  # [N, F, n]

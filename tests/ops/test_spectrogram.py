@@ -1,0 +1,116 @@
+"""The spectrogram against scipy, and its laws."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import scipy.signal
+
+from rac_jax.ops import resize, spectrogram
+
+
+def reference(waveform, rate=spectrogram.RATE):
+    _, _, density = scipy.signal.spectrogram(waveform, rate, nperseg=512, noverlap=353)
+    return np.log(density + 1e-7)
+
+
+def sound(samples, seed=0):
+    rng = np.random.default_rng(seed)
+    t = np.arange(samples) / spectrogram.RATE
+    tone = 0.3 * np.sin(2 * np.pi * 440 * t) + 0.1 * np.sin(2 * np.pi * 7000 * t)
+    envelope = np.exp(-20 * (t % 0.5))
+    return (tone * envelope + 0.02 * rng.normal(size=samples) + 0.05).astype(np.float32)
+
+
+@pytest.mark.parametrize("samples", [512, 671, 672, 5000, 22050])
+def test_log_spectrogram_equals_scipy(samples):
+    waveform = sound(samples)
+    ours = jax.jit(spectrogram.log_spectrogram)(waveform)
+    expected = reference(waveform)
+    assert ours.shape == expected.shape == (257, spectrogram.column_count(samples))
+    np.testing.assert_allclose(ours, expected, atol=1e-4)
+
+
+def test_batched_and_standardised():
+    waveforms = np.stack([sound(9000, seed) for seed in range(3)])
+    ours = spectrogram.standardise(spectrogram.log_spectrogram(waveforms))
+    for row, waveform in zip(ours, waveforms, strict=True):
+        expected = reference(waveform)
+        expected = (expected - expected.mean()) / (expected.std() + 1e-9)
+        np.testing.assert_allclose(row, expected, atol=1e-4)
+
+
+def test_silence_is_finite_and_constant():
+    silent = spectrogram.standardise(spectrogram.log_spectrogram(jnp.zeros(8000)))
+    assert np.isfinite(silent).all()
+    np.testing.assert_allclose(silent, silent[0, 0], atol=1e-3)
+
+
+def test_shift_by_one_hop_moves_one_column():
+    waveform = sound(9000)
+    whole = spectrogram.log_spectrogram(waveform)
+    moved = spectrogram.log_spectrogram(waveform[spectrogram.HOP :])
+    np.testing.assert_allclose(moved, whole[:, 1:], atol=1e-5)
+
+
+def test_short_and_empty_waveforms():
+    assert spectrogram.log_spectrogram(jnp.ones(10)).shape == (257, 1)
+    assert spectrogram.column_count(0) == 0
+    with pytest.raises(ValueError, match="no samples"):
+        spectrogram.log_spectrogram(jnp.zeros(0))
+
+
+def half_pixel_resize(row, length):
+    """Brute force, one output value at a time."""
+    out = []
+    for i in range(length):
+        x = min(max((i + 0.5) * len(row) / length - 0.5, 0), len(row) - 1)
+        low = int(x)
+        high = min(low + 1, len(row) - 1)
+        out.append(row[low] * (1 - (x - low)) + row[high] * (x - low))
+    return np.array(out)
+
+
+@pytest.mark.parametrize(
+    "n,length", [(1, 500), (499, 500), (500, 500), (1361, 500), (7, 3)]
+)
+def test_resize_time_equals_brute_force(n, length):
+    values = np.random.default_rng(1).normal(size=(2, n)).astype(np.float32)
+    ours = resize.resize_time(jnp.asarray(values), length)
+    expected = np.stack([half_pixel_resize(row, length) for row in values])
+    np.testing.assert_allclose(ours, expected, atol=1e-4)
+    if n == length:
+        np.testing.assert_array_equal(ours, values)
+
+
+def test_resize_time_rejects_nothing():
+    with pytest.raises(ValueError, match="cannot resize 0 columns to 500"):
+        resize.resize_time(jnp.zeros((257, 0)), 500)
+
+
+def test_segment_equals_resize_of_whole():
+    """A segment computed from windows alone equals slicing and resizing the spectrogram."""
+    waveform = sound(200_000)
+    whole = spectrogram.log_spectrogram(waveform)
+    mean, std = whole.mean(), whole.std()
+    first, last = 100, 950
+    expected = resize.resize_time((whole[:, first:last] - mean) / (std + 1e-9), 500)
+    x = (
+        np.clip(
+            (np.arange(500) + 0.5) * (last - first) / 500 - 0.5, 0, last - first - 1
+        )
+        + first
+    )
+    low = np.floor(x).astype(int)
+    high = np.minimum(low + 1, last - 1)
+    index = np.arange(512)
+    ours = spectrogram.segment_spectrogram(
+        waveform[(low * spectrogram.HOP)[:, None] + index][None],
+        waveform[(high * spectrogram.HOP)[:, None] + index][None],
+        (x - low).astype(np.float32)[None],
+        (np.arange(500) < 480)[None],
+        mean,
+        std,
+    )
+    np.testing.assert_allclose(ours[0, :, :480], expected[:, :480], atol=1e-4)
+    np.testing.assert_array_equal(ours[0, :, 480:], 0)
