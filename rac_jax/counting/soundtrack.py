@@ -1,0 +1,121 @@
+"""The sound of one video, hours of it in constant memory.
+
+Samples go to an unnamed temporary file that is mapped into memory; a spectrogram segment reads
+only the windows of samples it needs (see `rac_jax.ops.spectrogram.segment_spectrogram`).
+"""
+
+import tempfile
+from collections.abc import Callable, Iterable
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from rac_jax.ops import spectrogram
+
+STATISTICS_COLUMNS = 1024  # spectrogram columns per call when the statistics are computed
+
+
+@jax.jit
+def column_sums(windows: jax.Array, valid: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """Sum of the log spectrogram over valid columns, and of its squares about that mean.
+
+    Args:
+      windows: [n, 512] samples of n columns.
+      valid: [n] bool.
+
+    Returns:
+      (sum, squares): scalars.
+    """
+    values = spectrogram.log_power(windows)  # [n, F]
+    total = jnp.sum(values, where=valid[:, None])
+    mean = total / jnp.maximum(1, jnp.sum(valid) * spectrogram.BINS)
+    return total, jnp.sum(jnp.square(values - mean), where=valid[:, None])
+
+
+class Soundtrack:
+    """Random access to a mono recording at 22050 Hz by spectrogram column.
+
+    Args:
+      chunks: float32 arrays of samples, in order.
+
+    Attributes:
+      samples: how many there are.
+      columns: how many spectrogram columns they make; 0 without samples.
+    """
+
+    def __init__(self, chunks: Iterable[np.ndarray]):
+        self._file = tempfile.TemporaryFile(prefix="rac_jax-sound-")
+        for chunk in chunks:
+            self._file.write(np.ascontiguousarray(chunk, np.float32).tobytes())
+        self._file.flush()
+        self.samples = self._file.tell() // 4
+        self.columns = spectrogram.column_count(self.samples)
+        if 0 < self.samples < spectrogram.WINDOW:
+            self._file.write(bytes(4 * (spectrogram.WINDOW - self.samples)))
+            self._file.flush()
+        self._waveform = (
+            np.memmap(self._file, np.float32, mode="r") if self.samples else np.zeros(0, np.float32)
+        )
+        self._statistics = None
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exception):
+        self._file.close()
+
+    @property
+    def duration_s(self) -> float:
+        """Length in seconds."""
+        return self.samples / spectrogram.RATE
+
+    def windows(self, columns: np.ndarray) -> np.ndarray:
+        """Samples under the given columns.
+
+        Args:
+          columns: int [...], each in [0, self.columns).
+
+        Returns:
+          [..., 512] float32.
+        """
+        index = np.asarray(columns)[..., None] * spectrogram.HOP + np.arange(spectrogram.WINDOW)
+        return np.asarray(self._waveform[index])
+
+    def statistics(self) -> tuple[float, float]:
+        """Mean and standard deviation of the whole log spectrogram, (0, 1) without sound."""
+        if self._statistics is None:
+            self._statistics = self._compute_statistics(column_sums)
+        return self._statistics
+
+    def _compute_statistics(self, sums: Callable) -> tuple[float, float]:
+        count, mean, squares = 0, 0.0, 0.0
+        for first in range(0, self.columns, STATISTICS_COLUMNS):
+            columns = np.arange(first, first + STATISTICS_COLUMNS)
+            valid = columns < self.columns
+            total, around = sums(self.windows(np.minimum(columns, self.columns - 1)), valid)
+            here = int(valid.sum()) * spectrogram.BINS
+            gap = float(total) / here - mean
+            # Chan's parallel update keeps hours of float32 sums exact enough.
+            squares += float(around) + gap**2 * count * here / (count + here)
+            mean += gap * here / (count + here)
+            count += here
+        return (mean, float(np.sqrt(squares / count))) if count else (0.0, 1.0)
+
+    def segments(self, positions: np.ndarray) -> tuple[np.ndarray, ...]:
+        """What `segment_spectrogram` needs for segments at fractional column positions.
+
+        Args:
+          positions: float64 [N, n], each in [0, self.columns) or -1 for padding.
+
+        Returns:
+          (lower [N, n, 512], upper [N, n, 512], fraction [N, n], valid [N, n]).
+        """
+        valid = positions >= 0
+        if not self.columns:
+            empty = np.zeros((*positions.shape, spectrogram.WINDOW), np.float32)
+            return empty, empty, np.zeros(positions.shape, np.float32), np.zeros_like(valid)
+        low = np.floor(np.maximum(positions, 0)).astype(np.int64)
+        high = np.minimum(low + 1, self.columns - 1)
+        fraction = np.where(valid, positions - low, 0).astype(np.float32)
+        return self.windows(low), self.windows(high), fraction, valid

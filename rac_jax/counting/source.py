@@ -1,0 +1,153 @@
+"""Where frames and sound come from: a media file, or arrays in memory.
+
+A source can be read more than once and never holds a whole video: frames arrive in chunks at
+the size the model wants.
+"""
+
+import logging
+import os
+import pathlib
+from collections.abc import Iterator
+from typing import Protocol
+
+import numpy as np
+
+from rac_jax.data import media
+
+logger = logging.getLogger(__name__)
+
+ARRAY_NAME = "<array>"
+ARRAY_FPS = 25.0  # for arrays that come without a frame rate
+
+
+class Source(Protocol):
+    """What the counting procedures read from."""
+
+    name: str
+    fps: float  # average frames per second, 0.0 without a picture
+    has_picture: bool
+    has_sound: bool
+    frames_expected: int | None  # for the progress bar only
+
+    def frames(self) -> Iterator[media.FrameChunk]: ...
+
+    def sound(self) -> Iterator[np.ndarray]: ...
+
+
+class FileSource:
+    """A media file, with the sound file that lies beside a silent one.
+
+    Args:
+      path: the file.
+      size: side of the square frames, in pixels.
+      rate: wanted samples per second.
+      interpolation: "area" or "bilinear", see `rac_jax.data.media.stream_frames`.
+      start_s: start of the part to read, in seconds.
+      end_s: end of that part, or None for all.
+
+    Raises:
+      MediaError: if the file cannot be read or has neither picture nor sound.
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike,
+        *,
+        size: int,
+        rate: int,
+        interpolation: str = "area",
+        start_s: float = 0.0,
+        end_s: float | None = None,
+    ):
+        self.name = os.fspath(path)
+        self._path = pathlib.Path(path)
+        self._size = size
+        self._rate = rate
+        self._interpolation = interpolation
+        self._start_s = start_s
+        self._end_s = end_s
+        info = media.probe(path)
+        self._sound_path = self._path if info.has_audio else media.sibling_sound(path)
+        self.fps = info.fps
+        self.has_picture = info.has_video
+        self.has_sound = self._sound_path is not None
+        end = info.duration_s if end_s is None else min(end_s, info.duration_s)
+        self.frames_expected = max(1, round((end - start_s) * info.fps)) if info.fps else None
+
+    def frames(self) -> Iterator[media.FrameChunk]:
+        """Frames uint8 [n, size, size, 3] with their times, in chunks, from the start."""
+        return media.stream_frames(
+            self._path,
+            size=(self._size, self._size),
+            interpolation=self._interpolation,
+            start_s=self._start_s,
+            end_s=self._end_s,
+        )
+
+    def sound(self) -> Iterator[np.ndarray]:
+        """Mono float32 samples in chunks, from the start."""
+        return media.stream_audio(
+            self._sound_path, rate=self._rate, start_s=self._start_s, end_s=self._end_s
+        )
+
+
+class ArraySource:
+    """Frames and samples in memory.
+
+    Args:
+      frames: uint8 [T, H, W, 3], or None.
+      fps: frames per second; None means 25.
+      waveform: float [S] mono or [S, channels], or None.
+      audio_rate: its samples per second, must be `rate` (no resampling in memory).
+      size: side of the square frames, in pixels.
+      rate: wanted samples per second.
+
+    Raises:
+      ValueError: for wrong shapes or types, or an audio rate other than `rate`.
+    """
+
+    chunk = 32
+
+    def __init__(
+        self,
+        frames: np.ndarray | None,
+        *,
+        fps: float | None,
+        waveform: np.ndarray | None,
+        audio_rate: int | None,
+        size: int,
+        rate: int,
+        interpolation: str = "area",
+    ):
+        self.name = ARRAY_NAME
+        self.fps = ARRAY_FPS if fps is None else float(fps)
+        if not self.fps > 0:
+            raise ValueError(f"fps: must be above 0, not {fps}")
+        self.has_picture = frames is not None and len(frames) > 0
+        if self.has_picture and (
+            frames.ndim != 4 or frames.shape[-1] != 3 or frames.dtype != np.uint8
+        ):
+            raise ValueError(
+                f"frames: must be uint8 [T, H, W, 3], not {frames.dtype} {list(frames.shape)}"
+            )
+        self.has_sound = waveform is not None and len(waveform) > 0
+        if self.has_sound and audio_rate != rate:
+            raise ValueError(f"audio_rate: the waveform must have {rate} Hz, not {audio_rate}")
+        self._frames = frames
+        self._waveform = waveform
+        self._size = size
+        self._interpolation = interpolation
+        self.frames_expected = len(frames) if self.has_picture else None
+
+    def frames(self) -> Iterator[media.FrameChunk]:
+        """Frames uint8 [n, size, size, 3] with their times, in chunks, from the start."""
+        for first in range(0, len(self._frames), self.chunk):
+            part = self._frames[first : first + self.chunk]
+            times = np.arange(first, first + len(part)) / self.fps
+            size = (self._size, self._size)
+            yield media.FrameChunk(media.resize_frames(part, size, self._interpolation), times)
+
+    def sound(self) -> Iterator[np.ndarray]:
+        """Mono float32 samples in one chunk."""
+        waveform = np.asarray(self._waveform, np.float32)
+        yield waveform if waveform.ndim == 1 else waveform.mean(axis=-1)
