@@ -48,7 +48,9 @@ class BatchEncoder:
       shapes: the batch sizes that were used, one compilation each.
     """
 
-    def __init__(self, name: str, function: Callable, prepare: Callable, sizes: Sequence[int]):
+    def __init__(
+        self, name: str, function: Callable, prepare: Callable, sizes: Sequence[int]
+    ):
         self.name = name
         self.calls = 0
         self.shapes: set[int] = set()
@@ -89,7 +91,9 @@ class BatchEncoder:
 
     def _land(self) -> None:
         filled, output = self._flying.pop(0)
-        self._landed.append(jax.tree.map(lambda leaf: np.asarray(leaf)[:filled], output))
+        self._landed.append(
+            jax.tree.map(lambda leaf: np.asarray(leaf)[:filled], output)
+        )
 
     def rows(self, keys: Sequence[Hashable]) -> Any:
         """The outputs of the given keys, in that order, as one pytree of numpy arrays."""
@@ -97,7 +101,9 @@ class BatchEncoder:
         while self._flying:
             self._land()
         if len(self._landed) > 1:
-            self._landed = [jax.tree.map(lambda *parts: np.concatenate(parts), *self._landed)]
+            self._landed = [
+                jax.tree.map(lambda *parts: np.concatenate(parts), *self._landed)
+            ]
         index = np.array([self._rows[key] for key in keys])
         return jax.tree.map(lambda leaf: leaf[index], self._landed[0])
 

@@ -5,7 +5,7 @@ only the windows of samples it needs (see `rac_jax.ops.spectrogram.segment_spect
 """
 
 import tempfile
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 
 import jax
 import jax.numpy as jnp
@@ -13,7 +13,9 @@ import numpy as np
 
 from rac_jax.ops import spectrogram
 
-STATISTICS_COLUMNS = 1024  # spectrogram columns per call when the statistics are computed
+STATISTICS_COLUMNS = (
+    1024  # spectrogram columns per call when the statistics are computed
+)
 
 
 @jax.jit
@@ -55,7 +57,7 @@ class Soundtrack:
             self._file.write(bytes(4 * (spectrogram.WINDOW - self.samples)))
             self._file.flush()
         self._waveform = (
-            np.memmap(self._file, np.float32, mode="r") if self.samples else np.zeros(0, np.float32)
+            np.memmap(self._file, np.float32, mode="r") if self.samples else None
         )
         self._statistics = None
 
@@ -74,27 +76,29 @@ class Soundtrack:
         """Samples under the given columns.
 
         Args:
-          columns: int [...], each in [0, self.columns).
+          columns: int [...]; one that is not there gives the samples of the nearest one.
 
         Returns:
-          [..., 512] float32.
+          [..., 512] float32, zeros if there is no sound at all.
         """
-        index = np.asarray(columns)[..., None] * spectrogram.HOP + np.arange(spectrogram.WINDOW)
+        if not self.columns:
+            return np.zeros((*np.shape(columns), spectrogram.WINDOW), np.float32)
+        first = np.clip(columns, 0, self.columns - 1)[..., None] * spectrogram.HOP
+        index = first + np.arange(spectrogram.WINDOW)
         return np.asarray(self._waveform[index])
 
     def statistics(self) -> tuple[float, float]:
         """Mean and standard deviation of the whole log spectrogram, (0, 1) without sound."""
         if self._statistics is None:
-            self._statistics = self._compute_statistics(column_sums)
+            self._statistics = self._compute_statistics()
         return self._statistics
 
-    def _compute_statistics(self, sums: Callable) -> tuple[float, float]:
+    def _compute_statistics(self) -> tuple[float, float]:
         count, mean, squares = 0, 0.0, 0.0
         for first in range(0, self.columns, STATISTICS_COLUMNS):
             columns = np.arange(first, first + STATISTICS_COLUMNS)
-            valid = columns < self.columns
-            total, around = sums(self.windows(np.minimum(columns, self.columns - 1)), valid)
-            here = int(valid.sum()) * spectrogram.BINS
+            total, around = column_sums(self.windows(columns), columns < self.columns)
+            here = min(STATISTICS_COLUMNS, self.columns - first) * spectrogram.BINS
             gap = float(total) / here - mean
             # Chan's parallel update keeps hours of float32 sums exact enough.
             squares += float(around) + gap**2 * count * here / (count + here)
@@ -106,16 +110,18 @@ class Soundtrack:
         """What `segment_spectrogram` needs for segments at fractional column positions.
 
         Args:
-          positions: float64 [N, n], each in [0, self.columns) or -1 for padding.
+          positions: float64 [N, n]; a column under 0 or beyond the last one is padding.
 
         Returns:
-          (lower [N, n, 512], upper [N, n, 512], fraction [N, n], valid [N, n]).
+          (lower [N, n, 512], upper [N, n, 512], fraction [N, n], lower_valid [N, n],
+          upper_valid [N, n]).
         """
-        valid = positions >= 0
-        if not self.columns:
-            empty = np.zeros((*positions.shape, spectrogram.WINDOW), np.float32)
-            return empty, empty, np.zeros(positions.shape, np.float32), np.zeros_like(valid)
-        low = np.floor(np.maximum(positions, 0)).astype(np.int64)
-        high = np.minimum(low + 1, self.columns - 1)
-        fraction = np.where(valid, positions - low, 0).astype(np.float32)
-        return self.windows(low), self.windows(high), fraction, valid
+        low = np.floor(positions).astype(np.int64)
+        high = low + 1
+        return (
+            self.windows(low),
+            self.windows(high),
+            (positions - low).astype(np.float32),
+            (low >= 0) & (low < self.columns),
+            (low >= 0) & (high < self.columns),
+        )

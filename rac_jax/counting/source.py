@@ -72,7 +72,9 @@ class FileSource:
         self.has_picture = info.has_video
         self.has_sound = self._sound_path is not None
         end = info.duration_s if end_s is None else min(end_s, info.duration_s)
-        self.frames_expected = max(1, round((end - start_s) * info.fps)) if info.fps else None
+        self.frames_expected = (
+            max(1, round((end - start_s) * info.fps)) if info.fps else None
+        )
 
     def frames(self) -> Iterator[media.FrameChunk]:
         """Frames uint8 [n, size, size, 3] with their times, in chunks, from the start."""
@@ -132,7 +134,9 @@ class ArraySource:
             )
         self.has_sound = waveform is not None and len(waveform) > 0
         if self.has_sound and audio_rate != rate:
-            raise ValueError(f"audio_rate: the waveform must have {rate} Hz, not {audio_rate}")
+            raise ValueError(
+                f"audio_rate: the waveform must have {rate} Hz, not {audio_rate}"
+            )
         self._frames = frames
         self._waveform = waveform
         self._size = size
@@ -145,7 +149,9 @@ class ArraySource:
             part = self._frames[first : first + self.chunk]
             times = np.arange(first, first + len(part)) / self.fps
             size = (self._size, self._size)
-            yield media.FrameChunk(media.resize_frames(part, size, self._interpolation), times)
+            yield media.FrameChunk(
+                media.resize_frames(part, size, self._interpolation), times
+            )
 
     def sound(self) -> Iterator[np.ndarray]:
         """Mono float32 samples in one chunk."""

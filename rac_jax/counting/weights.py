@@ -166,9 +166,7 @@ def save_model(
         TENSOR_FILE,
     }
     if foreign:
-        raise ModelError(
-            f"{folder}: is not a model folder, it holds {min(foreign)}"
-        )
+        raise ModelError(f"{folder}: is not a model folder, it holds {min(foreign)}")
     flat = flax.traverse_util.flatten_dict(jax.device_get(variables), sep="/")
     tensors = {
         name: np.ascontiguousarray(

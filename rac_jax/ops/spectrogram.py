@@ -112,7 +112,8 @@ def segment_spectrogram(
     lower: jax.Array,
     upper: jax.Array,
     fraction: jax.Array,
-    valid: jax.Array,
+    lower_valid: jax.Array,
+    upper_valid: jax.Array,
     mean: jax.Array,
     std: jax.Array,
     rate: int = RATE,
@@ -126,7 +127,9 @@ def segment_spectrogram(
       lower: [N, n, 512] samples of column floor(x) for each output column's position x.
       upper: [N, n, 512] samples of column floor(x) + 1.
       fraction: [N, n] share of the upper column, in [0, 1).
-      valid: [N, n] bool; where it is False the output is 0, which is how segments are padded.
+      lower_valid: [N, n] bool; where it is False the lower column is padding: zeros, after
+        standardisation.
+      upper_valid: [N, n] bool, the same for the upper column.
       mean: scalar, mean of the recording's log spectrogram.
       std: scalar, its standard deviation.
       rate: samples per second.
@@ -134,8 +137,7 @@ def segment_spectrogram(
     Returns:
       [N, 257, n] float32.
     """
-    low = log_power(lower, rate)  # [N, n, F]
-    high = log_power(upper, rate)  # [N, n, F]
-    mixed = low + fraction[..., None] * (high - low)
-    standard = (mixed - mean) / (std + STD_FLOOR)
-    return jnp.swapaxes(jnp.where(valid[..., None], standard, 0.0), -1, -2)  # [N, F, n]
+    scale = 1 / (std + STD_FLOOR)
+    low = (log_power(lower, rate) - mean) * scale * lower_valid[..., None]  # [N, n, F]
+    high = (log_power(upper, rate) - mean) * scale * upper_valid[..., None]  # [N, n, F]
+    return jnp.swapaxes(low + fraction[..., None] * (high - low), -1, -2)  # [N, F, n]
