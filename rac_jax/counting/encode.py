@@ -71,6 +71,9 @@ class BatchEncoder:
         if len(self._waiting) == self._sizes[0]:
             self._run(self._sizes[0])
 
+    def __len__(self) -> int:
+        return len(self._rows)
+
     def __contains__(self, key: Hashable) -> bool:
         return key in self._rows
 

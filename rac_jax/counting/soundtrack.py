@@ -47,7 +47,7 @@ class Soundtrack:
     """
 
     def __init__(self, chunks: Iterable[np.ndarray]):
-        self._file = tempfile.TemporaryFile(prefix="rac_jax-sound-")
+        self._file = tempfile.TemporaryFile(prefix="rac_jax-sound-")  # noqa: SIM115 (__exit__)
         for chunk in chunks:
             self._file.write(np.ascontiguousarray(chunk, np.float32).tobytes())
         self._file.flush()

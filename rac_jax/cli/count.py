@@ -1,0 +1,216 @@
+"""`rac count`: one line per video, and JSON, a plot or an annotated video where asked."""
+
+import argparse
+import json
+import pathlib
+import sys
+
+from rac_jax.cli.output import complain, write_text
+
+PLOT_SUFFIXES = (".png", ".svg")
+VIDEO_SUFFIXES = (".mp4", ".mkv", ".mov", ".avi", ".webm", ".m4v")
+
+
+def _stride(text: str) -> int | None:
+    if text == "auto":
+        return None
+    return _positive(text)
+
+
+def _positive(text: str) -> int:
+    try:
+        value = int(text)
+    except ValueError:
+        value = 0
+    if value < 1:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is not a whole number of at least 1"
+        )
+    return value
+
+
+def _seconds(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value < float("inf"):
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is not a time in seconds of at least 0"
+        )
+    return value
+
+
+def add_model_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the options that choose a model and how it counts."""
+    parser.add_argument(
+        "--model",
+        default="default",
+        metavar="NAME|DIR",
+        help="a model that ships with the package, or a model folder (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--protocol",
+        choices=("paper", "released"),
+        help="how clips are drawn and fused: as in the paper, or exactly as in the authors' "
+        "released code (default: what the model says)",
+    )
+    parser.add_argument(
+        "--stride",
+        type=_stride,
+        default=None,
+        metavar="auto|N",
+        help="temporal stride in frames (default: auto, the ranker chooses)",
+    )
+    parser.add_argument(
+        "--max-stride",
+        type=_positive,
+        metavar="N",
+        help="largest stride the ranker may choose (default: what the model says)",
+    )
+    streams = parser.add_mutually_exclusive_group()
+    streams.add_argument("--no-sound", action="store_true", help="count by sight alone")
+    streams.add_argument("--no-sight", action="store_true", help="count by sound alone")
+
+
+def counting_options(args: argparse.Namespace) -> dict:
+    """The arguments of `Counter.count` that `add_model_arguments` asked for."""
+    return {
+        "protocol": args.protocol,
+        "stride": args.stride,
+        "max_stride": args.max_stride,
+        "sight": not args.no_sight,
+        "sound": not args.no_sound,
+    }
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the arguments of `rac count`."""
+    parser.add_argument(
+        "paths",
+        nargs="+",
+        metavar="PATH",
+        help="video or sound files, or folders of them; a silent clip.mp4 takes the sound of "
+        "clip.wav beside it",
+    )
+    add_model_arguments(parser)
+    parser.add_argument(
+        "--start", type=_seconds, default=0.0, metavar="S", help="start at this second"
+    )
+    parser.add_argument("--end", type=_seconds, metavar="S", help="end at this second")
+    parser.add_argument(
+        "--json",
+        metavar="FILE|-",
+        help="write the results as JSON: an object for one file, a list for several or a folder",
+    )
+    parser.add_argument(
+        "--plot",
+        metavar="FILE|DIR",
+        help="draw the result (.png or .svg), or one PNG per video",
+    )
+    parser.add_argument(
+        "--annotate",
+        metavar="FILE|DIR",
+        help="write the video with the running count burnt in, or one per video",
+    )
+
+
+def _target(
+    wanted: str | None, suffixes: tuple[str, ...], video: pathlib.Path, single: bool
+):
+    """Where a plot or an annotated video goes: the named file, or one per video in a folder."""
+    if wanted is None:
+        return None
+    path = pathlib.Path(wanted)
+    if path.suffix.lower() in suffixes and not path.is_dir():
+        if not single:
+            raise ValueError(f"{wanted}: names one file, but there are several videos")
+        return path
+    path.mkdir(parents=True, exist_ok=True)
+    # The whole name, so that clip.mp4 and clip.mov do not overwrite each other.
+    return path / f"{video.name}{suffixes[0]}"
+
+
+def run(args: argparse.Namespace) -> int:
+    """Counts every file; a file that fails is reported and the others go on.
+
+    Returns:
+      0; 1 if any file failed; 2 if nothing could be started.
+    """
+    from rac_jax.data import media
+
+    if args.end is not None and args.end <= args.start:
+        complain(f"--end: {args.end:g} s is not after --start {args.start:g} s")
+        return 2
+    files, failures = [], []
+    for path in args.paths:
+        try:
+            files += [found for found in media.find_media([path]) if found not in files]
+        except media.MediaError as error:
+            complain(error)
+            failures.append({"file": path, "error": str(error)})
+    single = len(args.paths) == 1 and not pathlib.Path(args.paths[0]).is_dir()
+    records = list(failures)
+    if files:
+        counted = _count_files(args, files, single=len(files) == 1)
+        if counted is None:
+            return 2
+        records = counted + failures
+    if args.json is not None:
+        try:
+            write_text(
+                args.json, json.dumps(records[0] if single else records, indent=2)
+            )
+        except OSError as error:
+            complain(f"{args.json}: {error.strerror}")
+            return 1
+    return int(any("error" in record for record in records))
+
+
+def _count_files(args: argparse.Namespace, files: list[pathlib.Path], *, single: bool):
+    """Counts files one by one; returns a record per file, or None if the model fails to load."""
+    from rac_jax import counting
+    from rac_jax.data import media
+
+    counting.enable_compilation_cache()
+    try:
+        counter = counting.load(args.model)
+    except counting.ModelError as error:
+        complain(error)
+        return None
+    records = []
+    for path in files:
+        try:
+            targets = (
+                _target(args.plot, PLOT_SUFFIXES, path, single),
+                _target(args.annotate, VIDEO_SUFFIXES, path, single),
+            )
+            result = counter.count(
+                path,
+                start_s=args.start,
+                end_s=args.end,
+                progress=sys.stderr.isatty(),
+                **counting_options(args),
+            )
+            # With JSON on standard output the lines for people go to stderr.
+            print(
+                result, file=sys.stderr if args.json == "-" else sys.stdout, flush=True
+            )
+            records.append(result.to_dict())
+            _illustrate(result, *targets)
+        except (media.MediaError, ValueError, OSError) as error:
+            complain(error)
+            records = [r for r in records if r["file"] != str(path)]
+            records.append({"file": str(path), "error": str(error)})
+    return records
+
+
+def _illustrate(
+    result, plot: pathlib.Path | None, annotated: pathlib.Path | None
+) -> None:
+    if plot is not None:
+        result.plot(plot)
+    if annotated is not None:
+        from rac_jax.counting.annotate import annotate_video
+
+        annotate_video(result, annotated, progress=sys.stderr.isatty())

@@ -1,0 +1,212 @@
+"""`rac evaluate`: a model's scores on videos whose counts are known."""
+
+import argparse
+import json
+import platform
+import sys
+from typing import Any
+
+from rac_jax.cli.count import add_model_arguments, counting_options
+from rac_jax.cli.output import complain, write_text
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the arguments of `rac evaluate`."""
+    parser.add_argument(
+        "labels",
+        metavar="LABELS.csv",
+        help="columns file,start_s,end_s,count (paths relative to it), optionally alt_count "
+        "where two answers are right; other columns are groups",
+    )
+    add_model_arguments(parser)
+    parser.add_argument(
+        "--group-by",
+        metavar="COLUMN",
+        help="also score the videos by this column's values",
+    )
+    parser.add_argument("--out", metavar="FILE.json", help="write everything as JSON")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Counts every labelled part and prints the table.
+
+    Returns:
+      0; 1 if a file failed (the others are scored); 2 if nothing could be started.
+    """
+    from rac_jax import counting
+    from rac_jax.data import annotations
+
+    try:
+        records = annotations.read_csv(args.labels)
+    except (ValueError, OSError) as error:
+        complain(error)
+        return 2
+    if args.group_by and not all(args.group_by in record.groups for record in records):
+        known = ", ".join(sorted(records[0].groups)) if records else ""
+        complain(
+            f"{args.labels}: has no column {args.group_by!r} to group by (it has: {known})"
+        )
+        return 2
+    counting.enable_compilation_cache()
+    try:
+        counter = counting.load(args.model)
+    except counting.ModelError as error:
+        complain(error)
+        return 2
+    videos = [_score(counter, record, counting_options(args)) for record in records]
+    report = build_report(videos, args.group_by)
+    report["model"] = counter.config["name"]
+    report["versions"] = _versions()
+    print_report(report)
+    if args.out:
+        try:
+            write_text(args.out, json.dumps(report, indent=2))
+        except OSError as error:
+            complain(f"{args.out}: {error.strerror}")
+            return 1
+    return int(any("error" in video for video in videos))
+
+
+def _score(counter, record, options: dict) -> dict[str, Any]:
+    """Counts one labelled part; an error is reported and becomes part of the record."""
+    from rac_jax.data.media import MediaError
+
+    video = {
+        "file": record.path,
+        "start_s": record.start_s,
+        "end_s": record.end_s,
+        "count": record.count,
+        "alt_count": record.alt_count,
+        "groups": dict(record.groups),
+    }
+    try:
+        result = counter.count(
+            record.path,
+            start_s=record.start_s or 0.0,
+            end_s=record.end_s,
+            progress=sys.stderr.isatty(),
+            **options,
+        )
+    except MediaError as error:
+        complain(error)
+        return video | {"error": str(error)}
+    return video | {
+        "predicted": result.count,
+        "sight": result.sight and result.sight.count,
+        "stride": result.sight and result.sight.stride,
+        "sound": result.sound and result.sound.count,
+        "reliability": result.reliability,
+        "seconds": result.seconds,
+    }
+
+
+def build_report(
+    videos: list[dict[str, Any]], group_by: str | None = None
+) -> dict[str, Any]:
+    """Scores of counted videos.
+
+    Args:
+      videos: dicts with "count", "alt_count", "groups", and "predicted" unless counting failed.
+      group_by: a key of "groups".
+
+    Returns:
+      {"overall", "overall_alt", "negatives", "groups", "failed", "videos"}.
+    """
+    from rac_jax.counting import evaluation
+
+    counted = [video for video in videos if "predicted" in video]
+
+    def scores(part, alternative=False):
+        part = [video for video in part if video["count"] > 0]
+        predicted = [video["predicted"] for video in part]
+        labels = [
+            evaluation.nearer(
+                video["predicted"],
+                video["count"],
+                video["alt_count"] if alternative else None,
+            )
+            for video in part
+        ]
+        return evaluation.summarise(predicted, labels)
+
+    def negatives(part):
+        return evaluation.summarise_negatives(
+            [video["predicted"] for video in part if video["count"] == 0]
+        )
+
+    values = (
+        sorted({video["groups"][group_by] for video in counted}) if group_by else []
+    )
+    members = {
+        v: [video for video in counted if video["groups"][group_by] == v]
+        for v in values
+    }
+    return {
+        "overall": scores(counted),
+        "overall_alt": scores(counted, alternative=True),
+        "negatives": negatives(counted),
+        "groups": {
+            value: scores(part) | {"negatives": negatives(part)}
+            for value, part in members.items()
+        },
+        "failed": len(videos) - len(counted),
+        "videos": videos,
+    }
+
+
+def print_report(report: dict[str, Any]) -> None:
+    """Prints a line per video and the summary."""
+    import os
+
+    print(f"{'count':>6} {'found':>6} {'sight':>6} {'sound':>6} {'stride':>6}  file")
+    for video in report["videos"]:
+        if "error" in video:
+            print(
+                f"{video['count']:>6g} {'-':>6} {'-':>6} {'-':>6} {'-':>6}  {video['file']}"
+            )
+            continue
+        sight, sound = (
+            "-" if video[stream] is None else f"{video[stream]:.1f}"
+            for stream in ("sight", "sound")
+        )
+        stride = "-" if video["stride"] is None else video["stride"]
+        print(
+            f"{video['count']:>6g} {video['predicted']:>6.1f} {sight:>6} {sound:>6} {stride:>6}  "
+            f"{os.path.basename(video['file'])}"
+        )
+    print()
+    _print_scores("overall", report["overall"])
+    if any(video["alt_count"] is not None for video in report["videos"]):
+        _print_scores("overall, nearer of two right answers", report["overall_alt"])
+    for value, scores in report["groups"].items():
+        _print_scores(value or "(empty)", scores)
+    if report["negatives"]["n"]:
+        print(
+            f"no repetition: {report['negatives']['n']} videos, "
+            f"mean count {report['negatives']['mean_count']:.2f}"
+        )
+    if report["failed"]:
+        print(f"failed: {report['failed']} videos")
+
+
+def _print_scores(name: str, scores: dict[str, Any]) -> None:
+    if not scores["n"]:
+        return
+    mae, obo = (
+        f"{scores[key]:.3f} [{scores[key + '_interval'][0]:.3f}, {scores[key + '_interval'][1]:.3f}]"
+        for key in ("mae", "obo")
+    )
+    print(f"{name}: {scores['n']} videos, MAE {mae}, OBO {obo}")
+
+
+def _versions() -> dict[str, str]:
+    import jax
+
+    import rac_jax
+
+    return {
+        "python": platform.python_version(),
+        "jax": jax.__version__,
+        "rac_jax": rac_jax.__version__,
+        "device": jax.devices()[0].device_kind,
+    }

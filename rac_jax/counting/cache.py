@@ -1,0 +1,39 @@
+"""JAX's persistent compilation cache in the user's cache folder."""
+
+import os
+import pathlib
+
+VARIABLE = "RAC_JAX_CACHE"  # a folder, or "off"
+
+
+def cache_folder() -> pathlib.Path | None:
+    """Where compiled functions are kept, or None when that is switched off.
+
+    The environment variable RAC_JAX_CACHE names a folder or says "off"; otherwise it is
+    `rac_jax/xla` in XDG_CACHE_HOME or ~/.cache.
+    """
+    chosen = os.environ.get(VARIABLE)
+    if chosen == "off":
+        return None
+    if chosen:
+        return pathlib.Path(chosen)
+    base = os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache"
+    return pathlib.Path(base) / "rac_jax" / "xla"
+
+
+def enable_compilation_cache() -> pathlib.Path | None:
+    """Turns the cache on for this process, unless it is switched off.
+
+    Must be called before the first function is compiled.
+
+    Returns:
+      The folder, or None when the cache is off.
+    """
+    folder = cache_folder()
+    if folder is None:
+        return None
+    import jax  # the command line calls this before anything has imported JAX
+
+    jax.config.update("jax_compilation_cache_dir", str(folder))
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
+    return folder
