@@ -1,0 +1,172 @@
+"""Who imports whom, and what starts fast: the table of rooms, held by parsing every file."""
+
+import ast
+import pathlib
+import subprocess
+import sys
+
+import pytest
+
+ROOT = pathlib.Path(__file__).parents[1]
+PACKAGE = "rac_jax"
+
+# Which rooms of the package a room may import from; "version" is a constant, open to all.
+MAY_IMPORT = {
+    "ops": set(),
+    "models": {"ops"},
+    "scenes": {"ops"},
+    "data": set(),
+    "train": {"models", "ops", "data", "scenes"},
+    "counting": {"models", "ops", "data"},
+    "interop": {"models"},
+    "weights": set(),
+}
+MAY_IMPORT["cli"] = set(MAY_IMPORT)
+
+# What a room must do without, by top-level name.
+DEVICE = {"jax", "jaxlib", "flax", "optax", "orbax", "chex"}
+FORBIDDEN = {
+    "ops": {"av", "optax", "orbax", "grain"},
+    "models": {"av", "optax", "orbax", "grain", "logging", "ml_collections"},
+    "scenes": {"av", "optax", "orbax", "grain"},
+    "data": DEVICE,  # worker processes never start a device
+}
+
+
+def _files(folder: str) -> list[pathlib.Path]:
+    return sorted((ROOT / folder).rglob("*.py"))
+
+
+def _imports(path: pathlib.Path):
+    """Yields (dotted name, line, whether it is inside a function) for every import."""
+    tree = ast.parse(path.read_text(encoding="utf-8"), str(path))
+    lazy = {
+        node
+        for function in ast.walk(tree)
+        if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)
+        for node in ast.walk(function)
+    }
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                yield alias.name, node.lineno, node in lazy
+        elif isinstance(node, ast.ImportFrom):
+            base = node.module or ""
+            if node.level:
+                parts = path.relative_to(ROOT).parts[: -node.level]
+                base = ".".join([*parts, *filter(None, [base])])
+            for alias in node.names:
+                yield f"{base}.{alias.name}", node.lineno, node in lazy
+
+
+def _where(path: pathlib.Path, line: int) -> str:
+    return f"{path.relative_to(ROOT)}:{line}"
+
+
+def test_every_room_has_a_rule():
+    rooms = {
+        p.name for p in (ROOT / PACKAGE).iterdir() if p.is_dir() and any(p.glob("*.py"))
+    }
+    assert rooms <= set(MAY_IMPORT)
+
+
+@pytest.mark.parametrize("room", MAY_IMPORT)
+def test_rooms_import_only_what_they_may(room):
+    wrong = []
+    for path in _files(f"{PACKAGE}/{room}"):
+        for name, line, _ in _imports(path):
+            parts = name.split(".")
+            if parts[0] != PACKAGE or len(parts) < 2:
+                continue
+            if parts[1] not in {room, "version", "__version__"} | MAY_IMPORT[room]:
+                wrong.append(f"{_where(path, line)} imports {name}")
+    assert not wrong
+
+
+def test_the_package_itself_imports_no_room():
+    """Its public names are resolved on first use."""
+    for path in (ROOT / PACKAGE).glob("*.py"):
+        ours = {name for name, _, _ in _imports(path) if name.startswith(PACKAGE)}
+        assert ours <= {f"{PACKAGE}.version.__version__"}, path.name
+
+
+@pytest.mark.parametrize("room", FORBIDDEN)
+def test_rooms_do_without(room):
+    wrong = [
+        f"{_where(path, line)} imports {name}"
+        for path in _files(f"{PACKAGE}/{room}")
+        for name, line, _ in _imports(path)
+        if name.split(".")[0] in FORBIDDEN[room]
+    ]
+    assert not wrong
+
+
+def test_torch_stays_in_interop_and_is_imported_late():
+    wrong = []
+    for path in _files(PACKAGE):
+        in_interop = path.is_relative_to(ROOT / PACKAGE / "interop")
+        for name, line, lazy in _imports(path):
+            is_torch = name.split(".")[0] in {"torch", "torchvision"}
+            if is_torch and not (in_interop and lazy):
+                wrong.append(f"{_where(path, line)} imports {name}")
+    assert not wrong
+
+
+def test_configs_and_the_package_do_not_depend_on_other_folders():
+    for path in _files("configs"):
+        assert not [n for n, _, _ in _imports(path) if n.split(".")[0] == PACKAGE], path
+    outside = {"benchmarks", "configs", "tests"}
+    for path in _files(PACKAGE):
+        assert not [n for n, _, _ in _imports(path) if n.split(".")[0] in outside], path
+
+
+def test_no_file_is_longer_than_500_lines():
+    tops = (PACKAGE, "benchmarks", "configs", "tests")
+    lengths = {
+        path.relative_to(ROOT): len(path.read_text(encoding="utf-8").splitlines())
+        for top in tops
+        for path in _files(top)
+    }
+    assert not {path: n for path, n in lengths.items() if n > 500}
+
+
+def _seconds_and_modules(code: str) -> tuple[float, set[str]]:
+    """Runs code in a fresh interpreter: seconds it takes there, modules loaded after it."""
+    program = (
+        "import sys, time\n"
+        "began = time.perf_counter()\n"
+        f"{code}\n"
+        "seconds = time.perf_counter() - began\n"
+        "print(seconds, *sorted(m for m in sys.modules if '.' not in m), file=sys.stderr)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=ROOT,
+    )
+    seconds, *modules = done.stderr.splitlines()[-1].split()
+    return float(seconds), set(modules)
+
+
+def test_importing_the_package_is_light():
+    runs = [_seconds_and_modules(f"import {PACKAGE}") for _ in range(3)]
+    print(f"import {PACKAGE}: {min(s for s, _ in runs):.3f} s")
+    assert not runs[0][1] & {"jax", "av", "flax", "numpy", "matplotlib", "torch"}
+    assert min(s for s, _ in runs) < 0.3
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["count", "--help"]])
+def test_help_is_light(arguments):
+    code = (
+        "from rac_jax.cli import main\n"
+        "try:\n"
+        f"    main.main({arguments!r})\n"
+        "except SystemExit as end:\n"
+        "    assert not end.code"
+    )
+    runs = [_seconds_and_modules(code) for _ in range(3)]
+    print(f"rac {' '.join(arguments)}: {min(s for s, _ in runs):.3f} s")
+    assert not runs[0][1] & {"jax", "av", "flax", "matplotlib", "torch"}
+    assert min(s for s, _ in runs) < 0.5
