@@ -1,0 +1,187 @@
+"""Layers that the encoders share: bias-free convolutions, batch statistics, factored blocks.
+
+Every layer has one weight named `kernel`, [taps..., in, out]; batch statistics are `scale` and
+`bias` (parameters) with `mean` and `var` (running). Parameters and statistics are float32,
+convolutions compute in `dtype`, statistics always in float32.
+"""
+
+from collections.abc import Sequence
+
+import flax.linen as nn
+import flax.struct
+import jax
+import jax.numpy as jnp
+
+from rac_jax.ops import conv
+
+# He et al. (2015), as PyTorch's ResNets start: variance 2 / (taps · out).
+kernel_initialiser = nn.initializers.variance_scaling(2.0, "fan_out", "normal")
+HEAD_SCALE = 0.01  # standard deviation of a head's first weights
+
+
+@flax.struct.dataclass
+class EncoderOutput:
+    """What an encoder sees in a clip or a spectrogram."""
+
+    stage3: jax.Array  # [B, *space, C] features before the last stage
+    features: jax.Array  # [B, C] pooled features after it, float32
+
+
+def scaled(channels: int, width: float) -> int:
+    """Channels of a narrower or wider network.
+
+    Args:
+      channels: of the published network.
+      width: multiplier above 0; 1 keeps `channels` exactly.
+
+    Returns:
+      channels · width rounded to a multiple of 4 (halves up), at least 4.
+    """
+    if width <= 0:
+        raise ValueError(f"width {width} must be above 0")
+    if width == 1:
+        return channels
+    return max(4, 4 * int(channels * width / 4 + 0.5))
+
+
+def check_input(
+    name: str, x: jax.Array, axes: Sequence[int | None], least: Sequence[int]
+) -> None:
+    """Checks a network's input.
+
+    Args:
+      name: of the input, for the message.
+      x: the input.
+      axes: its shape, None where any size goes.
+      least: the smallest size of every axis.
+
+    Raises:
+      ValueError: if the rank, a fixed axis or a smallest size is not kept.
+    """
+    wanted = ", ".join(
+        f">={low}" if size is None else str(size)
+        for size, low in zip(axes, least, strict=True)
+    )
+    fits = len(x.shape) == len(axes) and all(
+        have >= low and size in (None, have)
+        for have, size, low in zip(x.shape, axes, least, strict=True)
+    )
+    if not fits:
+        raise ValueError(f"{name} is {list(x.shape)}, must be [{wanted}]")
+
+
+class Conv(nn.Module):
+    """A convolution without bias over images [B, H, W, C] or clips [B, T, H, W, C].
+
+    `padding` is the number of zeros at both ends of each axis.
+    """
+
+    channels: int
+    size: tuple[int, ...]
+    strides: tuple[int, ...]
+    padding: tuple[int, ...]
+    dtype: str = "float32"
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        shape = (*self.size, x.shape[-1], self.channels)
+        kernel = self.param("kernel", kernel_initialiser, shape, jnp.float32)
+        convolve = conv.conv_video if len(self.size) == 3 else conv.conv_image
+        padding = tuple((pad, pad) for pad in self.padding)
+        return convolve(
+            x.astype(self.dtype), kernel.astype(self.dtype), self.strides, padding
+        )
+
+
+class BatchNorm(nn.BatchNorm):
+    """Batch normalisation with PyTorch's defaults: 0.1 of the batch enters the running mean.
+
+    The running variance is the batch's biased one, where PyTorch keeps the unbiased one; they
+    differ by 1 / (batch · positions).
+    """
+
+    momentum: float = 0.9  # 1 − PyTorch's
+    epsilon: float = 1e-5
+
+
+class ConvNorm(nn.Module):
+    """Convolution, batch normalisation and, unless told otherwise, ReLU."""
+
+    channels: int
+    size: tuple[int, ...]
+    strides: tuple[int, ...]
+    padding: tuple[int, ...]
+    relu: bool = True
+    momentum: float = 0.9
+    epsilon: float = 1e-5
+    dtype: str = "float32"
+
+    @nn.compact
+    def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
+        x = Conv(
+            self.channels,
+            self.size,
+            self.strides,
+            self.padding,
+            self.dtype,
+            name="conv",
+        )(x)
+        x = BatchNorm(
+            momentum=self.momentum, epsilon=self.epsilon, dtype=self.dtype, name="norm"
+        )(x, use_running_average=not train)
+        return nn.relu(x) if self.relu else x
+
+
+class FactoredConv(nn.Module):
+    """A convolution over space, then one over time, each with batch normalisation.
+
+    `size` and `stride` are (of time, of space); `middle` are the channels between the two. The
+    first is followed by ReLU, the second unless `relu` is False.
+    """
+
+    channels: int
+    middle: int
+    size: tuple[int, int]
+    stride: tuple[int, int] = (1, 1)
+    relu: bool = True
+    momentum: float = 0.9
+    epsilon: float = 1e-5
+    dtype: str = "float32"
+
+    @nn.compact
+    def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
+        frames, side = self.size
+        frame_stride, side_stride = self.stride
+        shared = {
+            "momentum": self.momentum,
+            "epsilon": self.epsilon,
+            "dtype": self.dtype,
+        }
+        x = ConvNorm(
+            self.middle,
+            (1, side, side),
+            (1, side_stride, side_stride),
+            (0, side // 2, side // 2),
+            name="spatial",
+            **shared,
+        )(x, train=train)  # [B, T, H', W', M]
+        return ConvNorm(
+            self.channels,
+            (frames, 1, 1),
+            (frame_stride, 1, 1),
+            (frames // 2, 0, 0),
+            relu=self.relu,
+            name="temporal",
+            **shared,
+        )(x, train=train)  # [B, T', H', W', C]
+
+
+def head(units: int, name: str | None = None) -> nn.Dense:
+    """A fully connected layer in float32 that starts near zero."""
+    return nn.Dense(
+        units,
+        kernel_init=nn.initializers.normal(HEAD_SCALE),
+        precision=jax.lax.Precision.HIGHEST,
+        dtype=jnp.float32,
+        name=name,
+    )
