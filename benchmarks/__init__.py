@@ -1,0 +1,1 @@
+"""Side-by-side runs against PyTorch; not part of the package."""

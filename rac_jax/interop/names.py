@@ -1,0 +1,105 @@
+"""Our layers' names in the published PyTorch networks.
+
+Each function takes a layer's path inside its encoder, ending in "conv" or "norm", such as
+("stage1", "block0", "conv1", "conv"), and gives the layer's name there.
+"""
+
+import re
+from collections.abc import Callable
+
+NORM_NAMES = {
+    "scale": "weight",
+    "bias": "bias",
+    "mean": "running_mean",
+    "var": "running_var",
+}
+# Positions of S3D's layers in the published list of layers.
+S3D_POSITIONS = {
+    "conv_1a": 0,
+    "conv_2b": 2,
+    "conv_2c": 3,
+    "mixed_3b": 5,
+    "mixed_3c": 6,
+    "mixed_4b": 8,
+    "mixed_4c": 9,
+    "mixed_4d": 10,
+    "mixed_4e": 11,
+    "mixed_4f": 12,
+    "mixed_5b": 14,
+    "mixed_5c": 15,
+}
+
+
+def resnet_layer(parts: tuple[str, ...]) -> str:
+    """The published name of a ResNet-18 layer, given its path, such as ("stem", "conv")."""
+    *place, kind = parts
+    if place == ["stem"]:
+        return {"conv": "conv1", "norm": "bn1"}[kind]
+    stage, block, layer = place
+    lead = f"{_number(stage, 'layer')}.{_number(block, '')}"
+    if layer == "downsample":
+        return f"{lead}.downsample.{_position(kind)}"
+    return f"{lead}.{layer if kind == 'conv' else layer.replace('conv', 'bn')}"
+
+
+def r2plus1d_layer(parts: tuple[str, ...]) -> str:
+    """The published name of an R(2+1)D-18 layer, given its path."""
+    *place, kind = parts
+    if place[0] == "stem":
+        return f"stem.{3 * (place[1] == 'temporal') + _position(kind)}"
+    stage, block, layer, *axis = place
+    lead = f"{_number(stage, 'layer')}.{_number(block, '')}.{layer}"
+    if layer == "downsample":
+        return f"{lead}.{_position(kind)}"
+    # conv1 is ((space, norm, relu, time), norm).
+    where = {
+        ("spatial", "conv"): "0.0",
+        ("spatial", "norm"): "0.1",
+        ("temporal", "conv"): "0.3",
+        ("temporal", "norm"): "1",
+    }
+    return f"{lead}.{where[axis[0], kind]}"
+
+
+def s3d_layer(parts: tuple[str, ...]) -> str:
+    """torchvision's name of an S3D layer, given its path."""
+    *place, kind = parts
+    if place[0] == "stage4":
+        place = place[1:]
+    name = f"features.{S3D_POSITIONS[place[0]]}"
+    if place[0].startswith("mixed"):
+        branch = place[1]
+        name += "." + branch.removesuffix("_reduce")
+        if branch.endswith("_reduce"):
+            name += ".0"
+        elif branch != "branch0":
+            name += ".1"
+    if place[-1] in ("spatial", "temporal"):
+        name += f".{int(place[-1] == 'temporal')}"
+    return f"{name}.{_position(kind)}"
+
+
+def kylemin_layer(parts: tuple[str, ...]) -> str:
+    """The name of an S3D layer in kylemin's port, given its path."""
+    lead, _, number = s3d_layer(parts).rpartition(".")
+    kind = ("conv", "bn")[int(number)]
+    lead = lead.replace("features.", "base.")
+    if parts[-2] in ("spatial", "temporal"):
+        return f"{lead.rpartition('.')[0]}.{kind}_{parts[-2][0]}"
+    return f"{lead}.0.{kind}" if lead.endswith("branch0") else f"{lead}.{kind}"
+
+
+def _number(name: str, lead: str) -> str:
+    """ "stage3" to "layer3", "block0" to "0"."""
+    return lead + re.sub(r"\D", "", name)
+
+
+def _position(kind: str) -> int:
+    return ("conv", "norm").index(kind)
+
+
+LAYERS: dict[str, Callable[[tuple[str, ...]], str]] = {
+    "s3d": s3d_layer,
+    "r2plus1d18": r2plus1d_layer,
+    "resnet18": resnet_layer,
+}
