@@ -1,0 +1,54 @@
+"""Paths and shapes of every model's arrays: they are our public format.
+
+After a change that is meant, write the lists anew with
+`python -m tests.models.test_golden_parameters`.
+"""
+
+import pathlib
+
+import flax.traverse_util
+import pytest
+
+from rac_jax.models import registry
+
+GOLDEN = pathlib.Path(__file__).parent / "golden"
+MODELS = {
+    "s3d": ("s3d", {}),
+    "s3d_quarter": ("s3d", {"width": 0.25}),
+    "r2plus1d18": ("r2plus1d18", {}),
+    "r2plus1d18_half": ("r2plus1d18", {"width": 0.5}),
+    "resnet18": ("resnet18", {}),
+    "sight_sound_paper": ("sight_sound", {}),
+    "sight_sound_released": (
+        "sight_sound",
+        {
+            "sight_encoder": "r2plus1d18",
+            "sight_head": "expectation",
+            "sound_head": "expectation",
+            "ranker": "released",
+            "reliability": "released",
+            "use_sight_only_ranker": False,
+        },
+    ),
+}
+
+
+def list_arrays(name: str) -> str:
+    """A line per array: its path and its shape."""
+    family, arguments = MODELS[name]
+    variables = registry.abstract_variables(registry.build_model(family, **arguments))
+    flat = flax.traverse_util.flatten_dict(variables, sep="/")
+    lines = [
+        f"{path} {'x'.join(map(str, leaf.shape))}\n" for path, leaf in flat.items()
+    ]
+    return "".join(sorted(lines))
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_arrays(name):
+    assert list_arrays(name) == (GOLDEN / f"{name}.txt").read_text(encoding="utf-8")
+
+
+if __name__ == "__main__":
+    for model in MODELS:
+        (GOLDEN / f"{model}.txt").write_text(list_arrays(model), encoding="utf-8")

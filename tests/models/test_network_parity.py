@@ -1,0 +1,120 @@
+"""Whole networks against PyTorch: relative error of what comes out, odd sizes too."""
+
+import functools
+
+import jax
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch", reason="needs PyTorch")
+
+from benchmarks.torch_reference import paper, r2plus1d, resnet, s3d
+from benchmarks.torch_reference.layers import randomise
+from rac_jax.interop import tables
+from rac_jax.models import registry
+
+LIMIT = 1e-4
+NETWORKS = {
+    "s3d": s3d.S3D,
+    "r2plus1d18": r2plus1d.R2Plus1D18,
+    "resnet18": resnet.ResNet18,
+}
+
+
+def unflatten(flat):
+    nested = {}
+    for path, value in flat.items():
+        *parents, leaf = path.split("/")
+        functools.reduce(lambda d, part: d.setdefault(part, {}), parents, nested)[
+            leaf
+        ] = value
+    return nested
+
+
+def state_of(network):
+    return {name: tensor.numpy() for name, tensor in network.state_dict().items()}
+
+
+@functools.cache
+def networks(family):
+    """A PyTorch network with random weights, and our model with the same."""
+    network = randomise(NETWORKS[family]())
+    module = registry.build_model(family)
+    variables = unflatten(tables.backbone(module).to_jax(state_of(network)))
+    return network, jax.jit(functools.partial(module.apply, variables))
+
+
+def relative_error(got, want):
+    want = want.numpy()
+    if want.ndim > 1:
+        want = np.moveaxis(want, 1, -1)
+    return float(np.linalg.norm(np.asarray(got) - want) / np.linalg.norm(want))
+
+
+def check(family, shape):
+    network, apply = networks(family)
+    x = np.random.default_rng(0).normal(size=shape).astype(np.float32)
+    with torch.inference_mode():
+        want = network(torch.from_numpy(np.moveaxis(x, -1, 1).copy()))
+    got = apply(x)
+    errors = {
+        "stage3": relative_error(got.stage3, want.stage3),
+        "features": relative_error(got.features, want.features),
+    }
+    print(family, shape, errors)
+    assert max(errors.values()) < LIMIT
+    # The network says something: its features are alive and differ.
+    assert np.std(want.features.numpy()) > 0.05
+
+
+@pytest.mark.parametrize("shape", [(1, 16, 56, 60, 3), (2, 7, 33, 49, 3)])
+def test_s3d(shape):
+    check("s3d", shape)
+
+
+@pytest.mark.parametrize("shape", [(1, 16, 56, 60, 3), (2, 5, 25, 31, 3)])
+def test_r2plus1d18(shape):
+    check("r2plus1d18", shape)
+
+
+@pytest.mark.parametrize("shape", [(1, 257, 500, 1), (3, 65, 77, 1)])
+def test_resnet18(shape):
+    check("resnet18", shape)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("family", ["s3d", "r2plus1d18"])
+@pytest.mark.parametrize("shape", [(1, 64, 112, 112, 3), (1, 50, 90, 98, 3)])
+def test_clips_of_full_size(family, shape):
+    check(family, shape)
+
+
+def test_system_in_the_papers_reading():
+    """Both streams, both rankers and the reliability module, through the names we write."""
+    network = randomise(paper.SightSound())
+    module = registry.build_model("sight_sound")
+    table = tables.whole(module)
+    variables = unflatten(table.to_jax(state_of(network)))
+    rng = np.random.default_rng(0)
+    clips = rng.normal(size=(2, 8, 40, 44, 3)).astype(np.float32)
+    sounds = rng.normal(size=(2, 65, 90)).astype(np.float32)
+    with torch.inference_mode():
+        want = network(
+            torch.from_numpy(np.moveaxis(clips, -1, 1).copy()),
+            torch.from_numpy(sounds[:, None]),
+        )
+    out = jax.jit(module.apply)(variables, clips, sounds)
+    got = {
+        "sight_count": out.sight.count,
+        "sight_counts": out.sight.counts,
+        "sight_classes": out.sight.classes,
+        "sound_count": out.sound.count,
+        "sound_counts": out.sound.counts,
+        "sound_classes": out.sound.classes,
+        "solo_score": out.sight.solo_score,
+        "score": out.score,
+        "reliability": out.reliability,
+    }
+    errors = {name: relative_error(got[name], want[name]) for name in want}
+    print(errors)
+    assert max(errors.values()) < LIMIT
