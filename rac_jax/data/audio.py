@@ -167,7 +167,7 @@ def _timeline(
 
 
 def _flushed(waiting: list[np.ndarray]) -> Iterator[np.ndarray]:
-    if waiting:
+    if any(map(len, waiting)):
         yield np.concatenate(waiting)
 
 

@@ -1,0 +1,171 @@
+"""What is known of a clip, one record for every source, and the plain CSV that anyone can write."""
+
+import csv
+import dataclasses
+import os
+import pathlib
+from collections.abc import Iterable, Mapping
+
+import numpy as np
+
+REQUIRED = ("file", "start_s", "end_s", "count")
+OPTIONAL = "alt_count"
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Annotation:
+    """One labelled part of one video.
+
+    Attributes:
+      video_id: name of the video within its source.
+      path: the media file.
+      split: "train", "val", "test" or "".
+      label: what is repeated, "" if unknown.
+      start_s: start of the part in seconds of the file, None for its start.
+      end_s: end of the part in seconds of the file, None for its end.
+      count: repetitions in the part, at least 0.
+      alt_count: a second right answer (two sides counted as one or as two), or None.
+      cycles_s: float64 [K, 2], start and end of each repetition in seconds of the file, or None.
+      events_s: float64 [K], audible instants in seconds of the file, or None.
+      phases: names of the moments of a cycle.
+      challenges: names of what makes the clip hard.
+      fps: frames per second that the source states, or None.
+      groups: further columns of the source, by name.
+    """
+
+    video_id: str
+    path: str
+    count: float
+    start_s: float | None = None
+    end_s: float | None = None
+    split: str = ""
+    label: str = ""
+    alt_count: float | None = None
+    cycles_s: np.ndarray | None = None
+    events_s: np.ndarray | None = None
+    phases: tuple[str, ...] = ()
+    challenges: tuple[str, ...] = ()
+    fps: float | None = None
+    groups: Mapping[str, str] = dataclasses.field(default_factory=dict)
+
+
+def read_csv(path: str | os.PathLike) -> list[Annotation]:
+    """Reads `file,start_s,end_s,count`, one labelled part per line.
+
+    Relative file names are relative to the CSV. An empty start_s or end_s means the start or the
+    end of the file; `alt_count` may be there and may be empty; other columns are kept as `groups`.
+
+    Args:
+      path: the CSV, UTF-8, with a header line.
+
+    Returns:
+      The records in the order of the lines.
+
+    Raises:
+      OSError: if the CSV cannot be read.
+      ValueError: "<name>:<line>: <what is wrong>" for a missing column or a wrong value.
+    """
+    path = pathlib.Path(path)
+    with path.open(newline="", encoding="utf-8-sig") as file:
+        reader = csv.DictReader(file, strict=True)
+        try:
+            header = reader.fieldnames or []
+            if repeated := {name for name in header if header.count(name) > 1}:
+                raise _wrong(path, 1, f"the column {min(repeated)!r} is there twice")
+            if missing := [name for name in REQUIRED if name not in header]:
+                raise _wrong(
+                    path,
+                    1,
+                    f"has no column {missing[0]!r}, needs {','.join(REQUIRED)}",
+                )
+            return [_record(path, reader.line_num, row) for row in reader]
+        except csv.Error as error:
+            raise _wrong(path, reader.line_num, str(error)) from None
+        except UnicodeDecodeError:
+            raise _wrong(path, reader.line_num + 1, "is not UTF-8 text") from None
+
+
+def _record(path: pathlib.Path, line: int, row: dict) -> Annotation:
+    extra = row.pop(None, None)
+    if extra or None in row.values():
+        raise _wrong(path, line, "has another number of cells than the header")
+    name = row.pop("file").strip()
+    if not name:
+        raise _wrong(path, line, "file is empty")
+    start_s = _number(path, line, row, "start_s")
+    end_s = _number(path, line, row, "end_s")
+    count = _number(path, line, row, "count")
+    alt_count = _number(path, line, row, OPTIONAL)
+    if count is None:
+        raise _wrong(path, line, "count is empty")
+    if end_s is not None and end_s < (start_s or 0.0):
+        raise _wrong(path, line, f"end_s {end_s} is before start_s {start_s or 0.0}")
+    return Annotation(
+        video_id=pathlib.PurePath(name).stem,
+        path=str(path.parent / name),
+        count=count,
+        start_s=start_s,
+        end_s=end_s,
+        alt_count=alt_count,
+        groups={key: value.strip() for key, value in row.items()},
+    )
+
+
+def _number(path: pathlib.Path, line: int, row: dict, name: str) -> float | None:
+    text = row.pop(name, "").strip()
+    if not text:
+        return None
+    try:
+        value = float(text)
+    except ValueError:
+        raise _wrong(path, line, f"{name} {text!r} is not a number") from None
+    if not 0 <= value < float("inf"):
+        raise _wrong(path, line, f"{name} {text} must be at least 0")
+    return value
+
+
+def _wrong(path: pathlib.Path, line: int, what: str) -> ValueError:
+    return ValueError(f"{path.name}:{line}: {what}")
+
+
+def write_csv(path: str | os.PathLike, annotations: Iterable[Annotation]) -> None:
+    """Writes what `read_csv` reads.
+
+    File names are made relative to the CSV where the file lies beside or below it. The record's
+    other fields (cycles, events, label, ...) have no place in this format.
+
+    Args:
+      path: the CSV; it is replaced when all is written.
+      annotations: the records.
+
+    Raises:
+      OSError: if the file cannot be written.
+    """
+    path = pathlib.Path(path)
+    annotations = list(annotations)
+    groups = list(dict.fromkeys(key for record in annotations for key in record.groups))
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        with temporary.open("w", newline="", encoding="utf-8") as file:
+            writer = csv.writer(file, lineterminator="\n")
+            writer.writerow([*REQUIRED, OPTIONAL, *groups])
+            for record in annotations:
+                numbers = (record.start_s, record.end_s, record.count, record.alt_count)
+                writer.writerow(
+                    [
+                        _relative(record.path, path.parent),
+                        *("" if n is None else f"{n:.15g}" for n in numbers),
+                        *(record.groups.get(key, "") for key in groups),
+                    ]
+                )
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _relative(file: str, folder: pathlib.Path) -> str:
+    absolute = pathlib.Path(os.path.abspath(file))
+    try:
+        return absolute.relative_to(os.path.abspath(folder)).as_posix()
+    except ValueError:
+        return str(absolute)
