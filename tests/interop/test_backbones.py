@@ -1,0 +1,210 @@
+"""Backbones from the public checkpoints, and models of any form to PyTorch and back."""
+
+import shutil
+import sys
+
+import flax.traverse_util
+import jax
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch", reason="needs PyTorch")
+
+from benchmarks.torch_reference import paper, r2plus1d, resnet, s3d
+from benchmarks.torch_reference.layers import randomise
+from rac_jax.cli import main as cli
+from rac_jax.counting import weights
+from rac_jax.interop import tables, torch_io
+from rac_jax.models import registry
+
+
+@pytest.fixture(autouse=True)
+def tidy(tmp_path):
+    """Removes the checkpoints, which pytest would keep."""
+    yield
+    shutil.rmtree(tmp_path)
+
+
+def run(*arguments):
+    return cli.main(["convert", *map(str, arguments)])
+
+
+def arrays_of(folder):
+    return weights.read_tensors(folder)
+
+
+@pytest.mark.parametrize(
+    "kind,network,nest,lead,classifier",
+    [
+        ("s3d-kinetics", s3d.S3D, None, "", "classifier.1"),
+        ("r2plus1d-kinetics", r2plus1d.R2Plus1D18, None, "", "fc"),
+        ("r2plus1d-kinetics", r2plus1d.R2Plus1D18, "state_dict", "module.", "fc"),
+        (
+            "vggsound-resnet18",
+            lambda: resnet.ResNet18(309),
+            "model_state_dict",
+            "audnet.",
+            "fc",
+        ),
+        ("vggsound-resnet18", resnet.ResNet18, None, "", "fc"),
+    ],
+)
+def test_there_and_back(tmp_path, kind, network, nest, lead, classifier):
+    """Read, written back: the same tensors bit for bit, without the classifier."""
+    state = randomise(network()).state_dict()
+    named = {lead + name: tensor for name, tensor in state.items()}
+    torch.save({nest: named, "epoch": 3} if nest else named, tmp_path / "in.pt")
+    assert run(kind, "--weights", tmp_path / "in.pt", "--out", tmp_path / "model") == 0
+    assert run("to-torch", tmp_path / "model", "--out", tmp_path / "out") == 0
+    back = torch.load(tmp_path / "out" / "model.pt", weights_only=True)
+    dropped = {f"{classifier}.weight", f"{classifier}.bias"}
+    assert back.keys() == state.keys() - dropped
+    for name, tensor in back.items():
+        assert torch.equal(tensor, state[name]), name
+    assert (
+        run(
+            kind,
+            "--weights",
+            tmp_path / "out" / "model.pt",
+            "--out",
+            tmp_path / "again",
+        )
+        == 0
+    )
+    again = arrays_of(tmp_path / "again")
+    for path, array in arrays_of(tmp_path / "model").items():
+        np.testing.assert_array_equal(again[path], array)
+
+
+def test_kylemins_s3d_differs_in_names_only(tmp_path):
+    state = randomise(s3d.S3D()).state_dict()
+    torch.save(state, tmp_path / "torchvision.pt")
+    renamed = {
+        "module." + s3d.kylemin_name(name): value for name, value in state.items()
+    }
+    torch.save(renamed, tmp_path / "kylemin.pt")
+    for name in ("torchvision", "kylemin"):
+        assert (
+            run(
+                "s3d-kinetics",
+                "--weights",
+                tmp_path / f"{name}.pt",
+                "--out",
+                tmp_path / name,
+            )
+            == 0
+        )
+    theirs = arrays_of(tmp_path / "kylemin")
+    for path, array in arrays_of(tmp_path / "torchvision").items():
+        np.testing.assert_array_equal(theirs[path], array)
+    mean = weights.read_config(tmp_path / "kylemin")["preprocessing"]["mean"]
+    assert mean == [0.5, 0.5, 0.5]
+
+
+def test_a_backbone_loads_as_an_encoder(tmp_path):
+    network = randomise(resnet.ResNet18())
+    torch.save(network.state_dict(), tmp_path / "in.pt")
+    assert (
+        run(
+            "vggsound-resnet18",
+            "--weights",
+            tmp_path / "in.pt",
+            "--out",
+            tmp_path / "model",
+        )
+        == 0
+    )
+    module, variables, config = weights.load_model(tmp_path / "model")
+    assert config["family"] == "resnet18"
+    x = np.random.default_rng(0).normal(size=(1, 65, 80, 1)).astype(np.float32)
+    got = jax.jit(module.apply)(variables, x).features
+    with torch.inference_mode():
+        want = network(torch.from_numpy(np.moveaxis(x, -1, 1).copy())).features.numpy()
+    np.testing.assert_allclose(got, want, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "change,message",
+    [
+        (
+            lambda s: s.pop("layer1.0.bn1.running_var"),
+            "lacks the tensor layer1.0.bn1.running_var",
+        ),
+        (lambda s: s.update(extra=torch.ones(1)), "holds the tensor extra"),
+        (
+            lambda s: s.update({"conv1.weight": torch.ones(64, 3, 7, 7)}),
+            "conv1.weight is [64, 3, 7, 7], the model has [64, 1, 7, 7]",
+        ),
+        (
+            lambda s: s.update({"fc.weight": torch.ones(10, 9)}),
+            "fc.weight is [10, 9], the model has [any, 512]",
+        ),
+    ],
+)
+def test_misfits_are_named(tmp_path, capsys, change, message):
+    state = dict(resnet.ResNet18().state_dict())
+    change(state)
+    torch.save(state, tmp_path / "in.pt")
+    assert (
+        run(
+            "vggsound-resnet18",
+            "--weights",
+            tmp_path / "in.pt",
+            "--out",
+            tmp_path / "model",
+        )
+        == 1
+    )
+    error = capsys.readouterr().err
+    assert error.startswith(f"rac: {tmp_path / 'in.pt'}: ")
+    assert message in error
+    assert not (tmp_path / "model").exists()
+
+
+def test_paper_form_to_pytorch(tmp_path):
+    """What we write loads into the reference network with nothing missing or left over."""
+    module = registry.build_model("sight_sound")
+    variables = registry.init_variables(module, jax.random.key(0))
+    config = {
+        "name": "x",
+        "family": "sight_sound",
+        "arguments": {},
+        "preprocessing": {},
+    }
+    weights.save_model(tmp_path / "model", config, variables)
+    assert run("to-torch", tmp_path / "model", "--out", tmp_path / "out") == 0
+    state = torch.load(tmp_path / "out" / "model.pt", weights_only=True)
+    paper.SightSound().load_state_dict(state)
+
+
+@pytest.mark.parametrize("encoder", ["s3d", "r2plus1d18"])
+def test_narrow_models_there_and_back(encoder):
+    module = registry.build_model(
+        "sight_sound", sight_encoder=encoder, sight_width=0.125, sound_width=0.25
+    )
+    variables = registry.init_variables(module, jax.random.key(0))
+    flat = flax.traverse_util.flatten_dict(variables, sep="/")
+    table = tables.whole(module)
+    back = table.to_jax(table.to_torch(flat))
+    assert back.keys() == flat.keys()
+    for path, array in flat.items():
+        np.testing.assert_array_equal(back[path], array)
+
+
+def test_unknown_model_and_missing_pytorch(tmp_path, capsys, monkeypatch):
+    assert run("to-torch", tmp_path / "none", "--out", tmp_path / "out") == 1
+    assert "no such model" in capsys.readouterr().err
+    monkeypatch.setitem(sys.modules, "torch", None)
+    with pytest.raises(torch_io.ConversionError, match="pip install"):
+        torch_io.read_checkpoint(tmp_path / "x.pt")
+
+
+def test_nothing_is_left_half_written(tmp_path, monkeypatch):
+    def fail(content, file):
+        file.write(b"half")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(torch, "save", fail)
+    with pytest.raises(torch_io.ConversionError, match="No space left"):
+        torch_io.write_checkpoints(tmp_path / "out", {"a.pt": {"x": np.ones(2)}})
+    assert list((tmp_path / "out").iterdir()) == []
