@@ -141,7 +141,7 @@ class Counter:
                 **options,
             )
             logger.debug("%s: %s", source.name, run.describe())
-            duration_s = max(picture_s, track.duration_s)
+            duration_s = max(picture_s - start_s, track.duration_s)
         if sight_count is None and sound_count is None:
             raise MediaError(f"{source.name}: has no frames in the part to count")
         if sight_count is not None and sound_count is not None:

@@ -22,14 +22,13 @@ import numpy as np
 
 from rac_jax.counting.networks import Pass
 from rac_jax.counting.result import SightCount, SoundCount, WindowCount
+from rac_jax.counting.soundtrack import COLUMNS_PER_S
 from rac_jax.counting.source import Source
 from rac_jax.data import clips as clip_index
-from rac_jax.ops import spectrogram
 
 logger = logging.getLogger(__name__)
 
 LEAST_REPETITIONS = 2.0  # per sound segment, section 3.3
-COLUMNS_PER_S = spectrogram.RATE / spectrogram.HOP
 
 
 def count(
@@ -50,13 +49,13 @@ def count(
       progress: called with the number of frames read since the last call.
 
     Returns:
-      (sight, sound, reliability of the sound, seconds of picture).
+      (sight, sound, reliability of the sound, end of the picture in seconds of the file).
     """
     with_sound = run.track.columns > 0
     clips, end_s = (
         _add_clips(run, source, strides, progress) if use_sight else ([], 0.0)
     )
-    sound = _count_sound(run) if with_sound else None
+    sound = _count_sound(run, source.start_s) if with_sound else None
     if not clips:
         return None, sound, None, end_s
     sight_rows = run.sight.rows([clip["key"] for clip in clips])
@@ -117,8 +116,9 @@ def _add_clips(
             span_s = (clip.end_s - clip.start_s) * (
                 networks.clip_frames * clip.stride / (clip.end_frame - clip.first_frame)
             )
-            first = round(clip.start_s * COLUMNS_PER_S)
-            last = max(first + 1, round((clip.start_s + span_s) * COLUMNS_PER_S))
+            start_s = clip.start_s - source.start_s
+            first = round(start_s * COLUMNS_PER_S)
+            last = max(first + 1, round((start_s + span_s) * COLUMNS_PER_S))
             known["segment"] = run.add_segment(
                 clip_index.span_columns(
                     first, last, run.track.columns, networks.columns
@@ -135,7 +135,7 @@ def _add_clips(
     return clips, max((clip["end_s"] for clip in clips), default=0.0)
 
 
-def _count_sound(run: Pass) -> SoundCount:
+def _count_sound(run: Pass, start_s: float) -> SoundCount:
     columns, width = run.track.columns, run.networks.columns
     squeeze = 1
     while True:
@@ -150,8 +150,5 @@ def _count_sound(run: Pass) -> SoundCount:
             break
         squeeze *= 2
     logger.debug("%d sound segments of %d columns each", len(keys), step)
-    windows = tuple(
-        WindowCount(k / COLUMNS_PER_S, min(k + step, columns) / COLUMNS_PER_S, float(c))
-        for k, c in zip(starts, counts, strict=True)
-    )
+    windows = run.track.window_counts(counts, step, start_s)
     return SoundCount(float(counts.sum()), windows)

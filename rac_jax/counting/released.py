@@ -21,7 +21,6 @@ from rac_jax.counting.result import SightCount, SoundCount, WindowCount
 from rac_jax.counting.source import Source
 from rac_jax.data import clips as clip_index
 from rac_jax.data import media
-from rac_jax.ops import spectrogram
 
 logger = logging.getLogger(__name__)
 
@@ -43,11 +42,11 @@ def count(
     """
     with_sound = run.track.columns > 0
     if not use_sight:
-        sound, _ = _count_sound(run)
+        sound, _ = _count_sound(run, source.start_s)
         return None, sound, None, 0.0
     frames, fps, end_s, first_clips = _first_clips(run, source, strides, progress)
     if not frames:
-        sound, _ = _count_sound(run) if with_sound else (None, None)
+        sound, _ = _count_sound(run, source.start_s) if with_sound else (None, None)
         return None, sound, None, 0.0
     scores = _stride_scores(run, frames, first_clips) if len(strides) > 1 else {}
     stride = max(scores, key=scores.get) if scores else strides[0]
@@ -55,7 +54,7 @@ def count(
     sight = SightCount(sight.count, stride, scores, sight.windows)
     if not with_sound:
         return sight, None, None, end_s
-    sound, sound_keys = _count_sound(run)
+    sound, sound_keys = _count_sound(run, source.start_s)
     complete = clip_index.released_reliability_windows(frames, stride)
     pairs = clip_index.pair_windows(
         complete, len(sound_keys), np.random.default_rng(seed)
@@ -135,7 +134,11 @@ def _count_sight(run: Pass, source: Source, frames: int, fps: float, stride: int
     )
     span = stride * run.networks.clip_frames
     records = tuple(
-        WindowCount(i * span / fps, min((i + 1) * span, frames) / fps, float(c))
+        WindowCount(
+            source.start_s + i * span / fps,
+            source.start_s + min((i + 1) * span, frames) / fps,
+            float(c),
+        )
         for i, c in enumerate(window_counts)
     )
     return SightCount(float(total), stride, {}, records), [
@@ -178,7 +181,7 @@ def gather_clips(
         first = end
 
 
-def _count_sound(run: Pass) -> tuple[SoundCount, list[Hashable]]:
+def _count_sound(run: Pass, start_s: float) -> tuple[SoundCount, list[Hashable]]:
     """Counts by sound; the keys returned are the reliability estimate's segments."""
     columns, width = run.track.columns, run.networks.columns
     positions = clip_index.segment_columns(columns, width)
@@ -191,10 +194,6 @@ def _count_sound(run: Pass) -> tuple[SoundCount, list[Hashable]]:
         counts = run.sound.rows(keys).count
         total = float(counts.sum())
         step = columns
-    per_s = spectrogram.RATE / spectrogram.HOP
-    windows = tuple(
-        WindowCount(i * step / per_s, min((i + 1) * step, columns) / per_s, float(c))
-        for i, c in enumerate(counts)
-    )
     inputs = clip_index.released_reliability_segments(columns, total, width)
+    windows = run.track.window_counts(counts, step, start_s)
     return SoundCount(total, windows), [run.add_segment(p) for p in inputs]

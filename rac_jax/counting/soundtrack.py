@@ -11,8 +11,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from rac_jax.counting.result import WindowCount
 from rac_jax.ops import spectrogram
 
+COLUMNS_PER_S = spectrogram.RATE / spectrogram.HOP
 STATISTICS_COLUMNS = (
     1024  # spectrogram columns per call when the statistics are computed
 )
@@ -71,6 +73,21 @@ class Soundtrack:
     def duration_s(self) -> float:
         """Length in seconds."""
         return self.samples / spectrogram.RATE
+
+    def window_counts(
+        self, counts: np.ndarray, step: int, start_s: float
+    ) -> tuple[WindowCount, ...]:
+        """Puts the counts of consecutive segments of `step` columns in their place in time."""
+        starts = np.arange(len(counts)) * step
+        ends = np.where(
+            starts + step < self.columns,
+            (starts + step) / COLUMNS_PER_S,
+            self.duration_s,
+        )
+        return tuple(
+            WindowCount(start_s + float(a), start_s + float(b), float(c))
+            for a, b, c in zip(starts / COLUMNS_PER_S, ends, counts, strict=True)
+        )
 
     def windows(self, columns: np.ndarray) -> np.ndarray:
         """Samples under the given columns.

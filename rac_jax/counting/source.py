@@ -25,6 +25,9 @@ class Source(Protocol):
 
     name: str
     fps: float  # average frames per second, 0.0 without a picture
+    start_s: (
+        float  # where the part to count starts; times of frames are those of the file
+    )
     has_picture: bool
     has_sound: bool
     frames_expected: int | None  # for the progress bar only
@@ -64,7 +67,7 @@ class FileSource:
         self._size = size
         self._rate = rate
         self._interpolation = interpolation
-        self._start_s = start_s
+        self.start_s = start_s
         self._end_s = end_s
         info = media.probe(path)
         self._sound_path = self._path if info.has_audio else media.sibling_sound(path)
@@ -82,14 +85,14 @@ class FileSource:
             self._path,
             size=(self._size, self._size),
             interpolation=self._interpolation,
-            start_s=self._start_s,
+            start_s=self.start_s,
             end_s=self._end_s,
         )
 
     def sound(self) -> Iterator[np.ndarray]:
         """Mono float32 samples in chunks, from the start."""
         return media.stream_audio(
-            self._sound_path, rate=self._rate, start_s=self._start_s, end_s=self._end_s
+            self._sound_path, rate=self._rate, start_s=self.start_s, end_s=self._end_s
         )
 
 
@@ -122,6 +125,7 @@ class ArraySource:
         interpolation: str = "area",
     ):
         self.name = ARRAY_NAME
+        self.start_s = 0.0
         self.fps = ARRAY_FPS if fps is None else float(fps)
         if not self.fps > 0:
             raise ValueError(f"fps: must be above 0, not {fps}")

@@ -1,0 +1,186 @@
+"""`rac count` as a user meets it: good files, bad files, and what is written."""
+
+import json
+
+import pytest
+
+from rac_jax import counting
+from rac_jax.cli import main as cli
+
+
+@pytest.fixture(scope="module")
+def loaded(tiny_model):
+    """The tiny model, loaded and compiled once for all tests of this file."""
+    return counting.load(tiny_model)
+
+
+@pytest.fixture
+def rac(tiny_model, loaded, capsys, monkeypatch):
+    """Runs `rac count ... --model TINY`; returns (exit code, stdout, stderr)."""
+    monkeypatch.setattr(counting, "load", lambda model: loaded)
+
+    def run(*arguments):
+        code = cli.main(["count", *map(str, arguments), "--model", str(tiny_model)])
+        captured = capsys.readouterr()
+        return code, captured.out, captured.err
+
+    return run
+
+
+@pytest.fixture
+def bad_files(tmp_path, clip):
+    """Files that cannot be counted."""
+    folder = tmp_path / "bad"
+    folder.mkdir()
+    (folder / "text.mp4").write_text("this is not a video\n" * 50)
+    (folder / "empty.mp4").touch()
+    whole = clip.read_bytes()
+    (folder / "truncated.mp4").write_bytes(whole[: len(whole) // 3])
+    return folder
+
+
+def test_a_line_per_file(rac, clip, silent_clip):
+    code, out, err = rac(clip, silent_clip)
+    assert code == 0
+    assert err == ""
+    lines = out.splitlines()
+    assert len(lines) == 2
+    assert lines[0].startswith(f"{clip}: ")
+    for word in ("repetitions", "sight", "stride", "sound", "reliability"):
+        assert word in lines[0]
+    assert "sound" not in lines[1].removeprefix(str(silent_clip))
+
+
+def test_json_has_every_field(rac, clip, tmp_path):
+    code, _, _ = rac(clip, "--json", tmp_path / "one.json")
+    assert code == 0
+    record = json.loads((tmp_path / "one.json").read_text())
+    assert record.keys() >= {
+        "file",
+        "duration_s",
+        "count",
+        "sight",
+        "sound",
+        "reliability",
+        "model",
+        "protocol",
+        "seconds",
+    }
+    assert record["sight"].keys() == {"count", "stride", "stride_scores", "windows"}
+    assert record["sound"].keys() == {"count", "windows"}
+    assert record["reliability"].keys() == {"sound"}
+    assert record["sight"]["windows"][0].keys() == {"start_s", "end_s", "count"}
+
+
+def test_json_on_stdout_is_only_json(rac, clip, silent_clip):
+    code, out, err = rac(clip, silent_clip, "--json", "-")
+    assert code == 0
+    assert [record["file"] for record in json.loads(out)] == [
+        str(clip),
+        str(silent_clip),
+    ]
+    assert "repetitions" in err
+
+
+def test_a_folder_is_a_list(rac, clip):
+    code, out, _ = rac(clip.parent, "--json", "-")
+    assert code == 0
+    assert str(clip) in [record["file"] for record in json.loads(out)]
+
+
+@pytest.mark.parametrize("name", ["text.mp4", "empty.mp4", "truncated.mp4"])
+def test_a_bad_file_is_one_line_and_the_others_are_counted(rac, bad_files, clip, name):
+    code, out, err = rac(bad_files / name, clip)
+    assert code == 1
+    assert len(err.strip().splitlines()) == 1
+    assert name in err
+    assert "Traceback" not in err
+    assert out.startswith(f"{clip}: ")
+
+
+def test_missing_path_and_empty_folder(rac, tmp_path, clip):
+    (tmp_path / "nothing").mkdir()
+    code, out, err = rac(tmp_path / "missing.mp4", tmp_path / "nothing", clip)
+    assert code == 1
+    assert len(err.strip().splitlines()) == 2
+    assert "missing.mp4" in err
+    assert "nothing" in err
+    assert out.startswith(f"{clip}: ")
+
+
+def test_failures_are_in_the_json(rac, bad_files, clip):
+    code, out, _ = rac(bad_files, clip, "--json", "-")
+    assert code == 1
+    records = json.loads(out)
+    assert len(records) == 4
+    assert sum("error" in record for record in records) == 3
+
+
+def test_sound_file_alone(rac, tmp_path):
+    import wave
+
+    import numpy as np
+    from conftest import knocks
+
+    with wave.open(str(tmp_path / "knocks.wav"), "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(22050)
+        file.writeframes((knocks(5.0) * 2**14).astype(np.int16).tobytes())
+    code, out, _ = rac(tmp_path / "knocks.wav")
+    assert code == 0
+    assert "sight" not in out
+    assert "sound" in out
+
+
+def test_plot_and_annotate(rac, clip, silent_clip, tmp_path):
+    code, _, err = rac(
+        clip, "--plot", tmp_path / "plot.svg", "--annotate", tmp_path / "out.mp4"
+    )
+    assert (code, err) == (0, "")
+    assert (tmp_path / "plot.svg").stat().st_size > 1000
+    assert (tmp_path / "out.mp4").stat().st_size > 1000
+    code, _, _ = rac(clip, silent_clip, "--plot", tmp_path / "plots")
+    assert code == 0
+    assert sorted(p.name for p in (tmp_path / "plots").iterdir()) == [
+        "clip.mp4.png",
+        "silent.mp4.png",
+    ]
+
+
+def test_one_plot_file_for_two_videos_is_refused(rac, clip, silent_clip, tmp_path):
+    code, _, err = rac(clip, silent_clip, "--plot", tmp_path / "plot.png")
+    assert code == 1
+    assert "plot.png: names one file, but there are several videos" in err
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [("--stride", "0"), ("--stride", "x"), ("--max-stride", "-1"), ("--start", "-1")],
+)
+def test_bad_options_name_the_option(rac, clip, arguments, capsys):
+    with pytest.raises(SystemExit) as exit_info:
+        rac(clip, *arguments)
+    assert exit_info.value.code == 2
+    assert arguments[0] in capsys.readouterr().err
+
+
+def test_end_before_start(rac, clip):
+    code, _, err = rac(clip, "--start", "3", "--end", "2")
+    assert code == 2
+    assert "--end: 2 s is not after --start 3 s" in err
+
+
+def test_unknown_model_lists_the_known_ones(clip, capsys):
+    code = cli.main(["count", str(clip), "--model", "nonesuch"])
+    assert code == 2
+    err = capsys.readouterr().err
+    assert "nonesuch" in err
+    assert "default" in err
+    assert len(err.strip().splitlines()) == 1
+
+
+def test_json_that_cannot_be_written(rac, clip, tmp_path):
+    code, _, err = rac(clip, "--json", tmp_path / "no" / "such" / "folder.json")
+    assert code == 1
+    assert "folder.json" in err

@@ -1,0 +1,123 @@
+"""Released model folders: written whole, read exactly, and every fault named."""
+
+import json
+
+import jax
+import numpy as np
+import pytest
+import safetensors.numpy
+from conftest import TINY_ARGUMENTS, random_variables, tiny_config
+
+from rac_jax.counting import weights
+from rac_jax.models import registry
+
+
+@pytest.fixture(scope="module")
+def module():
+    return registry.build_model("sight_sound", **TINY_ARGUMENTS)
+
+
+@pytest.fixture(scope="module")
+def variables(module):
+    return random_variables(module)
+
+
+@pytest.fixture
+def folder(tmp_path, variables):
+    return weights.save_model(tmp_path / "model", tiny_config(), variables)
+
+
+def test_round_trip_is_exact(folder, variables):
+    _, loaded, config = weights.load_model(folder)
+    assert config == tiny_config()
+    assert jax.tree.structure(loaded) == jax.tree.structure(variables)
+    jax.tree.map(np.testing.assert_array_equal, loaded, variables)
+
+
+def test_half_keeps_vectors_exact(tmp_path, variables):
+    folder = weights.save_model(tmp_path / "half", tiny_config(), variables, half=True)
+    _, loaded, _ = weights.load_model(folder)
+
+    def check(path, ours, theirs):
+        assert ours.dtype == np.float32
+        tolerance = 1e-3 if np.ndim(theirs) >= 2 else 0
+        np.testing.assert_allclose(ours, theirs, rtol=tolerance, atol=tolerance * 1e-3)
+
+    jax.tree_util.tree_map_with_path(check, loaded, variables)
+    size = (folder / weights.TENSOR_FILE).stat().st_size
+    whole = weights.save_model(tmp_path / "whole", tiny_config(), variables)
+    assert size < 0.7 * (whole / weights.TENSOR_FILE).stat().st_size
+
+
+def edit(folder, change):
+    tensors = weights.read_tensors(folder)
+    change(tensors)
+    safetensors.numpy.save_file(tensors, folder / weights.TENSOR_FILE)
+
+
+def test_missing_extra_and_misshapen_tensors_are_named(folder):
+    name = "params/sight_head/classes/bias"
+    edit(folder, lambda t: t.update({name: np.zeros(3, np.float32)}))
+    with pytest.raises(
+        weights.ModelError, match=rf"{name} is \[3\], the model has \[5\]"
+    ):
+        weights.load_model(folder)
+    edit(folder, lambda t: t.pop(name))
+    with pytest.raises(weights.ModelError, match=f"lacks the tensor {name}"):
+        weights.load_model(folder)
+    edit(
+        folder,
+        lambda t: t.update({name: np.zeros(5, np.float32), "stray": np.zeros(1)}),
+    )
+    with pytest.raises(weights.ModelError, match="holds the tensor stray"):
+        weights.load_model(folder)
+
+
+def test_damaged_folders(folder, tmp_path):
+    (folder / weights.TENSOR_FILE).write_bytes(b"nonsense")
+    with pytest.raises(weights.ModelError, match="not a readable safetensors file"):
+        weights.load_model(folder)
+    (folder / weights.TENSOR_FILE).unlink()
+    with pytest.raises(weights.ModelError, match="no such file"):
+        weights.load_model(folder)
+    (folder / weights.CONFIG_FILE).write_text(json.dumps({"name": "x"}))
+    with pytest.raises(
+        weights.ModelError, match="lacks family, arguments, preprocessing"
+    ):
+        weights.load_model(folder)
+    (folder / weights.CONFIG_FILE).write_text("{")
+    with pytest.raises(weights.ModelError, match="not valid JSON"):
+        weights.load_model(folder)
+    with pytest.raises(weights.ModelError, match="no such model folder"):
+        weights.load_model(tmp_path / "missing")
+    (tmp_path / "hollow").mkdir()
+    with pytest.raises(weights.ModelError, match="No such file"):
+        weights.load_model(tmp_path / "hollow")
+
+
+def test_unknown_arguments_name_the_config(folder):
+    config = tiny_config(arguments=TINY_ARGUMENTS | {"colour": 1})
+    (folder / weights.CONFIG_FILE).write_text(json.dumps(config))
+    with pytest.raises(weights.ModelError, match=r"config\.json: .*colour"):
+        weights.load_model(folder)
+
+
+def test_saving_replaces_a_model_but_nothing_else(folder, variables, tmp_path):
+    weights.save_model(folder, tiny_config(name="second"), variables)
+    assert weights.read_config(folder)["name"] == "second"
+    assert [p.name for p in tmp_path.iterdir()] == ["model"]
+    (folder / "notes.txt").write_text("keep me")
+    with pytest.raises(weights.ModelError, match=r"holds notes\.txt"):
+        weights.save_model(folder, tiny_config(), variables)
+    assert (folder / "notes.txt").exists()
+
+
+def test_nothing_is_half_written(tmp_path, variables):
+    broken = jax.tree.map(lambda leaf: np.full_like(leaf, np.nan), variables)
+    with pytest.raises(weights.ModelError, match="not finite"):
+        weights.save_model(tmp_path / "model", tiny_config(), broken)
+    with pytest.raises(TypeError):
+        weights.save_model(
+            tmp_path / "model", tiny_config(training=object()), variables
+        )
+    assert list(tmp_path.iterdir()) == []
