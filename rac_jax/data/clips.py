@@ -35,20 +35,20 @@ def clip_indices(
     """Frame numbers of one clip.
 
     Args:
-      frames: length of the video, T.
+      frames: length of the video, T, at least 1.
       stride: frames from one to the next, at least 1.
-      start: number of the clip's first frame.
+      start: number of the clip's first frame, in [0, T).
       clip_frames: length of the clip.
 
     Returns:
       int64 [clip_frames]: start, start + stride, ...; -1 from the end of the video on.
 
     Raises:
-      ValueError: for a stride under 1 or a negative length or start.
+      ValueError: for a stride or a length under 1, or a start outside the video.
     """
     _check(frames, stride)
-    if start < 0:
-        raise ValueError(f"start: must be at least 0, not {start}")
+    if not 0 <= start < frames:
+        raise ValueError(f"start: must be in [0, {frames}), not {start}")
     index = start + stride * np.arange(clip_frames, dtype=np.int64)
     return np.where(index < frames, index, PADDING)
 
@@ -57,7 +57,7 @@ def tile_clips(frames: int, stride: int, clip_frames: int = CLIP_FRAMES) -> np.n
     """Frame numbers of the consecutive clips that cover a video, the last one padded.
 
     Args:
-      frames: length of the video, T.
+      frames: length of the video, T, at least 1.
       stride: temporal stride in frames, at least 1.
       clip_frames: length of a clip.
 
@@ -65,7 +65,7 @@ def tile_clips(frames: int, stride: int, clip_frames: int = CLIP_FRAMES) -> np.n
       int64 [N, clip_frames], N = ceil(T / (clip_frames stride)); -1 is padding.
 
     Raises:
-      ValueError: for a stride under 1 or a negative length.
+      ValueError: for a stride or a length under 1.
     """
     _check(frames, stride)
     span = clip_frames * stride
@@ -93,7 +93,7 @@ def released_sight_windows(
       (windows int64 [N, clip_frames], extra int64 [clip_frames] or None).
 
     Raises:
-      ValueError: for a stride under 1 or a negative length.
+      ValueError: for a stride or a length under 1.
     """
     windows = tile_clips(frames, stride, clip_frames)
     span = clip_frames * stride
@@ -143,8 +143,6 @@ def released_stride_columns(
       ValueError: for a stride or a length under 1.
     """
     _check(frames, stride)
-    if frames < 1:
-        raise ValueError(f"frames: must be at least 1, not {frames}")
     ratio = CLIP_FRAMES * stride / frames
     if ratio > 1:
         length = columns + int(np.round((ratio - 1) * columns))
@@ -208,8 +206,8 @@ def span_columns(
       segment: wanted length.
 
     Returns:
-      float64 [segment]; -1 is padding. A position between the last column and the one after it
-      blends the last column into padding.
+      float64 [segment]; -1 and positions past the last column are padding, and one between
+      the last column and the next blends the two.
 
     Raises:
       ValueError: for a negative `first`.
@@ -219,8 +217,7 @@ def span_columns(
     if last - first < segment:
         position = first + np.arange(segment, dtype=np.float64)
         return np.where(position < min(last, available), position, PADDING)
-    position = resized_columns(first, last, segment)
-    return np.where(position < available, position, PADDING)
+    return resized_columns(first, last, segment)
 
 
 def released_reliability_windows(
@@ -240,7 +237,7 @@ def released_reliability_windows(
       A number of rows of `tile_clips`, at least 1.
 
     Raises:
-      ValueError: for a stride under 1 or a negative length.
+      ValueError: for a stride or a length under 1.
     """
     _check(frames, stride)
     return max(1, (frames - 1) // (clip_frames * stride))
@@ -330,26 +327,18 @@ class ClipAssembler:
     Args:
       strides: temporal strides in frames, each at least 1.
       clip_frames: length of a clip.
-      fps: frames per second, for the time at which the last frame ends; None takes the mean
-        of the times seen.
 
     Raises:
       ValueError: for a stride under 1 or given twice.
     """
 
-    def __init__(
-        self,
-        strides: Iterable[int],
-        clip_frames: int = CLIP_FRAMES,
-        fps: float | None = None,
-    ):
+    def __init__(self, strides: Iterable[int], clip_frames: int = CLIP_FRAMES):
         strides = list(strides)
         if len(set(strides)) < len(strides) or min(strides, default=1) < 1:
             raise ValueError(
                 f"strides: must be at least 1 and different, not {strides}"
             )
         self._clip_frames = clip_frames
-        self._fps = fps
         self._open = {stride: None for stride in strides}
         self._seen = 0
         self._first_s = 0.0
@@ -409,16 +398,20 @@ class ClipAssembler:
             end_s=end_s,
         )
 
-    def finish(self) -> list[Clip]:
+    def finish(self, fps: float | None = None) -> list[Clip]:
         """Ends the video.
+
+        Args:
+          fps: frames per second, for the time at which the last frame ends; None takes the
+            mean of the times seen.
 
         Returns:
           The last clip of each stride, padded with zeros; nothing for a video without frames.
         """
         if not self._seen:
             return []
-        if self._fps:
-            step = 1 / self._fps
+        if fps:
+            step = 1 / fps
         elif self._seen > 1:
             step = (self._last_s - self._first_s) / (self._seen - 1)
         else:
@@ -432,5 +425,5 @@ class ClipAssembler:
 def _check(frames: int, stride: int) -> None:
     if stride < 1:
         raise ValueError(f"stride: must be at least 1, not {stride}")
-    if frames < 0:
-        raise ValueError(f"frames: must be at least 0, not {frames}")
+    if frames < 1:
+        raise ValueError(f"frames: must be at least 1, not {frames}")

@@ -1,11 +1,13 @@
 """Clip and segment arithmetic against brute-force loops."""
 
+import tracemalloc
 import types
 
 import numpy as np
 import pytest
 
 from rac_jax.data import clips
+from rac_jax.data.pixels import FrameChunk
 
 LENGTHS = [1, 2, 5, 7, 8, 9, 15, 16, 17, 24, 31, 32, 33, 40, 63, 64, 65, 100]
 FRAMES = 8  # in a clip, to keep the loops short
@@ -187,6 +189,59 @@ def test_assembler_equals_tiling(frames, size):
                 assert clip.end_s == times[clip.end_frame]
             else:
                 assert clip.end_s >= times[-1]
+
+
+def test_assembler_of_any_length():
+    """The clips of a stream are those gathered from the whole, for every length to 700."""
+    strides = range(1, 9)
+    video = np.zeros((700, 1, 1, 3), np.uint8)
+    video[:, 0, 0, 0], video[:, 0, 0, 1] = np.divmod(np.arange(700), 256)
+    video[:, 0, 0, 2] = 1  # a frame of padding has 0 here
+    times = np.arange(700) / 25
+    for frames in range(1, 701):
+        assembler = clips.ClipAssembler(strides)
+        found = []
+        for first in range(0, frames, 150):
+            part = slice(first, min(first + 150, frames))
+            found += assembler.feed(FrameChunk(video[part], times[part]))
+        found += assembler.finish()
+        for stride in strides:
+            index = clips.tile_clips(frames, stride)
+            gathered = video[index] * (index >= 0)[..., None, None, None]
+            ours = np.stack([clip.frames for clip in found if clip.stride == stride])
+            np.testing.assert_array_equal(ours, gathered)
+
+
+def test_the_last_clip_ends_where_the_last_frame_does():
+    def last_end(frames, **options):
+        assembler = clips.ClipAssembler([1])
+        times = np.arange(frames) / 10
+        assembler.feed(FrameChunk(np.zeros((frames, 1, 1, 3), np.uint8), times))
+        return assembler.finish(**options)[-1].end_s
+
+    assert last_end(5) == pytest.approx(0.5)
+    assert last_end(5, fps=5) == pytest.approx(0.6)
+    assert last_end(1, fps=5) == pytest.approx(0.2)
+    assert last_end(1) == pytest.approx(0.04)
+
+
+def test_assembler_holds_one_clip_per_stride():
+    assembler = clips.ClipAssembler([1, 2, 3])
+    frames = np.ones((32, 50, 50, 3), np.uint8)
+    clip_bytes = 64 * 50 * 50 * 3
+    tracemalloc.start()
+    for first in range(0, 3200, 32):
+        assembler.feed(FrameChunk(frames, np.arange(first, first + 32) / 25))
+    size, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert size < 3.5 * clip_bytes
+    assert peak < 7 * clip_bytes  # as a clip is handed over the next one is begun
+
+
+@pytest.mark.parametrize("strides", [[0], [1, 1], [2, -1]])
+def test_bad_strides(strides):
+    with pytest.raises(ValueError, match="must be at least 1 and different"):
+        clips.ClipAssembler(strides)
 
 
 def test_assembler_without_frames():
