@@ -175,7 +175,7 @@ def _gather(result: CountResult) -> _Material:
 def _thumbnail_times(result: CountResult, aspect: float) -> np.ndarray:
     """Centres of as many equal parts of the time as frames fit side by side."""
     row = WIDTH * MAIN / (HEIGHT * ROW_HEIGHT)  # width over height of the row of frames
-    n = int(np.clip(round(row / (aspect * 1.04)), 1, 14))
+    n = int(np.clip(round(row / (aspect * 1.04)), 1, 18))
     return result.start_s + (np.arange(n) + 0.5) / n * max(result.duration_s, 1e-6)
 
 
