@@ -152,7 +152,7 @@ def timed_frames(container, path: str, start_s: float = 0.0) -> Iterator:
         yield frame, time_s
     if repaired:
         logger.debug("%s: %d frames had no usable time", path, repaired)
-    promised_s = box.seconds(stream.duration or 0, stream.time_base)
+    promised_s = _promised_s(container, stream)
     if last + step < promised_s - max(SHORT_OF_S, step):
         logger.warning(
             "%s: the picture ends at %.1f s, the file promises %.1f s",
@@ -160,6 +160,23 @@ def timed_frames(container, path: str, start_s: float = 0.0) -> Iterator:
             last + step,
             promised_s,
         )
+
+
+def _promised_s(container, stream) -> float:
+    """How long the file says that its picture is, 0.0 where it does not say so for certain."""
+    if not box.can_seek(container):
+        return 0.0  # guessed from the bit rate
+    if stream.duration:
+        return box.seconds(stream.duration, stream.time_base)
+    # Matroska keeps the whole file's length, and each stream's as a text.
+    if len(container.streams) == 1:
+        return (container.duration or 0) / av.time_base
+    parts = stream.metadata.get("DURATION", "").split(":")
+    try:
+        hours, minutes, seconds = map(float, parts)
+    except ValueError:
+        return 0.0
+    return 3600 * hours + 60 * minutes + seconds
 
 
 def frame_rate(stream) -> float:
@@ -186,8 +203,6 @@ class _Shrink:
         if size is None:
             stored = (first.height, first.width)
             size = self._orientation.stored_size(stored)
-            # Frames whose size changes on the way are not resized by gathering.
-            interpolation = "area"
         self.size = size
         self._stored = self._orientation.stored_size(size)
         self._gather = interpolation == "bilinear"
@@ -195,11 +210,13 @@ class _Shrink:
 
     def into(self, frame: av.VideoFrame, target: np.ndarray) -> None:
         """Writes a frame into `target`, uint8 [H, W, 3]."""
-        height, width = self._stored
-        whole = self._gather or (frame.height, frame.width) == self._stored
-        if whole:
+        if self._gather:
+            # swscale's own default, which is what OpenCV gets.
             picture = self._reformatter.reformat(frame, format="rgb24", threads=1)
+            pixels = resize_frames(_as_array(picture)[None], self._stored, "bilinear")
+            pixels = pixels[0]
         else:
+            height, width = self._stored
             picture = self._reformatter.reformat(
                 frame,
                 width=width,
@@ -208,9 +225,7 @@ class _Shrink:
                 interpolation=AREA,
                 threads=1,
             )
-        pixels = _as_array(picture)
-        if self._gather:
-            pixels = resize_frames(pixels[None], self._stored, "bilinear")[0]
+            pixels = _as_array(picture)
         target[:] = self._orientation.apply(pixels)
 
 

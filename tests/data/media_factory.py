@@ -1,0 +1,148 @@
+"""Makes the media that the tests of this folder read, with all the oddities of real files."""
+
+import os
+import pathlib
+from fractions import Fraction
+
+import av
+import numpy as np
+
+BITS = 8
+GOP = 12
+
+
+def coded_frames(
+    count: int, height: int = 48, width: int = 64, noise: int = 0
+) -> np.ndarray:
+    """Frames uint8 [count, height, width, 3] that carry their number as black and white bars.
+
+    `noise` is the amplitude of grain, which spreads the file's bytes over all frames.
+    """
+    numbers = np.arange(count)
+    bars = (numbers[:, None] >> np.arange(BITS)) & 1  # [count, BITS]
+    columns = np.arange(width) * BITS // width
+    frames = np.where(bars[:, columns], 205, 50)[
+        :, None, :, None
+    ]  # [count, 1, width, 1]
+    grain = np.random.default_rng(0).integers(
+        -noise, noise + 1, (count, height, width, 3)
+    )
+    return (frames + grain).astype(np.uint8)  # [count, height, width, 3]
+
+
+def read_codes(frames: np.ndarray) -> list[int]:
+    """The numbers that `coded_frames` carry, after any compression and resizing."""
+    width = frames.shape[2]
+    centres = ((np.arange(BITS) + 0.5) * width / BITS).astype(int)
+    bars = frames[:, frames.shape[1] // 2, centres].mean(axis=-1) > 128  # [n, BITS]
+    return [int(n) for n in bars @ (1 << np.arange(BITS))]
+
+
+def smooth_picture(height: int, width: int) -> np.ndarray:
+    """A picture uint8 [height, width, 3] without symmetry, whose colours survive compression."""
+    y, x = np.mgrid[:height, :width] / (height, width)[0]
+    red = 40 + 150 * x / x.max() if width > 1 else 40 + 0 * x
+    green = 30 + 180 * y / max(y.max(), 1e-9)
+    blue = 120 + 60 * np.sin(3 * x + y)
+    return np.stack([red, green, blue], axis=-1).round().astype(np.uint8)
+
+
+def make_video(
+    path: pathlib.Path,
+    frames: np.ndarray,
+    *,
+    pts=None,
+    time_base: Fraction = Fraction(1, 25),
+    rate: int = 25,
+    codec: str = "libx264",
+    pix_fmt: str = "yuv420p",
+    options: dict | None = None,
+    container_options: dict | None = None,
+    rotation: tuple | None = None,
+    full_range: bool = False,
+    sound: np.ndarray | None = None,
+    sound_rate: int = 16000,
+    sound_codec: str = "aac",
+    sound_delay_s: float = 0.0,
+    file_format: str | None = None,
+) -> pathlib.Path:
+    """Writes frames [n, H, W, 3] with any timestamps, and mono sound [S] if there is one."""
+    quality = {"crf": "10", "g": str(GOP)} if codec == "libx264" else {}
+    with av.open(
+        str(path), "w", format=file_format, options=container_options or {}
+    ) as out:
+        stream = out.add_stream(codec, rate=rate, options=quality | (options or {}))
+        stream.height, stream.width = frames.shape[1:3]
+        stream.pix_fmt = pix_fmt
+        stream.codec_context.time_base = time_base
+        stream.codec_context.color_range = 2 if full_range else 1
+        if rotation is not None:
+            stream.set_display_rotation(*rotation)
+        if sound is not None:
+            heard = out.add_stream(sound_codec, rate=sound_rate, layout="mono")
+        for number, picture in enumerate(frames):
+            frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
+            frame = frame.reformat(
+                format=pix_fmt,
+                dst_color_range=2 if full_range else 1,
+                interpolation="AREA",
+            )
+            frame.pts = number if pts is None else pts[number]
+            frame.time_base = time_base
+            out.mux(stream.encode(frame))
+        out.mux(stream.encode(None))
+        if sound is not None:
+            for first in range(0, len(sound), sound_rate):
+                samples = np.float32(sound[None, first : first + sound_rate])
+                frame = av.AudioFrame.from_ndarray(samples, "fltp", "mono")
+                frame.sample_rate = sound_rate
+                frame.time_base = Fraction(1, sound_rate)
+                frame.pts = first + round(sound_delay_s * sound_rate)
+                out.mux(heard.encode(frame))
+            out.mux(heard.encode(None))
+    return path
+
+
+def make_wav(
+    path: pathlib.Path, samples: np.ndarray, rate: int, sample_format: str = "s16"
+) -> pathlib.Path:
+    """Writes sound [S] or [channels, S] in -1..1, uncompressed."""
+    samples = np.atleast_2d(samples)
+    layout = {1: "mono", 2: "stereo", 6: "5.1"}[len(samples)]
+    codec = {"s16": "pcm_s16le", "flt": "pcm_f32le", "u8": "pcm_u8", "s32": "pcm_s32le"}
+    packed = samples.T.reshape(1, -1)
+    if sample_format == "s16":
+        packed = np.clip(np.round(packed * 32768), -32768, 32767).astype(np.int16)
+    elif sample_format == "s32":
+        packed = np.clip(np.round(packed * 2.0**31), -(2.0**31), 2.0**31 - 1)
+        packed = packed.astype(np.int32)
+    elif sample_format == "u8":
+        packed = np.clip(np.round(packed * 128 + 128), 0, 255).astype(np.uint8)
+    else:
+        packed = packed.astype(np.float32)
+    with av.open(str(path), "w") as out:
+        stream = out.add_stream(codec[sample_format], rate=rate, layout=layout)
+        frame = av.AudioFrame.from_ndarray(packed, sample_format, layout)
+        frame.sample_rate = rate
+        frame.pts = 0
+        out.mux(stream.encode(frame))
+        out.mux(stream.encode(None))
+    return path
+
+
+def copy_packets(source: pathlib.Path, target: pathlib.Path, change) -> pathlib.Path:
+    """Copies a file without decoding; `change(packet)` may alter a packet or return False."""
+    with av.open(str(source)) as old, av.open(str(target), "w") as new:
+        streams = {s.index: new.add_stream_from_template(s) for s in old.streams}
+        for packet in old.demux():
+            if packet.dts is None or change(packet) is False:
+                continue
+            packet.stream = streams[packet.stream.index]
+            new.mux(packet)
+    return target
+
+
+def real_clips() -> pathlib.Path:
+    """The folder of real clips: RAC_REAL_CLIPS, or beside the repository."""
+    default = pathlib.Path(__file__).parents[3] / "shared" / "real_clips"
+    return pathlib.Path(os.environ.get("RAC_REAL_CLIPS", default))
