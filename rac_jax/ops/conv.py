@@ -2,8 +2,8 @@
 
 A video convolution whose kernel spans only time or only space is a 2-D convolution over a
 reshaped array, and one of 1x1x1 is a matmul; both are faster than the 3-D convolution. XLA:CPU's
-own filter gradient is up to 25 times slower than the same sum written as one matmul over
-shifted slices, so on CPU that is what the backward pass does; elsewhere it is XLA's own. The
+own filter gradient is up to 25 times slower than the same sum written as matmuls over shifted
+slices, so on CPU that is what the backward pass does; elsewhere it is XLA's own. The
 choice is made when the program is lowered for a platform, not when it is traced.
 """
 
@@ -17,6 +17,8 @@ import jax.numpy as jnp
 from jax import lax
 
 Padding = tuple[tuple[int, int], ...]
+
+FEW_CHANNELS = 16  # where one wide matmul overtakes one per tap, on two AVX2 cores
 
 
 def conv_video(
@@ -158,16 +160,24 @@ def _native(x, kernel, strides, padding):
 
 def _filter_gradient(x, g, kernel_shape, strides, padding):
     """dL/dkernel, float32: the inputs that each tap saw, times the gradient of the output."""
-    *taps, _, channels = kernel_shape
+    *taps, depth, channels = kernel_shape
     borders = [(0, 0, 0), *((*pad, 0) for pad in padding), (0, 0, 0)]
     x = lax.pad(x, jnp.zeros((), x.dtype), borders)
     rows = g.reshape(-1, channels)  # [N, O], N output positions
-    seen = [
+    seen = (
         _seen_by_tap(x, tap, g.shape, strides)
         for tap in itertools.product(*map(range, taps))
-    ]
-    patches = jnp.concatenate(seen, axis=-1)  # [N, taps·C]
-    gradient = jnp.matmul(patches.T, rows, preferred_element_type=jnp.float32)
+    )
+
+    def product(patches):
+        return jnp.matmul(patches.T, rows, preferred_element_type=jnp.float32)
+
+    if depth < FEW_CHANNELS:
+        # One matmul over the taps side by side: a matmul per tap would be too thin.
+        gradient = product(jnp.concatenate(list(seen), axis=-1))  # [taps·C, O]
+    else:
+        # As fast, and the patches, larger than the input by the number of taps, never exist.
+        gradient = jnp.stack([product(part) for part in seen])  # [taps, C, O]
     return gradient.reshape(kernel_shape)
 
 
