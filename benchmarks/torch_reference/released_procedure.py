@@ -11,8 +11,9 @@ import dataclasses
 import numpy as np
 import scipy.signal
 import torch
-from torch import nn
 from torch.nn import functional
+
+from benchmarks.torch_reference.release import Release
 
 STRIDES = (1, 2, 3, 4, 5)
 CLIP = 64
@@ -21,23 +22,6 @@ SIGHT_BINS = torch.arange(2, 36, dtype=torch.float32)
 SOUND_BINS = torch.arange(2, 20, dtype=torch.float32)
 MEAN = np.array([0.485, 0.456, 0.406], np.float32)
 STD = np.array([0.229, 0.224, 0.225], np.float32)
-
-
-@dataclasses.dataclass
-class Networks:
-    """The four released networks, in eval mode.
-
-    `sight(video [B,3,64,112,112])` and `sound(spectrogram [B,1,257,500])` return (bin logits,
-    class logits, stage-3 features, pooled features); `stride_sound(stage3) -> [B,512]`;
-    `stride(stage3, sound vector) -> [B,41]`; `reliability(sound stage3, sight features) ->
-    [B,2]`.
-    """
-
-    sight: nn.Module
-    sound: nn.Module
-    stride: nn.Module
-    stride_sound: nn.Module
-    reliability: nn.Module
 
 
 @dataclasses.dataclass
@@ -59,7 +43,7 @@ class ReleasedProcedure:
     """Counts one video.
 
     Args:
-      networks: the four networks.
+      networks: the released networks, in eval mode.
       frames: uint8 [n, 112, 112, 3].
       waveform: float32 [S] at 22050 Hz.
       seed: for the random pairs.
@@ -67,7 +51,7 @@ class ReleasedProcedure:
 
     def __init__(
         self,
-        networks: Networks,
+        networks: Release,
         frames: np.ndarray,
         waveform: np.ndarray,
         seed: int = 0,

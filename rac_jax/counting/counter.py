@@ -140,7 +140,13 @@ class Counter:
                 progress=advance,
                 **options,
             )
-            logger.debug("%s: %s", source.name, run.describe())
+            for name, cost in run.cost().items():
+                logger.debug(
+                    "%s: %s: %d clips in %d encoder calls, %d compiled shapes",
+                    source.name,
+                    name,
+                    *cost.values(),
+                )
             duration_s = max(picture_s - start_s, track.duration_s)
         if sight_count is None and sound_count is None:
             raise MediaError(f"{source.name}: has no frames in the part to count")
@@ -159,6 +165,7 @@ class Counter:
             protocol=protocol,
             seconds=time.perf_counter() - began,
             start_s=start_s,
+            encoders=run.cost(),
         )
 
     def _protocol(self, protocol: str | None) -> str:

@@ -148,10 +148,13 @@ class Pass:
         self.sound.add(key, positions)
         return key
 
-    def describe(self) -> str:
-        """Encoder calls and compiled shapes so far, for the debug log."""
-        return ", ".join(
-            f"{encoder.name}: {len(encoder)} clips in {encoder.calls} encoder calls, "
-            f"{len(encoder.shapes)} compiled shapes"
+    def cost(self) -> dict[str, dict[str, int]]:
+        """Per encoder: distinct clips, calls, and batch sizes used (one compilation each)."""
+        return {
+            encoder.name: {
+                "clips": len(encoder),
+                "calls": encoder.calls,
+                "compiled": len(encoder.shapes),
+            }
             for encoder in (self.sight, self.sound)
-        )
+        }

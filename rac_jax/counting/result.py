@@ -60,6 +60,8 @@ class CountResult:
       protocol: "paper" (appendix A) or "released" (what the authors' code does).
       seconds: wall-clock time of the count, in seconds.
       start_s: where the counted part starts in the file, in seconds.
+      encoders: what it cost: per stream the distinct clips that were encoded, the encoder calls
+        and the batch sizes compiled for.
     """
 
     file: str
@@ -72,6 +74,7 @@ class CountResult:
     protocol: str
     seconds: float
     start_s: float = 0.0
+    encoders: dict[str, dict[str, int]] = dataclasses.field(default_factory=dict)
 
     def __post_init__(self):
         if not math.isfinite(self.count):
@@ -109,6 +112,7 @@ class CountResult:
             "model": self.model,
             "protocol": self.protocol,
             "seconds": self.seconds,
+            "encoders": self.encoders,
         }
 
     def to_json(self) -> str:
