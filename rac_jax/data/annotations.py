@@ -80,7 +80,7 @@ def read_csv(path: str | os.PathLike) -> list[Annotation]:
                 )
             return [_record(path, reader.line_num, row) for row in reader]
         except csv.Error as error:
-            raise _wrong(path, reader.line_num, str(error)) from None
+            raise _wrong(path, reader.reader.line_num, str(error)) from None
         except UnicodeDecodeError:
             raise _wrong(path, reader.line_num + 1, "is not UTF-8 text") from None
 

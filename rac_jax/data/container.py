@@ -52,7 +52,7 @@ def open_media(path: str | os.PathLike) -> Iterator[av.container.InputContainer]
     try:
         # "file:" keeps FFmpeg from reading a name with a colon as a protocol.
         container = av.open(f"file:{path}", metadata_errors="replace")
-    except av.error.InvalidDataError:
+    except (av.error.InvalidDataError, av.error.EOFError):
         raise MediaError(
             f"{path}: is not a media file, or its beginning or index is missing"
         ) from None

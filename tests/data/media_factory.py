@@ -40,11 +40,10 @@ def read_codes(frames: np.ndarray) -> list[int]:
 
 def smooth_picture(height: int, width: int) -> np.ndarray:
     """A picture uint8 [height, width, 3] without symmetry, whose colours survive compression."""
-    y, x = np.mgrid[:height, :width] / (height, width)[0]
-    red = 40 + 150 * x / x.max() if width > 1 else 40 + 0 * x
-    green = 30 + 180 * y / max(y.max(), 1e-9)
-    blue = 120 + 60 * np.sin(3 * x + y)
-    return np.stack([red, green, blue], axis=-1).round().astype(np.uint8)
+    y, x = np.mgrid[:height, :width]
+    y, x = y / max(height - 1, 1), x / max(width - 1, 1)
+    colours = [40 + 150 * x, 30 + 180 * y, 120 + 60 * np.sin(3 * x + y)]
+    return np.stack(colours, axis=-1).round().astype(np.uint8)  # [height, width, 3]
 
 
 def make_video(
@@ -107,22 +106,32 @@ def make_wav(
     path: pathlib.Path, samples: np.ndarray, rate: int, sample_format: str = "s16"
 ) -> pathlib.Path:
     """Writes sound [S] or [channels, S] in -1..1, uncompressed."""
-    samples = np.atleast_2d(samples)
-    layout = {1: "mono", 2: "stereo", 6: "5.1"}[len(samples)]
     codec = {"s16": "pcm_s16le", "flt": "pcm_f32le", "u8": "pcm_u8", "s32": "pcm_s32le"}
-    packed = samples.T.reshape(1, -1)
-    if sample_format == "s16":
-        packed = np.clip(np.round(packed * 32768), -32768, 32767).astype(np.int16)
-    elif sample_format == "s32":
-        packed = np.clip(np.round(packed * 2.0**31), -(2.0**31), 2.0**31 - 1)
-        packed = packed.astype(np.int32)
-    elif sample_format == "u8":
-        packed = np.clip(np.round(packed * 128 + 128), 0, 255).astype(np.uint8)
-    else:
-        packed = packed.astype(np.float32)
+    return make_sound(path, samples, rate, codec[sample_format], sample_format)
+
+
+def make_sound(
+    path: pathlib.Path, samples: np.ndarray, rate: int, codec: str, sample_format: str
+) -> pathlib.Path:
+    """Writes sound [S] or [channels, S] in -1..1 with any codec."""
+    values = np.atleast_2d(samples)
+    layout = {1: "mono", 2: "stereo", 6: "5.1"}[len(values)]
+    if not sample_format.endswith("p"):
+        values = values.T.reshape(1, -1)  # [1, S channels]
+    scale, kind = {
+        "s16": (2.0**15, np.int16),
+        "s32": (2.0**31, np.int32),
+        "u8": (2.0**7, np.uint8),
+        "flt": (1.0, np.float32),
+    }[sample_format.removesuffix("p")]
+    values = values * scale
+    if scale > 1:
+        values = np.clip(np.round(values), -scale, scale - 1) + scale * (
+            kind is np.uint8
+        )
     with av.open(str(path), "w") as out:
-        stream = out.add_stream(codec[sample_format], rate=rate, layout=layout)
-        frame = av.AudioFrame.from_ndarray(packed, sample_format, layout)
+        stream = out.add_stream(codec, rate=rate, layout=layout)
+        frame = av.AudioFrame.from_ndarray(values.astype(kind), sample_format, layout)
         frame.sample_rate = rate
         frame.pts = 0
         out.mux(stream.encode(frame))
@@ -135,7 +144,7 @@ def copy_packets(source: pathlib.Path, target: pathlib.Path, change) -> pathlib.
     with av.open(str(source)) as old, av.open(str(target), "w") as new:
         streams = {s.index: new.add_stream_from_template(s) for s in old.streams}
         for packet in old.demux():
-            if packet.dts is None or change(packet) is False:
+            if not packet.size or change(packet) is False:
                 continue
             packet.stream = streams[packet.stream.index]
             new.mux(packet)

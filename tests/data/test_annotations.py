@@ -1,0 +1,120 @@
+"""The plain table of labelled parts: read, written, and complained about."""
+
+import dataclasses
+import os
+
+import pytest
+from media_factory import real_clips
+
+from rac_jax.data import annotations
+
+HEADER = "file,start_s,end_s,count\n"
+
+
+def write(folder, text, encoding="utf-8"):
+    (folder / "clips.csv").write_text(text, encoding=encoding)
+    return folder / "clips.csv"
+
+
+def test_read(tmp_path):
+    path = write(
+        tmp_path,
+        "file,start_s,end_s,count,alt_count,activity,notes\n"
+        'a.mp4,0.0,24.5,9,,push-up,"slow, with holds"\n'
+        "\n"
+        "deep/b.mov,,,0,2.5, squat ,\n"
+        "/else/where/c.mp4,1,1,3,,,\n",
+    )
+    first, second, third = annotations.read_csv(path)
+    assert first.path == str(tmp_path / "a.mp4")
+    assert (first.video_id, first.start_s, first.end_s) == ("a", 0.0, 24.5)
+    assert (first.count, first.alt_count) == (9.0, None)
+    assert first.groups == {"activity": "push-up", "notes": "slow, with holds"}
+    assert second.path == str(tmp_path / "deep" / "b.mov")
+    assert (second.start_s, second.end_s, second.count) == (None, None, 0.0)
+    assert second.alt_count == 2.5
+    assert second.groups == {"activity": "squat", "notes": ""}
+    assert third.path == "/else/where/c.mp4"
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        first.count = 4
+
+
+def test_byte_order_mark_and_column_order(tmp_path):
+    path = write(tmp_path, "count,file,end_s,start_s\n3,a.mp4,2,1\n", "utf-8-sig")
+    (record,) = annotations.read_csv(path)
+    assert (record.count, record.start_s, record.end_s) == (3.0, 1.0, 2.0)
+    assert record.groups == {}
+
+
+@pytest.mark.parametrize(
+    "text,message",
+    [
+        (HEADER + "a.mp4,5.0,3.2,4\n", "clips.csv:2: end_s 3.2 is before start_s 5.0"),
+        (HEADER + "a.mp4,0,1,4\n\nb.mp4,0,1,x\n", "clips.csv:4: count 'x' is not a number"),
+        (HEADER + "a.mp4,0,1,\n", "clips.csv:2: count is empty"),
+        (HEADER + "a.mp4,0,1,-1\n", "clips.csv:2: count -1 must be at least 0"),
+        (HEADER + "a.mp4,0,inf,1\n", "clips.csv:2: end_s inf must be at least 0"),
+        (HEADER + "a.mp4,nan,1,1\n", "clips.csv:2: start_s nan must be at least 0"),
+        (HEADER + ",0,1,1\n", "clips.csv:2: file is empty"),
+        (HEADER + "a.mp4,0,1\n", "clips.csv:2: has another number of cells"),
+        (HEADER + "a.mp4,0,1,4,5\n", "clips.csv:2: has another number of cells"),
+        ("file,start_s,count\na.mp4,0,1\n", "clips.csv:1: has no column 'end_s'"),
+        ("", "clips.csv:1: has no column 'file', needs file,start_s,end_s,count"),
+        ("file,start_s,end_s,count,count\n", "clips.csv:1: the column 'count' is there twice"),
+        (HEADER + '"a.mp4,0,1,4\n', "clips.csv:2: unexpected end of data"),
+    ],
+)  # fmt: skip
+def test_bad_tables(tmp_path, text, message):
+    with pytest.raises(ValueError) as caught:
+        annotations.read_csv(write(tmp_path, text))
+    assert str(caught.value).startswith(message)
+
+
+def test_not_a_text(tmp_path):
+    (tmp_path / "clips.csv").write_bytes(HEADER.encode() + b"\xff\xfe\x00,1,2,3\n")
+    with pytest.raises(ValueError, match=r"clips\.csv:\d: is not UTF-8 text"):
+        annotations.read_csv(tmp_path / "clips.csv")
+    with pytest.raises(FileNotFoundError):
+        annotations.read_csv(tmp_path / "gone.csv")
+
+
+def test_write_and_read(tmp_path):
+    records = [
+        annotations.Annotation(
+            video_id="a",
+            path=str(tmp_path / "deep" / 'a, "b".mp4'),
+            count=4,
+            start_s=0.1 + 0.2,
+            end_s=7,
+            groups={"activity": "squat"},
+        ),
+        annotations.Annotation(
+            video_id="c",
+            path="/else/where/c.mp4",
+            count=2.5,
+            alt_count=5,
+            groups={"hard": "yes"},
+        ),
+    ]
+    path = tmp_path / "clips.csv"
+    annotations.write_csv(path, records)
+    assert os.listdir(tmp_path) == ["clips.csv"]
+    first, second = annotations.read_csv(path)
+    assert (first.path, first.count, first.end_s) == (records[0].path, 4.0, 7.0)
+    assert first.start_s == pytest.approx(0.3, abs=1e-12)
+    assert first.groups == {"activity": "squat", "hard": ""}
+    assert (second.path, second.count, second.alt_count) == (
+        "/else/where/c.mp4",
+        2.5,
+        5,
+    )
+    assert (second.start_s, second.end_s) == (None, None)
+
+
+def test_labels_of_the_real_clips():
+    path = real_clips() / "labels.csv"
+    if not path.is_file():
+        pytest.skip("needs real clips, set RAC_REAL_CLIPS")
+    records = annotations.read_csv(path)
+    assert len(records) > 20
+    assert all(os.path.isfile(record.path) for record in records)
