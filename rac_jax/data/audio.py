@@ -4,6 +4,9 @@ Channels are averaged; gaps between timestamps become silence, overlaps are cut.
 resampling is libswresample's with a filter four times as long as its default: measured from 44100
 and 48000 to 22050 Hz it is flat within 0.01 dB up to 0.9 of the Nyquist frequency and aliases
 from 1.1 of it on are 100 dB down (the default loses 1 dB and lets aliases through at -42 dB).
+
+A cut equals the same part of the whole up to one sample (half a millisecond in Matroska, which
+rounds timestamps to milliseconds), and up to what a codec draws at random (AAC's noise).
 """
 
 import logging

@@ -119,7 +119,10 @@ def decode(container, stream, path: str) -> Iterator:
         logger.warning("%s: the %s breaks off (%s)", path, _kind(stream), reason(error))
     if broken:
         logger.warning(
-            "%s: left out %d broken packets of the %s", path, broken, _kind(stream)
+            "%s: left out what is broken of the %s (%d packets)",
+            path,
+            _kind(stream),
+            broken,
         )
 
 

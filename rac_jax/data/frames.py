@@ -153,7 +153,7 @@ def timed_frames(container, path: str, start_s: float = 0.0) -> Iterator:
     if repaired:
         logger.debug("%s: %d frames had no usable time", path, repaired)
     promised_s = _promised_s(container, stream)
-    if last + step < promised_s - max(SHORT_OF_S, step):
+    if -math.inf < last + step < promised_s - max(SHORT_OF_S, step):
         logger.warning(
             "%s: the picture ends at %.1f s, the file promises %.1f s",
             path,

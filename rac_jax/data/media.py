@@ -57,7 +57,7 @@ class MediaInfo:
       has_audio: whether there is sound.
       width: pixels across as shown, 0 without a picture.
       height: pixels down as shown, 0 without a picture.
-      fps: average frames per second, 0.0 without a picture.
+      fps: average frames per second (25 where the file does not say), 0.0 without a picture.
       frames: estimated number of frames, None if unknown.
       audio_rate: samples per second, 0 without sound.
     """
@@ -239,5 +239,6 @@ def _search(folder: pathlib.Path) -> list[pathlib.Path]:
     return [
         path
         for path in files
-        if path.suffix.lower() in VIDEO_SUFFIXES or path.with_suffix("") not in videos
+        if path.suffix.lower() not in SIBLING_SUFFIXES
+        or path.with_suffix("") not in videos
     ]

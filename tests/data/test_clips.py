@@ -134,6 +134,43 @@ def test_released_stride_columns(frames, columns, stride, last):
     np.testing.assert_array_equal(ours, clips.span_columns(0, last, columns))
 
 
+def read_columns(spectrogram: np.ndarray, positions: np.ndarray) -> np.ndarray:
+    """What positions mean, one by one."""
+
+    def column(k):
+        return spectrogram[k] if 0 <= k < len(spectrogram) else 0.0
+
+    result = []
+    for x in positions:
+        low = int(np.floor(x))
+        f = x - low
+        upper = f * column(low + 1) if f else 0.0
+        result.append((1 - f) * column(low) + upper)
+    return np.array(result)
+
+
+@pytest.mark.parametrize("stride", [1, 2, 3, 5])
+@pytest.mark.parametrize("columns", [1, 333, 499, 500, 501, 1387])
+@pytest.mark.parametrize("frames", [1, 40, 64, 200, 320, 1000])
+def test_released_stride_columns_by_padding_and_resizing(frames, columns, stride):
+    """As the release does it: pad or cut the spectrogram, then pad or resize to 500."""
+    spectrogram = np.random.default_rng(frames).normal(size=columns)
+    share = 64 * stride / frames
+    if share > 1:
+        part = np.pad(spectrogram, (0, int(np.round((share - 1) * columns))))
+    else:
+        part = spectrogram[: int(np.round(share * columns))]
+    if len(part) < 500:
+        expected = np.pad(part, (0, 500 - len(part)))
+    else:
+        x = (np.arange(500) + 0.5) * len(part) / 500 - 0.5
+        expected = np.interp(x, np.arange(len(part)), part)  # clamps at the ends
+    positions = clips.released_stride_columns(frames, columns, stride)
+    np.testing.assert_allclose(
+        read_columns(spectrogram, positions), expected, atol=1e-9
+    )
+
+
 def test_released_reliability_segments():
     assert clips.released_reliability_segments(400, 30.0).shape == (1, 500)
     np.testing.assert_array_equal(

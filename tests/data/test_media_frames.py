@@ -339,6 +339,7 @@ def test_whole_files_give_no_warning(film, caplog):
     with caplog.at_level(logging.WARNING, logger="rac_jax"):
         media.read_video(film)
         media.read_video(film, start_s=1.5, end_s=3.0)
+        media.read_video(film, start_s=50)
     assert not caplog.text
 
 
