@@ -16,9 +16,10 @@ from rac_jax.counting.networks import Networks, Pass
 from rac_jax.counting.result import CountResult
 from rac_jax.counting.soundtrack import Soundtrack
 from rac_jax.counting.source import ArraySource, FileSource, Source
-from rac_jax.data.media import MediaError
+from rac_jax.data.media import MediaError, collect_faults
 from rac_jax.models.sight_sound import fuse
 from rac_jax.ops import spectrogram
+from rac_jax.weights import DEFAULT_MODEL
 
 logger = logging.getLogger(__name__)
 
@@ -125,6 +126,7 @@ class Counter:
             raise MediaError(f"{source.name}: has no {lacks} to count by")
         chunks = source.sound() if use_sound else ()
         with (
+            collect_faults() as faults,
             Soundtrack(chunks) as track,
             _progress_bar(source, progress and use_sight) as advance,
         ):
@@ -166,6 +168,7 @@ class Counter:
             seconds=time.perf_counter() - began,
             start_s=start_s,
             encoders=run.cost(),
+            faults=tuple(faults),
         )
 
     def _protocol(self, protocol: str | None) -> str:
@@ -227,7 +230,7 @@ def _progress_bar(source: Source, wanted: bool) -> Iterator[Callable[[int], None
         yield bar.update
 
 
-def load(model: str | os.PathLike = weights.DEFAULT_MODEL, **options) -> Counter:
+def load(model: str | os.PathLike = DEFAULT_MODEL, **options) -> Counter:
     """Loads a released model, ready to count.
 
     Args:
