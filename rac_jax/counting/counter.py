@@ -26,6 +26,7 @@ logger = logging.getLogger(__name__)
 PROTOCOLS = {"paper": paper.count, "released": released.count}
 # The release resizes frames without anti-aliasing; our own models see anti-aliased ones.
 INTERPOLATION = {"paper": "area", "released": "bilinear"}
+FAMILY = "sight_sound"
 DEFAULT_MAX_STRIDE = 5  # paper 1, appendix A
 PROGRESS_DELAY_S = 3.0
 
@@ -241,9 +242,15 @@ def load(model: str | os.PathLike = DEFAULT_MODEL, **options) -> Counter:
       The counter.
 
     Raises:
-      ModelError: if the model is missing or damaged.
+      ModelError: if the model is missing, damaged, or of a family that does not count.
     """
     import jax  # asks the backend, so it must not run when the module is imported
 
+    family = weights.read_config(model)["family"]
+    if family != FAMILY:
+        raise weights.ModelError(
+            f"{model}: is an encoder of the family {family} to start training from, "
+            "it does not count"
+        )
     dtype = "float32" if jax.default_backend() == "cpu" else "bfloat16"
     return Counter(*weights.load_model(model, dtype=dtype), **options)
