@@ -19,6 +19,11 @@ SEEKABLE = {"mov", "mp4", "matroska", "webm", "wav"}
 
 SEEK_MARGIN_S = 1.0  # over the distance by which decoding order and time can differ
 
+# PyAV before 19 fails on titles that are not UTF-8 unless told to replace what it cannot read.
+LENIENT = (
+    {"metadata_errors": "replace"} if int(av.__version__.split(".")[0]) < 19 else {}
+)
+
 # Formats that FFmpeg finds in what is really text or anything.
 NOT_MEDIA = {"tty", "bin", "concat", "ffmetadata"}
 
@@ -82,7 +87,7 @@ def open_media(path: str | os.PathLike) -> Iterator[av.container.InputContainer]
         raise MediaError(f"{path}: is empty")
     try:
         # "file:" keeps FFmpeg from reading a name with a colon as a protocol.
-        container = av.open(f"file:{path}", metadata_errors="replace")
+        container = av.open(f"file:{path}", **LENIENT)
     except (av.error.InvalidDataError, av.error.EOFError):
         raise MediaError(
             f"{path}: is not a media file, or its beginning or index is missing"

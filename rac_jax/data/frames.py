@@ -186,10 +186,10 @@ def frame_rate(stream) -> float:
 
 def orientation(frame: av.VideoFrame) -> Orientation:
     """How a frame is to be laid."""
-    for data in frame.side_data:
-        if data.type == SideData.DISPLAYMATRIX:
-            return Orientation.from_matrix(np.frombuffer(data, np.int32, 9).tolist())
-    return Orientation()
+    data = frame.side_data.get(SideData.DISPLAYMATRIX)
+    if data is None:
+        return Orientation()
+    return Orientation.from_matrix(np.frombuffer(data, np.int32, 9).tolist())
 
 
 class _Shrink:
