@@ -12,7 +12,7 @@ silent we read it so:
 * "Resize the spectrogram to ensure each segment to have at least two repetitions" (section
   3.3): segments of 500 columns are counted; while they hold under two repetitions on average
   and there is more than one, each next try squeezes twice as much sound into a segment.
-* No clip and no segment counts less than zero.
+* No clip and no segment counts less than zero, and digital silence counts as no sound.
 """
 
 import logging
@@ -51,7 +51,7 @@ def count(
     Returns:
       (sight, sound, reliability of the sound, end of the picture in seconds of the file).
     """
-    with_sound = run.track.columns > 0
+    with_sound = run.track.audible or (run.track.columns > 0 and not use_sight)
     clips, end_s = (
         _add_clips(run, source, strides, progress) if use_sight else ([], 0.0)
     )
@@ -100,7 +100,7 @@ def _add_clips(
     """Queues every clip of every stride, with its sound; returns what is known of them."""
     networks = run.networks
     assembler = clip_index.ClipAssembler(strides, networks.clip_frames)
-    needs_segments = run.track.columns > 0 or not networks.has_solo_ranker
+    needs_segments = run.track.audible or not networks.has_solo_ranker
     clips = []
 
     def add(clip):
@@ -137,6 +137,8 @@ def _add_clips(
 
 def _count_sound(run: Pass, start_s: float) -> SoundCount:
     columns, width = run.track.columns, run.networks.columns
+    if not run.track.audible:
+        return SoundCount(0.0, run.track.window_counts(np.zeros(1), columns, start_s))
     squeeze = 1
     while True:
         step = width * squeeze

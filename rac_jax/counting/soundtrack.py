@@ -4,6 +4,7 @@ Samples go to an unnamed temporary file that is mapped into memory; a spectrogra
 only the windows of samples it needs (see `rac_jax.ops.spectrogram.segment_spectrogram`).
 """
 
+import math
 import tempfile
 from collections.abc import Iterable
 
@@ -15,6 +16,7 @@ from rac_jax.counting.result import WindowCount
 from rac_jax.ops import spectrogram
 
 COLUMNS_PER_S = spectrogram.RATE / spectrogram.HOP
+SILENCE = 1e-3  # spread of the log spectrogram under which there is no sound at all
 STATISTICS_COLUMNS = (
     1024  # spectrogram columns per call when the statistics are computed
 )
@@ -105,10 +107,20 @@ class Soundtrack:
         return np.asarray(self._waveform[index])
 
     def statistics(self) -> tuple[float, float]:
-        """Mean and standard deviation of the whole log spectrogram, (0, 1) without sound."""
+        """Mean and standard deviation of the whole log spectrogram, (0, 1) without samples.
+
+        Digital silence has no spread but rounding errors: its deviation is given as infinite,
+        so that the standardised spectrogram is all zeros.
+        """
         if self._statistics is None:
-            self._statistics = self._compute_statistics()
+            mean, std = self._compute_statistics()
+            self._statistics = mean, std if std > SILENCE else math.inf
         return self._statistics
+
+    @property
+    def audible(self) -> bool:
+        """Whether there is any sound but digital silence."""
+        return self.columns > 0 and math.isfinite(self.statistics()[1])
 
     def _compute_statistics(self) -> tuple[float, float]:
         count, mean, squares = 0, 0.0, 0.0

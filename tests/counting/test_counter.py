@@ -204,3 +204,13 @@ def test_no_recompilation_from_file_to_file(counter, clip):
 
 def test_fusion_is_equation_10():
     assert float(fuse(4.0, 8.0, 0.25)) == pytest.approx(4 * 0.75 + 8 * 0.25)
+
+
+def test_digital_silence_counts_as_no_sound(counter):
+    silence = {"waveform": np.zeros(44100, np.float32), "audio_rate": 22050}
+    result = counter.count(moving_square(50), fps=25, **silence)
+    assert result.sound is None
+    assert result.count == counter.count(moving_square(50), fps=25).count
+    assert counter.count(None, **silence).count == 0
+    released = counter.count(moving_square(50), fps=25, protocol="released", **silence)
+    assert np.isfinite(released.sound.count)  # the release counts it all the same

@@ -62,3 +62,14 @@ def test_shorter_than_a_window():
         assert track.columns == 1
         assert np.isfinite(track.statistics()).all()
         assert (track.windows(np.array([0]))[0, 100:] == 0).all()
+
+
+def test_digital_silence_is_zeros():
+    with Soundtrack([np.zeros(50_000, np.float32)]) as track:
+        assert not track.audible
+        segment = spectrogram.segment_spectrogram(
+            *track.segments(np.arange(500.0)[None]), *track.statistics()
+        )
+        assert (np.asarray(segment) == 0).all()
+    with Soundtrack([waveform(50_000)]) as track:
+        assert track.audible
