@@ -82,11 +82,13 @@ def _signals(dice: Dice, timeline: Timeline, frames: int) -> tuple[jax.Array, ..
         * jnp.asarray([0.0, 0.22, 0.12])[:, None, None]
     )
     sizes = sizes.at[0].set(0.5)
-    waves = jnp.cos(TURN * order * stage + angles) - jnp.cos(angles)  # [3, SIGNALS, T]
-    loops = gain * jnp.sum(sizes * waves, axis=0)  # [SIGNALS, T]
+    waves = jnp.cos(TURN * order * stage[None, None] + angles) - jnp.cos(
+        angles
+    )  # [3, SIGNALS, T]
+    loops = gain[None] * jnp.sum(sizes * waves, axis=0)  # [SIGNALS, T]
     stroke = gain * 0.5 * (1 - jnp.cos(TURN * stage))  # [T]
 
-    time = jnp.linspace(0, 1, frames)
+    time = jnp.linspace(0, 1, frames)[None, None]
     speeds = dice.uniform(0.05, 0.6, (2, SIGNALS + 1, 1))
     offsets = dice.uniform(shape=(2, SIGNALS + 1, 1))
     wander = jnp.sum(
@@ -333,7 +335,7 @@ def make_tracks(
     mirror = dice.sign()
     tilt = dice.uniform(-0.35, 0.35) + (jnp.pi / 2) * dice.sign() * dice.chance(0.25)
     scale = dice.log_uniform(0.75, 1.4)
-    drift = dice.uniform(-0.12, 0.12, (2, 1)) * (time - 0.5)  # [2, T]
+    drift = dice.uniform(-0.12, 0.12, (2, 1)) * (time - 0.5)[None]  # [2, T]
     place = dice.uniform(-1, 1, (2, 1)) * jnp.asarray([[half_x - 0.3], [half_y - 0.3]])
     place = place + drift
     if config.clean:
@@ -348,8 +350,8 @@ def make_tracks(
     c, s = jnp.cos(tilt), jnp.sin(tilt)
     x, angle = mirror * x, jnp.where(mirror < 0, -angle, angle)
     x, y = (
-        scale * (c * x - s * y) + place[0],
-        scale * (s * x + c * y) + place[1],
+        scale * (c * x - s * y) + place[:1],
+        scale * (s * x + c * y) + place[1:],
     )
     angle, a, b = angle + tilt, a * scale, b * scale
 
@@ -357,8 +359,8 @@ def make_tracks(
     shown = dice.chance(config.distractor)
     path = dice.uniform(-0.5, 0.5, (2, 1)) * jnp.asarray([[half_x * 2], [half_y * 2]])
     speeds, offsets = dice.uniform(0.05, 0.5, (2, 2, 1)), dice.uniform(shape=(2, 2, 1))
-    roam = 0.25 * jnp.sum(jnp.sin(TURN * (speeds * time + offsets)), axis=0)  # [2, T]
-    roam += 0.8 * dice.uniform(-1, 1, (2, 1)) * (time - 0.5)
+    roam = 0.25 * jnp.sum(jnp.sin(TURN * (speeds * time[None, None] + offsets)), axis=0)
+    roam += 0.8 * dice.uniform(-1, 1, (2, 1)) * (time - 0.5)[None]  # [2, T]
     size = dice.uniform(0.05, 0.15, (2,))
     other = _body(
         path[0] + roam[0],

@@ -50,7 +50,7 @@ def _fields(key: jax.Array, slopes: jax.Array) -> jax.Array:
     frequency[0, 0] = np.inf  # no mean
     noise = jax.random.normal(key, (2, 2, GRID, GRID))
     spectrum = jax.lax.complex(noise[0], noise[1])
-    spectrum *= jnp.asarray(frequency) ** -slopes[:, None, None]
+    spectrum *= jnp.asarray(frequency)[None] ** -slopes[:, None, None]
     fields = jnp.fft.ifft2(spectrum).real
     return fields / (jnp.std(fields, axis=(1, 2), keepdims=True) + 1e-6)
 
@@ -68,7 +68,7 @@ def make_look(key: jax.Array, config: SceneConfig, damage: jax.Array) -> Look:
     """
     dice = Dice(key, 256)
     frames = config.frames
-    time = jnp.arange(frames) / frames
+    time = (jnp.arange(frames) / frames)[None, None]
     slopes = dice.uniform(0.8, 2.0, (2,))
     fields = _fields(jax.random.fold_in(key, 1), slopes)
     hard = jnp.tanh(dice.uniform(0.5, 6) * fields[1])  # patches with edges
@@ -86,7 +86,7 @@ def make_look(key: jax.Array, config: SceneConfig, damage: jax.Array) -> Look:
     )
     colours = mean + side * gap + dice.uniform(-0.18, 0.18, (SLOTS, 3))
     same = dice.chance(0.4)  # limbs of one colour
-    colours = jnp.where(same, colours[2] + 0.25 * (colours - colours[2]), colours)
+    colours = jnp.where(same, colours[2:3] + 0.25 * (colours - colours[2:3]), colours)
     contrast = dice.uniform(0.0, 0.3, (SLOTS, 1)) * (1 + 0.3 * dice.normal((SLOTS, 3)))
     pitch = dice.log_uniform(2.0, 14.0, (SLOTS, 2, 1))
     heading = 2 * jnp.pi * dice.uniform(shape=(SLOTS, 2, 1))
@@ -100,14 +100,14 @@ def make_look(key: jax.Array, config: SceneConfig, damage: jax.Array) -> Look:
     drift -= jnp.mean(drift, axis=1, keepdims=True)
     size = config.camera * jnp.asarray([[0.05], [0.05], [0.08]])
     drift *= size * dice.uniform(0, 1.2, (3, 1)) * dice.chance(0.6)
-    wobble = dice.uniform(0.08, 0.3, (3, 3, 1)) * jnp.arange(frames)
+    wobble = dice.uniform(0.08, 0.3, (3, 3, 1)) * jnp.arange(frames)[None, None]
     wobble = jnp.sum(
         jnp.sin(2 * jnp.pi * (wobble + dice.uniform(shape=(3, 3, 1)))), axis=1
     )
     shake = config.camera * 0.004 * dice.uniform() * dice.chance(0.3)
     camera = drift + shake * wobble * jnp.asarray([[1.0], [1.0], [0.5]])
 
-    light = dice.uniform(0.05, 0.6) * time + dice.uniform()
+    light = dice.uniform(0.05, 0.6) * time[0, 0] + dice.uniform()
     light = 1 + 0.2 * dice.uniform() * dice.chance(0.5) * jnp.sin(2 * jnp.pi * light)
     noise = dice.uniform(0, 0.035)
     blur = dice.uniform(1.0, 2.0)
@@ -145,7 +145,8 @@ def make_look(key: jax.Array, config: SceneConfig, damage: jax.Array) -> Look:
 
 def _hat(positions: jax.Array) -> jax.Array:
     """Weights of linear interpolation at positions in cells. [..., GRID]"""
-    return jnp.clip(1 - jnp.abs(positions[..., None] - jnp.arange(GRID)), 0, 1)
+    cells = jnp.arange(GRID).reshape((1,) * positions.ndim + (GRID,))
+    return jnp.clip(1 - jnp.abs(positions[..., None] - cells), 0, 1)
 
 
 def _axis(length: int, other: int, block: jax.Array) -> jax.Array:
@@ -217,8 +218,10 @@ def _draw(
     # Background: each axis by its own interpolation matrix per frame.
     cells = GRID / (SPREAD * long / short)
     middle = (GRID - 1) / 2
-    at_rows = (rows / zoom[:, None] - camera[1][:, None]) * cells + middle  # [T, H]
-    at_columns = (columns / zoom[:, None] - camera[0][:, None]) * cells + middle
+    at_rows = (
+        rows[None] / zoom[:, None] - camera[1][:, None]
+    ) * cells + middle  # [T, H]
+    at_columns = (columns[None] / zoom[:, None] - camera[0][:, None]) * cells + middle
     fields = jnp.einsum("thi,fij->tfhj", _hat(at_rows), look.background)
     fields = jnp.einsum("tfhj,twj->tfhw", fields, _hat(at_columns))  # [T, 2, H, W]
 

@@ -49,19 +49,23 @@ def _grain(dice: Dice, noise: jax.Array, rate: int) -> jax.Array:
     centre = jnp.log2(dice.log_uniform(150, 7000, (2, 1)))
     spread = dice.uniform(0.3, 1.6, (2, 1))
     level = dice.uniform(0.1, 1, (2, 1))
-    band = jnp.sum(level * jnp.exp(-jnp.square((octave - centre) / spread)), axis=0)
-    hiss = jnp.fft.irfft(jnp.fft.rfft(noise) * band, n=length)  # [R, L]
+    band = jnp.sum(
+        level * jnp.exp(-jnp.square((octave[None] - centre) / spread)), axis=0
+    )
+    hiss = jnp.fft.irfft(jnp.fft.rfft(noise) * band[None], n=length)  # [R, L]
     hiss /= jnp.std(hiss, axis=1, keepdims=True) + 1e-6
     pitch = dice.log_uniform(90, 5000, (PARTIALS, 1))
     fade = dice.log_uniform(0.01, 0.12, (PARTIALS, 1))
-    tones = jnp.sin(2 * jnp.pi * (pitch * time + dice.uniform(shape=(PARTIALS, 1))))
+    tones = jnp.sin(
+        2 * jnp.pi * (pitch * time[None] + dice.uniform(shape=(PARTIALS, 1)))
+    )
     tones = jnp.sum(
-        tones * jnp.exp(-time / fade) * dice.uniform(0, 1, (PARTIALS, 1)), axis=0
+        tones * jnp.exp(-time[None] / fade) * dice.uniform(0, 1, (PARTIALS, 1)), axis=0
     )
     mix = dice.uniform(0, 1)
-    grain = envelope * ((1 - mix) * hiss + mix * 1.5 * tones)
+    grain = envelope[None] * ((1 - mix) * hiss + mix * 1.5 * tones[None])
     end = jnp.clip((length - np.arange(length)) / (0.05 * length), 0, 1)
-    return end * grain / (jnp.max(jnp.abs(grain)) + 1e-6)
+    return end[None] * grain / (jnp.max(jnp.abs(grain)) + 1e-6)
 
 
 def _train(times_s: jax.Array, sizes: jax.Array, length: int, rate: int) -> jax.Array:
@@ -155,7 +159,9 @@ def make_sound(
     step = -(-total // (points - 1))
     swell = jnp.exp(dice.uniform(0, 0.8) * jax.random.normal(grain_key, (points,)))
     ramp = np.arange(step, dtype=np.float32) / step
-    swell = (swell[:-1, None] * (1 - ramp) + swell[1:, None] * ramp).reshape(-1)[:total]
+    swell = (
+        swell[:-1, None] * (1 - ramp)[None] + swell[1:, None] * ramp[None]
+    ).reshape(-1)[:total]
     level = dice.log_uniform(0.003, 0.1)
     level = jnp.where(noisy, dice.log_uniform(0.3, 1.5), level)
     sound = jnp.fft.irfft(spectrum, n=total) + level * swell * bed

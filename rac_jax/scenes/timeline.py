@@ -81,9 +81,9 @@ def make_timeline(key: jax.Array, config: SceneConfig) -> Timeline:
     strike = turn * (1 - hold)
 
     time = jnp.arange(frames + 1, dtype=jnp.float32)
-    position = (time[:, None] - starts) / lengths  # [T + 1, K]
-    done = jnp.sum(jnp.clip(position, 0, 1) * valid, axis=1)  # [T + 1]
-    inside = (position >= 0) & (position < 1) & valid
+    position = (time[:, None] - starts[None]) / lengths[None]  # [T + 1, K]
+    done = jnp.sum(jnp.clip(position, 0, 1) * valid[None], axis=1)  # [T + 1]
+    inside = (position >= 0) & (position < 1) & valid[None]
     inside = inside[:-1]  # [T, K]
     phase = jnp.sum(position[:-1] * inside, axis=1)  # [T]
     moving = jnp.clip(phase / (1 - hold), 0, 1)
@@ -98,7 +98,7 @@ def make_timeline(key: jax.Array, config: SceneConfig) -> Timeline:
         stage=stage,
         periodicity=jnp.any(inside, axis=1),
         rate=jnp.diff(done),
-        gain=jnp.sum(gains * inside, axis=1),
+        gain=jnp.sum(gains[None] * inside, axis=1),
         strike=strike,
         begin=begin,
         end=end,

@@ -15,6 +15,7 @@ MEAN = (0.485, 0.456, 0.406)
 STD = (0.229, 0.224, 0.225)
 CLIP_FRAMES = 64
 COLUMNS = 500
+SILENCE = 1e-3  # spread of the log spectrogram under which there is no sound at all
 SHORTEST_CLIP = 8  # frames that a padded clip has at least
 
 
@@ -85,6 +86,23 @@ def render_clips(
     return Clips(clips, jnp.sum(rate, axis=1), rate)
 
 
+def scene_spectrogram(waveform: jax.Array) -> jax.Array:
+    """Standardised log spectrogram of a whole scene; digital silence is all zeros.
+
+    Silence has no spread to divide by: without the exception its rounding errors become the
+    largest values of the batch and spoil the batch statistics.
+
+    Args:
+      waveform: [S] float.
+
+    Returns:
+      [257, n] float32.
+    """
+    log = spectrogram.log_spectrogram(waveform)
+    silent = jnp.std(log) < SILENCE
+    return jnp.where(silent, 0.0, spectrogram.standardise(log))
+
+
 def cut_spectrogram(
     columns: jax.Array, first: jax.Array, length: jax.Array
 ) -> jax.Array:
@@ -116,7 +134,7 @@ def cut_spectrogram(
 
 def _cut_sound(key: jax.Array, scene: Scene, config: SceneConfig, highest: float):
     """One random input of a scene's sound, and the repetitions in it."""
-    columns = spectrogram.standardise(spectrogram.log_spectrogram(scene.waveform))
+    columns = scene_spectrogram(scene.waveform)
     n = columns.shape[1]
     per_column = spectrogram.HOP / config.rate * config.fps  # frames
     which, at, size = jax.random.split(key, 3)

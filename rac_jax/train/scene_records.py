@@ -20,7 +20,7 @@ from rac_jax.models.resnet import ResNet18
 from rac_jax.models.s3d import S3D
 from rac_jax.ops import spectrogram
 from rac_jax.scenes import SceneConfig, render_scene
-from rac_jax.train.scene_batches import COLUMNS, normalise
+from rac_jax.train.scene_batches import COLUMNS, normalise, scene_spectrogram
 
 SQUEEZES = (1, 2, 4)  # columns of sound per column of a segment, in the order tried
 LEAST_REPETITIONS = 2.0  # per segment; below, more sound is squeezed into one
@@ -153,7 +153,7 @@ def record_scenes(
         real = (cuts.frames >= 0)[:, :, None, None, None]
         pictures = normalise(scene.frames[np.maximum(cuts.frames, 0)]) * real
         seen, sight_counts = run(sight, "sight", pictures)
-        columns = spectrogram.standardise(spectrogram.log_spectrogram(scene.waveform))
+        columns = scene_spectrogram(scene.waveform)
         positions = np.concatenate([cuts.spans, cuts.segments])
         heard, sound_counts = run(
             sound, "sound", gather_columns(columns, positions)[..., None]

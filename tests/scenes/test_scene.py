@@ -79,6 +79,12 @@ def test_same_key_same_scene_alone_or_in_a_batch():
     assert (render(SMALL, seed=1).frames[3] != batch.frames[3]).any()
 
 
+def test_no_axis_is_added_silently():
+    with jax.numpy_rank_promotion("raise"):
+        scene = jax.eval_shape(lambda key: render_scene(key, SMALL), jax.random.key(0))
+    assert scene.count.shape == ()
+
+
 def test_whole_scenes_hold_whole_cycles():
     scenes = render(SMALL)
     np.testing.assert_allclose(scenes.count, scenes.cycles_mask.sum(1), atol=1e-3)

@@ -53,6 +53,14 @@ def test_spectrograms_are_cut_as_the_counter_cuts(first, length):
     np.testing.assert_allclose(cut, expected, atol=1e-3)
 
 
+def test_silence_is_zeros():
+    assert not scene_batches.scene_spectrogram(jnp.zeros(4096)).any()
+    noise = np.random.default_rng(0).normal(size=4096).astype(np.float32)
+    assert float(jnp.std(scene_batches.scene_spectrogram(noise))) == pytest.approx(
+        1, 1e-3
+    )
+
+
 def test_gather_reads_fractions_and_pads():
     columns = jnp.asarray([[1.0, 2.0, 4.0]])
     positions = np.array([[0.0, 0.5, 1.25, 2.0, 2.5, 3.0, -1.0]])
