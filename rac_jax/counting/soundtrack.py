@@ -5,6 +5,7 @@ only the windows of samples it needs (see `rac_jax.ops.spectrogram.segment_spect
 """
 
 import math
+import mmap
 import tempfile
 from collections.abc import Iterable
 
@@ -60,15 +61,17 @@ class Soundtrack:
         if 0 < self.samples < spectrogram.WINDOW:
             self._file.write(bytes(4 * (spectrogram.WINDOW - self.samples)))
             self._file.flush()
-        self._waveform = (
-            np.memmap(self._file, np.float32, mode="r") if self.samples else None
-        )
+        self._map = None
+        if self.samples:
+            self._map = mmap.mmap(self._file.fileno(), 0, access=mmap.ACCESS_READ)
         self._statistics = None
 
     def __enter__(self):
         return self
 
     def __exit__(self, *exception):
+        if self._map is not None:
+            self._map.close()
         self._file.close()
 
     @property
@@ -104,7 +107,11 @@ class Soundtrack:
             return np.zeros((*np.shape(columns), spectrogram.WINDOW), np.float32)
         first = np.clip(columns, 0, self.columns - 1)[..., None] * spectrogram.HOP
         index = first + np.arange(spectrogram.WINDOW)
-        return np.asarray(self._waveform[index])
+        samples = np.frombuffer(self._map, np.float32)[index]
+        if hasattr(self._map, "madvise"):
+            # Pages that were read stay resident otherwise, up to the whole recording.
+            self._map.madvise(mmap.MADV_DONTNEED)
+        return samples
 
     def statistics(self) -> tuple[float, float]:
         """Mean and standard deviation of the whole log spectrogram, (0, 1) without samples.
