@@ -18,6 +18,8 @@ MODELS = {
     "r2plus1d18": ("r2plus1d18", {}),
     "r2plus1d18_half": ("r2plus1d18", {"width": 0.5}),
     "resnet18": ("resnet18", {}),
+    "compact": ("compact", {}),
+    "compact_learned": ("compact", {"sight_features": ("pixels", "learned")}),
     "sight_sound_paper": ("sight_sound", {}),
     "sight_sound_released": (
         "sight_sound",
