@@ -6,6 +6,7 @@ import pathlib
 import sys
 
 from rac_jax.cli.output import complain, write_text
+from rac_jax.weights import DEFAULT_MODEL
 
 PLOT_SUFFIXES = (".png", ".svg")
 VIDEO_SUFFIXES = (".mp4", ".mkv", ".mov", ".avi", ".webm", ".m4v")
@@ -45,7 +46,7 @@ def add_model_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the options that choose a model and how it counts."""
     parser.add_argument(
         "--model",
-        default="default",
+        default=DEFAULT_MODEL,
         metavar="NAME|DIR",
         help="a model that ships with the package, or a model folder (default: %(default)s)",
     )
@@ -115,6 +116,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def complain_of_faults(result) -> None:
+    """Says in one line what is wrong with a file that was counted all the same."""
+    reasons = [fault.removeprefix(f"{result.file}: ") for fault in result.faults]
+    complain(f"{result.file}: counted what can be read; {'; '.join(reasons)}")
+
+
 def _target(
     wanted: str | None, suffixes: tuple[str, ...], video: pathlib.Path, single: bool
 ):
@@ -135,7 +142,7 @@ def run(args: argparse.Namespace) -> int:
     """Counts every file; a file that fails is reported and the others go on.
 
     Returns:
-      0; 1 if any file failed; 2 if nothing could be started.
+      0; 1 if any file failed or could be read only in part; 2 if nothing could be started.
     """
     from rac_jax.data import media
 
@@ -164,7 +171,7 @@ def run(args: argparse.Namespace) -> int:
         except OSError as error:
             complain(f"{args.json}: {error.strerror}")
             return 1
-    return int(any("error" in record for record in records))
+    return int(any("error" in record or record["faults"] for record in records))
 
 
 def _count_files(args: argparse.Namespace, files: list[pathlib.Path], *, single: bool):
@@ -196,6 +203,8 @@ def _count_files(args: argparse.Namespace, files: list[pathlib.Path], *, single:
             print(
                 result, file=sys.stderr if args.json == "-" else sys.stdout, flush=True
             )
+            if result.faults:
+                complain_of_faults(result)
             records.append(result.to_dict())
             _illustrate(result, *targets)
         except (media.MediaError, ValueError, OSError) as error:

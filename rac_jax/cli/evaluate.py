@@ -6,7 +6,7 @@ import platform
 import sys
 from typing import Any
 
-from rac_jax.cli.count import add_model_arguments, counting_options
+from rac_jax.cli.count import add_model_arguments, complain_of_faults, counting_options
 from rac_jax.cli.output import complain, write_text
 
 
@@ -90,6 +90,8 @@ def _score(counter, record, options: dict) -> dict[str, Any]:
     except MediaError as error:
         complain(error)
         return video | {"error": str(error)}
+    if result.faults:
+        complain_of_faults(result)
     return video | {
         "predicted": result.count,
         "sight": result.sight and result.sight.count,

@@ -16,15 +16,17 @@ from rac_jax.counting.networks import Networks, Pass
 from rac_jax.counting.result import CountResult
 from rac_jax.counting.soundtrack import Soundtrack
 from rac_jax.counting.source import ArraySource, FileSource, Source
-from rac_jax.data.media import MediaError
+from rac_jax.data.media import MediaError, collect_faults
 from rac_jax.models.sight_sound import fuse
 from rac_jax.ops import spectrogram
+from rac_jax.weights import DEFAULT_MODEL
 
 logger = logging.getLogger(__name__)
 
 PROTOCOLS = {"paper": paper.count, "released": released.count}
 # The release resizes frames without anti-aliasing; our own models see anti-aliased ones.
 INTERPOLATION = {"paper": "area", "released": "bilinear"}
+FAMILY = "sight_sound"
 DEFAULT_MAX_STRIDE = 5  # paper 1, appendix A
 PROGRESS_DELAY_S = 3.0
 
@@ -125,6 +127,7 @@ class Counter:
             raise MediaError(f"{source.name}: has no {lacks} to count by")
         chunks = source.sound() if use_sound else ()
         with (
+            collect_faults() as faults,
             Soundtrack(chunks) as track,
             _progress_bar(source, progress and use_sight) as advance,
         ):
@@ -166,6 +169,7 @@ class Counter:
             seconds=time.perf_counter() - began,
             start_s=start_s,
             encoders=run.cost(),
+            faults=tuple(faults),
         )
 
     def _protocol(self, protocol: str | None) -> str:
@@ -227,7 +231,7 @@ def _progress_bar(source: Source, wanted: bool) -> Iterator[Callable[[int], None
         yield bar.update
 
 
-def load(model: str | os.PathLike = weights.DEFAULT_MODEL, **options) -> Counter:
+def load(model: str | os.PathLike = DEFAULT_MODEL, **options) -> Counter:
     """Loads a released model, ready to count.
 
     Args:
@@ -238,9 +242,15 @@ def load(model: str | os.PathLike = weights.DEFAULT_MODEL, **options) -> Counter
       The counter.
 
     Raises:
-      ModelError: if the model is missing or damaged.
+      ModelError: if the model is missing, damaged, or of a family that does not count.
     """
     import jax  # asks the backend, so it must not run when the module is imported
 
+    family = weights.read_config(model)["family"]
+    if family != FAMILY:
+        raise weights.ModelError(
+            f"{model}: is an encoder of the family {family} to start training from, "
+            "it does not count"
+        )
     dtype = "float32" if jax.default_backend() == "cpu" else "bfloat16"
     return Counter(*weights.load_model(model, dtype=dtype), **options)

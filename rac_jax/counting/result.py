@@ -62,6 +62,8 @@ class CountResult:
       start_s: where the counted part starts in the file, in seconds.
       encoders: what it cost: per stream the distinct clips that were encoded, the encoder calls
         and the batch sizes compiled for.
+      faults: what was wrong with a file that could be read in part, "<path>: <reason>" each;
+        the count is that of what could be read.
     """
 
     file: str
@@ -75,6 +77,7 @@ class CountResult:
     seconds: float
     start_s: float = 0.0
     encoders: dict[str, dict[str, int]] = dataclasses.field(default_factory=dict)
+    faults: tuple[str, ...] = ()
 
     def __post_init__(self):
         if not math.isfinite(self.count):
@@ -113,6 +116,7 @@ class CountResult:
             "protocol": self.protocol,
             "seconds": self.seconds,
             "encoders": self.encoders,
+            "faults": list(self.faults),
         }
 
     def to_json(self) -> str:

@@ -19,8 +19,8 @@ import safetensors
 import safetensors.numpy
 
 from rac_jax.models import registry
+from rac_jax.weights import DEFAULT_MODEL
 
-DEFAULT_MODEL = "default"
 SHIPPED = pathlib.Path(__file__).parent.parent / "weights"
 CONFIG_FILE = "config.json"
 TENSOR_FILE = "model.safetensors"

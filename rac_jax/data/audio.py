@@ -9,7 +9,6 @@ A cut equals the same part of the whole up to one sample (half a millisecond in 
 rounds timestamps to milliseconds), and up to what a codec draws at random (AAC's noise).
 """
 
-import logging
 import math
 import os
 from collections.abc import Iterator
@@ -21,8 +20,6 @@ import numpy as np
 from rac_jax.data import container as box
 from rac_jax.data.container import MediaError
 from rac_jax.data.frames import check_span
-
-logger = logging.getLogger(__name__)
 
 # linear_interp matters only for rates without a small common divisor.
 FILTER = "filter_size=128:cutoff=0.97:linear_interp=1"
@@ -136,11 +133,10 @@ def _timeline(
     begun = False
     for frame in decoded:
         if frame.sample_rate != rate:
-            logger.warning(
-                "%s: the sound changes from %d to %d Hz, it is read up to there",
+            box.report_fault(
                 path,
-                rate,
-                frame.sample_rate,
+                f"the sound changes from {rate} to {frame.sample_rate} Hz, "
+                "it is read up to there",
             )
             break
         samples = mono(frame)

@@ -1,6 +1,7 @@
 """Opening media files with PyAV, and the clock that picture and sound share."""
 
 import contextlib
+import contextvars
 import itertools
 import logging
 import math
@@ -27,6 +28,36 @@ class MediaError(ValueError):
 
     def __init__(self, message: str):
         super().__init__(" ".join(message.split()))
+
+
+_collected: contextvars.ContextVar[list[str] | None] = contextvars.ContextVar(
+    "collected faults", default=None
+)
+
+
+@contextlib.contextmanager
+def collect_faults() -> Iterator[list[str]]:
+    """Collects what is wrong with files that can be read in part.
+
+    Yields:
+      A list that fills up with "<path>: <reason>", each once; nothing is logged meanwhile.
+    """
+    faults: list[str] = []
+    token = _collected.set(faults)
+    try:
+        yield faults
+    finally:
+        _collected.reset(token)
+
+
+def report_fault(path: str, reason: str) -> None:
+    """Hands a fault to the collector around this call, or logs it as a warning."""
+    fault = " ".join(f"{path}: {reason}".split())
+    faults = _collected.get()
+    if faults is None:
+        logger.warning("%s", fault)
+    elif fault not in faults:
+        faults.append(fault)
 
 
 @contextlib.contextmanager
@@ -116,13 +147,11 @@ def decode(container, stream, path: str) -> Iterator:
                 continue
             yield from frames
     except (av.error.FFmpegError, OSError) as error:
-        logger.warning("%s: the %s breaks off (%s)", path, _kind(stream), reason(error))
+        report_fault(path, f"the {_kind(stream)} breaks off ({reason(error)})")
     if broken:
-        logger.warning(
-            "%s: left out what is broken of the %s (%d packets)",
+        report_fault(
             path,
-            _kind(stream),
-            broken,
+            f"left out what is broken of the {_kind(stream)} ({broken} packets)",
         )
 
 

@@ -110,7 +110,7 @@ class VideoWriter:
         stream.codec_context.color_trc = BT709
         stream.codec_context.color_range = 1  # limited
         self._reformatter = VideoReformatter()
-        stream.options = {"crf": str(self._crf), "preset": "medium"}
+        stream.options = {"crf": str(self._crf), "preset": "veryfast"}
         return stream
 
     def _add_sound(self):

@@ -154,11 +154,10 @@ def timed_frames(container, path: str, start_s: float = 0.0) -> Iterator:
         logger.debug("%s: %d frames had no usable time", path, repaired)
     promised_s = _promised_s(container, stream)
     if -math.inf < last + step < promised_s - max(SHORT_OF_S, step):
-        logger.warning(
-            "%s: the picture ends at %.1f s, the file promises %.1f s",
+        box.report_fault(
             path,
-            last + step,
-            promised_s,
+            f"the picture ends at {last + step:.1f} s, "
+            f"the file promises {promised_s:.1f} s",
         )
 
 

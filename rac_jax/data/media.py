@@ -15,7 +15,7 @@ import numpy as np
 from rac_jax.data import container as box
 from rac_jax.data import frames as frame_io
 from rac_jax.data.audio import read_audio, stream_audio
-from rac_jax.data.container import MediaError
+from rac_jax.data.container import MediaError, collect_faults
 from rac_jax.data.frames import stream_frames
 from rac_jax.data.pixels import FrameChunk, resize_frames
 
@@ -24,6 +24,7 @@ __all__ = [
     "MediaError",
     "MediaInfo",
     "Video",
+    "collect_faults",
     "find_media",
     "probe",
     "read_audio",

@@ -1,1 +1,18 @@
 """The procedural audiovisual scene generator: a pure function of a PRNG key."""
+
+from rac_jax.scenes.config import (
+    KINDS,
+    PICTURE_DAMAGE,
+    SOUND_DAMAGE,
+    SceneConfig,
+)
+from rac_jax.scenes.scene import Scene, render_scene
+
+__all__ = [
+    "KINDS",
+    "PICTURE_DAMAGE",
+    "SOUND_DAMAGE",
+    "Scene",
+    "SceneConfig",
+    "render_scene",
+]

@@ -6,6 +6,7 @@ import pytest
 
 from rac_jax import counting
 from rac_jax.cli import main as cli
+from rac_jax.weights import DEFAULT_MODEL
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +36,7 @@ def bad_files(tmp_path, clip):
     (folder / "text.mp4").write_text("this is not a video\n" * 50)
     (folder / "empty.mp4").touch()
     whole = clip.read_bytes()
-    (folder / "truncated.mp4").write_bytes(whole[: len(whole) // 3])
+    (folder / "headless.mp4").write_bytes(whole[len(whole) // 3 :])
     return folder
 
 
@@ -88,7 +89,7 @@ def test_a_folder_is_a_list(rac, clip):
     assert str(clip) in [record["file"] for record in json.loads(out)]
 
 
-@pytest.mark.parametrize("name", ["text.mp4", "empty.mp4", "truncated.mp4"])
+@pytest.mark.parametrize("name", ["text.mp4", "empty.mp4", "headless.mp4"])
 def test_a_bad_file_is_one_line_and_the_others_are_counted(rac, bad_files, clip, name):
     code, out, err = rac(bad_files / name, clip)
     assert code == 1
@@ -96,6 +97,23 @@ def test_a_bad_file_is_one_line_and_the_others_are_counted(rac, bad_files, clip,
     assert name in err
     assert "Traceback" not in err
     assert out.startswith(f"{clip}: ")
+
+
+def test_a_truncated_file_is_counted_as_far_as_it_goes(rac, tmp_path, clip):
+    whole = clip.read_bytes()
+    (tmp_path / "truncated.mp4").write_bytes(whole[: len(whole) // 2])
+    code, out, err = rac(
+        tmp_path / "truncated.mp4", clip, "--json", tmp_path / "out.json"
+    )
+    assert code == 1
+    assert len(err.strip().splitlines()) == 1
+    assert "truncated.mp4: counted what can be read; " in err
+    assert "the file promises 4.0 s" in err
+    assert len(out.splitlines()) == 2
+    broken, good = json.loads((tmp_path / "out.json").read_text())
+    assert broken["faults"]
+    assert broken["duration_s"] < 3.5
+    assert good["faults"] == []
 
 
 def test_missing_path_and_empty_folder(rac, tmp_path, clip):
@@ -176,7 +194,7 @@ def test_unknown_model_lists_the_known_ones(clip, capsys):
     assert code == 2
     err = capsys.readouterr().err
     assert "nonesuch" in err
-    assert "default" in err
+    assert DEFAULT_MODEL in err
     assert len(err.strip().splitlines()) == 1
 
 

@@ -8,6 +8,7 @@ import pytest
 import safetensors.numpy
 from conftest import TINY_ARGUMENTS, random_variables, tiny_config
 
+import rac_jax
 from rac_jax.counting import weights
 from rac_jax.models import registry
 
@@ -121,3 +122,12 @@ def test_nothing_is_half_written(tmp_path, variables):
             tmp_path / "model", tiny_config(training=object()), variables
         )
     assert list(tmp_path.iterdir()) == []
+
+
+def test_an_encoder_does_not_count(tmp_path):
+    encoder = registry.build_model("resnet18", width=0.0625)
+    config = tiny_config(family="resnet18", arguments={"width": 0.0625})
+    folder = weights.save_model(tmp_path / "encoder", config, random_variables(encoder))
+    weights.load_model(folder)
+    with pytest.raises(weights.ModelError, match="family resnet18 .* does not count"):
+        rac_jax.load(folder)

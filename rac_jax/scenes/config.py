@@ -1,0 +1,91 @@
+"""What a procedural scene may contain: sizes, tempo and the probabilities of its ingredients."""
+
+import dataclasses
+
+KINDS = ("orbit", "stroke", "limb", "figure", "wheel", "bounce", "breath")
+
+# Damage to the picture and to the sound of a scene, by the number in its labels.
+PICTURE_DAMAGE = ("none", "dark", "coarse", "occluded")
+SOUND_DAMAGE = ("none", "noise", "missing", "silent", "other rhythm")
+
+
+@dataclasses.dataclass(frozen=True)
+class SceneConfig:
+    """The distribution of scenes; plain numbers, hashable, so it can be a static argument.
+
+    Attributes:
+      frames: T, frames in the scene.
+      height: H, pixels.
+      width: W, pixels.
+      fps: frames per second.
+      rate: samples per second of the sound.
+      period: (lowest, highest) mean period in frames, drawn log-uniformly.
+      max_cycles: K, room for cycles; must cover the shortest period.
+      min_cycles: cycles that a whole (not cut) scene has at least; its tempo rises if need be.
+      cut: probability that the repetition runs through both ends of the scene, so that the
+        count is a fraction; otherwise whole cycles lie between a lead-in and a lead-out.
+      still: probability of a scene without repetition (stillness or irregular motion).
+      pause: probability of a scene with pauses between cycles.
+      jitter: largest standard deviation of the logarithm of a cycle's length.
+      tempo_drift: largest change of the logarithm of the period over the scene.
+      camera: scale of the camera's drift, zoom and shake; 0 is a tripod.
+      distractor: probability of another thing that moves without repeating.
+      picture_damage: probability that the picture is dark, coarse or occluded.
+      sound_damage: probability that the sound is noisy, lacks hits, is silent or has another
+        rhythm.
+      kinds: names of the motions to draw from, of `KINDS`.
+      clean: keep noise, light changes and the lead-in's one-off movements out (for samples).
+    """
+
+    frames: int = 64
+    height: int = 112
+    width: int = 112
+    fps: float = 25.0
+    rate: int = 22050
+    period: tuple[float, float] = (4.5, 45.0)
+    max_cycles: int = 32
+    min_cycles: int = 2
+    cut: float = 0.0
+    still: float = 0.1
+    pause: float = 0.2
+    jitter: float = 0.12
+    tempo_drift: float = 0.25
+    camera: float = 1.0
+    distractor: float = 0.35
+    picture_damage: float = 0.0
+    sound_damage: float = 0.0
+    kinds: tuple[str, ...] = KINDS
+    clean: bool = False
+
+    def __post_init__(self):
+        for name in ("frames", "height", "width", "rate", "max_cycles", "min_cycles"):
+            if getattr(self, name) < 1:
+                raise ValueError(
+                    f"SceneConfig.{name}: {getattr(self, name)} is not positive"
+                )
+        if self.fps <= 0:
+            raise ValueError(f"SceneConfig.fps: {self.fps} is not positive")
+        low, high = self.period
+        if not 0 < low <= high:
+            raise ValueError(
+                f"SceneConfig.period: {self.period} is not (low, high) above 0"
+            )
+        if self.min_cycles > self.max_cycles:
+            raise ValueError(
+                f"SceneConfig.min_cycles: {self.min_cycles} is over max_cycles, {self.max_cycles}"
+            )
+        unknown = [kind for kind in self.kinds if kind not in KINDS]
+        if unknown or not self.kinds:
+            raise ValueError(
+                f"SceneConfig.kinds: {unknown or 'none'}; the kinds are {', '.join(KINDS)}"
+            )
+
+    @property
+    def samples(self) -> int:
+        """S, samples of sound in the scene."""
+        return round(self.frames / self.fps * self.rate)
+
+    @property
+    def duration_s(self) -> float:
+        """Length in seconds."""
+        return self.frames / self.fps

@@ -1,0 +1,271 @@
+"""Draws a scene's frames: background, bodies, camera, light and damage.
+
+Everything is arithmetic on pixel coordinates, without gathers, so that XLA fuses it into one
+pass: sines are replaced by a parabola wave, and the background, which the camera moves and
+zooms, is resampled by two small matrix products.
+"""
+
+import flax.struct
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from rac_jax.scenes.config import PICTURE_DAMAGE, SceneConfig
+from rac_jax.scenes.dice import Dice
+from rac_jax.scenes.motion import SLOTS, Tracks
+
+GRID = 48  # cells of the background along each side
+BLOCK_PIXELS = 1 << 20  # drawn at once; a 64-frame clip of 112 x 112 is one block
+SPREAD = 1.7  # side of the background, in units of the picture's longer side
+
+
+@flax.struct.dataclass
+class Look:
+    """Colours and textures of a scene, and how it is filmed."""
+
+    background: jax.Array  # [2, GRID, GRID] two grey fields
+    field_colours: jax.Array  # [3, 3] constant colour and the two fields' colours
+    slope: jax.Array  # [2, 3] gradients along y and x
+    colours: jax.Array  # [N, 3] of the bodies
+    contrast: jax.Array  # [N, 3] of their textures
+    waves: jax.Array  # [N, 2, 2] texture waves per unit length along the body's axes
+    offsets: jax.Array  # [N, 2]
+    camera: jax.Array  # [3, T] x, y and the logarithm of the zoom
+    light: jax.Array  # [T] brightness factor
+    noise: jax.Array  # scalar, standard deviation in grey levels / 255
+    blur: jax.Array  # scalar, softness of edges in pixels
+    block: jax.Array  # scalar, side of the pixel blocks (1: full resolution)
+    seed: jax.Array  # uint32, for the noise
+
+
+def wave(x: jax.Array) -> jax.Array:
+    """About sin(2 pi x), made of parabolas: four operations where a sine costs twenty."""
+    x = x - jnp.round(x)
+    return x * (8 - 16 * jnp.abs(x))
+
+
+def _fields(key: jax.Array, slopes: jax.Array) -> jax.Array:
+    """Random fields whose amplitude falls with frequency as 1 / f^slope. [2, GRID, GRID]"""
+    frequency = np.hypot(*np.meshgrid(np.fft.fftfreq(GRID), np.fft.fftfreq(GRID)))
+    frequency[0, 0] = np.inf  # no mean
+    noise = jax.random.normal(key, (2, 2, GRID, GRID))
+    spectrum = jax.lax.complex(noise[0], noise[1])
+    spectrum *= jnp.asarray(frequency) ** -slopes[:, None, None]
+    fields = jnp.fft.ifft2(spectrum).real
+    return fields / (jnp.std(fields, axis=(1, 2), keepdims=True) + 1e-6)
+
+
+def make_look(key: jax.Array, config: SceneConfig, damage: jax.Array) -> Look:
+    """Draws the colours, the camera's motion and the quality of a scene.
+
+    Args:
+      key: PRNG key.
+      config: the distribution.
+      damage: scalar int32, index into PICTURE_DAMAGE.
+
+    Returns:
+      The look.
+    """
+    dice = Dice(key, 256)
+    frames = config.frames
+    time = jnp.arange(frames) / frames
+    slopes = dice.uniform(0.8, 2.0, (2,))
+    fields = _fields(jax.random.fold_in(key, 1), slopes)
+    hard = jnp.tanh(dice.uniform(0.5, 6) * fields[1])  # patches with edges
+    fields = fields.at[1].set(hard)
+    base = dice.uniform(0.15, 0.85) + dice.uniform(-0.12, 0.12, (3,))
+    strength = dice.uniform(0.0, 0.13, (2, 1))
+    tints = strength * (1 + 0.6 * dice.normal((2, 3)))
+    slope = dice.uniform(0, 0.3) * dice.normal((2, 1)) + 0.05 * dice.normal((2, 3))
+
+    # Bodies keep some distance in brightness from the background's mean, or they vanish.
+    mean = jnp.mean(base)
+    gap = dice.uniform(0.18, 0.6, (SLOTS, 1))
+    side = jnp.where(mean > 0.5, -1.0, 1.0) * jnp.where(
+        dice.chance(0.85, (SLOTS, 1)), 1, -1
+    )
+    colours = mean + side * gap + dice.uniform(-0.18, 0.18, (SLOTS, 3))
+    same = dice.chance(0.4)  # limbs of one colour
+    colours = jnp.where(same, colours[2] + 0.25 * (colours - colours[2]), colours)
+    contrast = dice.uniform(0.0, 0.3, (SLOTS, 1)) * (1 + 0.3 * dice.normal((SLOTS, 3)))
+    pitch = dice.log_uniform(2.0, 14.0, (SLOTS, 2, 1))
+    heading = 2 * jnp.pi * dice.uniform(shape=(SLOTS, 2, 1))
+    waves = pitch * jnp.concatenate([jnp.cos(heading), jnp.sin(heading)], axis=2)
+
+    # The camera: slow drift and zoom, and a little shake of a hand.
+    speeds = dice.uniform(0.1, 0.7, (3, 2, 1))
+    drift = jnp.sum(
+        jnp.sin(2 * jnp.pi * (speeds * time + dice.uniform(shape=(3, 2, 1)))), 1
+    )
+    drift -= jnp.mean(drift, axis=1, keepdims=True)
+    size = config.camera * jnp.asarray([[0.05], [0.05], [0.08]])
+    drift *= size * dice.uniform(0, 1.2, (3, 1)) * dice.chance(0.6)
+    wobble = dice.uniform(0.08, 0.3, (3, 3, 1)) * jnp.arange(frames)
+    wobble = jnp.sum(
+        jnp.sin(2 * jnp.pi * (wobble + dice.uniform(shape=(3, 3, 1)))), axis=1
+    )
+    shake = config.camera * 0.004 * dice.uniform() * dice.chance(0.3)
+    camera = drift + shake * wobble * jnp.asarray([[1.0], [1.0], [0.5]])
+
+    light = dice.uniform(0.05, 0.6) * time + dice.uniform()
+    light = 1 + 0.2 * dice.uniform() * dice.chance(0.5) * jnp.sin(2 * jnp.pi * light)
+    noise = dice.uniform(0, 0.035)
+    blur = dice.uniform(1.0, 2.0)
+    if config.clean:
+        noise, blur, light = 0.004, 1.0, jnp.ones(frames)
+    dark = damage == PICTURE_DAMAGE.index("dark")
+    coarse = damage == PICTURE_DAMAGE.index("coarse")
+    light *= jnp.where(dark, dice.uniform(0.03, 0.15), 1.0)
+    noise += jnp.where(dark, dice.uniform(0.05, 0.15), 0.0)
+    noise += jnp.where(coarse, dice.uniform(0.0, 0.1), 0.0)
+    side = min(config.height, config.width)
+    block = jnp.where(coarse, side / dice.uniform(5, 11), 1.0)
+    grey = jnp.minimum(dice.uniform() * dice.chance(0.3) + dice.chance(0.1), 1)
+
+    def fade(colour):
+        """Mixes grey into colours; the picture is linear in them."""
+        return colour + grey * (jnp.mean(colour, axis=-1, keepdims=True) - colour)
+
+    return Look(
+        background=fields,
+        field_colours=fade(jnp.concatenate([base[None], tints])),
+        slope=fade(slope),
+        colours=fade(colours),
+        contrast=fade(contrast),
+        waves=waves,
+        offsets=dice.uniform(shape=(SLOTS, 2)),
+        camera=camera,
+        light=light,
+        noise=noise,
+        blur=blur,
+        block=block,
+        seed=jax.random.bits(jax.random.fold_in(key, 2), (), jnp.uint32),
+    )
+
+
+def _hat(positions: jax.Array) -> jax.Array:
+    """Weights of linear interpolation at positions in cells. [..., GRID]"""
+    return jnp.clip(1 - jnp.abs(positions[..., None] - jnp.arange(GRID)), 0, 1)
+
+
+def _axis(length: int, other: int, block: jax.Array) -> jax.Array:
+    """Pixel centres along one side, in units of the shorter side, 0 in the middle. [length]"""
+    pixel = jnp.arange(length, dtype=jnp.float32) + 0.5
+    pixel = jnp.where(block > 1, (jnp.floor(pixel / block) + 0.5) * block, pixel)
+    return (pixel - length / 2) / min(length, other)
+
+
+def _noise(shape: tuple[int, ...], seed: jax.Array) -> jax.Array:
+    """Triangular noise of variance 1 from an integer hash; cheap enough for every pixel."""
+    index = jax.lax.iota(jnp.uint32, int(np.prod(shape))).reshape(shape)
+    bits = index * jnp.uint32(0x9E3779B1) + seed
+    for shift, factor in ((16, 0x85EBCA6B), (13, 0xC2B2AE35)):  # murmur3's finaliser
+        bits = (bits ^ (bits >> shift)) * jnp.uint32(factor)
+    bits ^= bits >> 16
+    total = (bits & 0xFFFF).astype(jnp.int32) + (bits >> 16).astype(jnp.int32)
+    return (total.astype(jnp.float32) / 65536 - 1) * np.float32(np.sqrt(6))
+
+
+def draw_frames(tracks: Tracks, look: Look, config: SceneConfig) -> jax.Array:
+    """Draws the frames of a scene.
+
+    Large pictures are drawn some frames at a time, so that memory holds few planes of floats.
+
+    Args:
+      tracks: where its bodies are.
+      look: how it looks.
+      config: sizes.
+
+    Returns:
+      [T, H, W, 3] uint8.
+    """
+    frames = config.frames
+    block = max(1, BLOCK_PIXELS // (config.height * config.width))
+    pose = (tracks, look.camera, look.light)
+    if frames <= block:
+        return _draw(pose, look, config, look.seed)
+    blocks = -(-frames // block)
+
+    def split(x):
+        """The last axis, padded with its last value, in blocks that lead. [blocks, ..., block]"""
+        padding = [(0, 0)] * (x.ndim - 1) + [(0, blocks * block - frames)]
+        x = jnp.pad(x, padding, mode="edge")
+        return jnp.moveaxis(x.reshape(*x.shape[:-1], blocks, block), -2, 0)
+
+    seeds = look.seed + jnp.arange(blocks, dtype=jnp.uint32) * jnp.uint32(0x632BE5AB)
+    drawn = jax.lax.map(
+        lambda part: _draw(part[0], look, config, part[1]),
+        (jax.tree.map(split, pose), seeds),
+    )  # [blocks, block, H, W, 3]
+    return drawn.reshape(blocks * block, *drawn.shape[2:])[:frames]
+
+
+def _draw(
+    pose: tuple[Tracks, jax.Array, jax.Array],
+    look: Look,
+    config: SceneConfig,
+    seed: jax.Array,
+) -> jax.Array:
+    """Draws the frames of one block; `pose` is everything that changes along time."""
+    tracks, camera, light = pose
+    frames, height, width = light.shape[0], config.height, config.width
+    short, long = min(height, width), max(height, width)
+    rows = _axis(height, width, look.block)  # [H]
+    columns = _axis(width, height, look.block)  # [W]
+    zoom = jnp.exp(camera[2])  # [T]
+
+    # Background: each axis by its own interpolation matrix per frame.
+    cells = GRID / (SPREAD * long / short)
+    middle = (GRID - 1) / 2
+    at_rows = (rows / zoom[:, None] - camera[1][:, None]) * cells + middle  # [T, H]
+    at_columns = (columns / zoom[:, None] - camera[0][:, None]) * cells + middle
+    fields = jnp.einsum("thi,fij->tfhj", _hat(at_rows), look.background)
+    fields = jnp.einsum("tfhj,twj->tfhw", fields, _hat(at_columns))  # [T, 2, H, W]
+
+    # Everything that depends on the frame alone is worked out before the pixels. [N, T, 1, 1]
+    def per_frame(track):
+        return jnp.broadcast_to(track, (SLOTS, frames))[:, :, None, None]
+
+    def per_body(numbers):
+        return numbers[:, None, None, None]
+
+    a, b = per_frame(tracks.a * zoom[None]), per_frame(tracks.b * zoom[None])
+    radius = per_frame(tracks.roundness) * jnp.minimum(a, b)
+    centre_x = per_frame((tracks.x + camera[:1]) * zoom[None])
+    centre_y = per_frame((tracks.y + camera[1:2]) * zoom[None])
+    c, s = per_frame(jnp.cos(tracks.angle)), per_frame(jnp.sin(tracks.angle))
+    dx = columns[None, None, None, :] - centre_x  # [N, T, 1, W]
+    dy = rows[None, None, :, None] - centre_y  # [N, T, H, 1]
+    u, v = c * dx + s * dy, c * dy - s * dx  # [N, T, H, W]
+    qu, qv = jnp.abs(u) - (a - radius), jnp.abs(v) - (b - radius)
+    outside = jnp.sqrt(jnp.square(jnp.maximum(qu, 0)) + jnp.square(jnp.maximum(qv, 0)))
+    distance = outside + jnp.minimum(jnp.maximum(qu, qv), 0) - radius
+    softness = look.blur * look.block / short
+    covers = jnp.clip(0.5 - distance / softness, 0, 1)
+    textures = 1.0
+    for i in range(2):
+        phase = per_body(look.waves[:, i, 0]) * u + per_body(look.waves[:, i, 1]) * v
+        textures *= wave(phase + per_body(look.offsets[:, i]))
+
+    # The barriers keep XLA from working all of this out again for every colour channel,
+    # which costs forty times the time.
+    fields, covers, textures = jax.lax.optimization_barrier((fields, covers, textures))
+    light = light[:, None, None]
+    x, y = columns[None, None, :], rows[None, :, None]
+    noise = look.noise * _noise((frames, height, width), seed)
+    channels = []
+    for channel in range(3):
+        value = (
+            look.field_colours[0, channel]
+            + look.slope[0, channel] * y
+            + look.slope[1, channel] * x
+            + look.field_colours[1, channel] * fields[:, 0]
+            + look.field_colours[2, channel] * fields[:, 1]
+        )
+        for n in range(SLOTS):
+            colour = look.colours[n, channel] + look.contrast[n, channel] * textures[n]
+            value = value + covers[n] * (colour - value)
+        value = (jnp.clip(value, 0, 1) * light + noise) * 255 + 0.5
+        channels.append(jnp.clip(value, 0, 255).astype(jnp.uint8))
+    channels = jax.lax.optimization_barrier(channels)
+    return jnp.stack(channels, axis=-1)  # [T, H, W, 3]

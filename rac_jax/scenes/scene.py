@@ -1,0 +1,85 @@
+"""A procedural scene: frames, sound and labels as a pure function of a key."""
+
+import zlib
+
+import flax.struct
+import jax
+import jax.numpy as jnp
+
+from rac_jax.scenes import motion, picture, sound, timeline
+from rac_jax.scenes.config import PICTURE_DAMAGE, SOUND_DAMAGE, SceneConfig
+
+
+@flax.struct.dataclass
+class Scene:
+    """One scene and everything that is known about it; times in seconds from its start."""
+
+    frames: jax.Array  # [T, H, W, 3] uint8
+    waveform: jax.Array  # [S] float32 in [-1, 1]
+    count: jax.Array  # scalar, repetitions; a fraction where the scene cuts a cycle
+    cycles: (
+        jax.Array
+    )  # [K, 2] start and end of every cycle; may lie outside a cut scene
+    cycles_mask: jax.Array  # [K] bool
+    phase: jax.Array  # [T] in [0, 1); 0 outside of cycles
+    periodicity: jax.Array  # [T] bool
+    rate: jax.Array  # [T] repetitions per frame; the count of frames [i, j) is its sum
+    events: jax.Array  # [K] instants of the cycles' sounds
+    events_mask: jax.Array  # [K] bool
+    repeats: jax.Array  # scalar bool
+    kind: jax.Array  # scalar int32, the motion, index into KINDS
+    picture_damage: jax.Array  # scalar int32, index into PICTURE_DAMAGE
+    sound_damage: jax.Array  # scalar int32, index into SOUND_DAMAGE
+
+
+def _key(key: jax.Array, name: str) -> jax.Array:
+    return jax.random.fold_in(key, zlib.crc32(name.encode()))
+
+
+def _damage(key: jax.Array, kinds: tuple[str, ...], probability: float) -> jax.Array:
+    """Index of a damage, 0 for none."""
+    hit, which = jax.random.split(key)
+    index = jax.random.randint(which, (), 1, len(kinds))
+    return jnp.where(jax.random.bernoulli(hit, probability), index, 0)
+
+
+def render_scene(key: jax.Array, config: SceneConfig) -> Scene:
+    """Renders a scene.
+
+    Pure, and free of branches on values: `jax.jit(render_scene, static_argnums=1)`, and
+    `jax.vmap` over keys. Under jit, what the caller does not use is not computed.
+
+    Args:
+      key: PRNG key; the same key gives the same scene.
+      config: the distribution of scenes.
+
+    Returns:
+      The scene.
+    """
+    picture_damage = _damage(
+        _key(key, "picture damage"), PICTURE_DAMAGE, config.picture_damage
+    )
+    sound_damage = _damage(_key(key, "sound damage"), SOUND_DAMAGE, config.sound_damage)
+    when = timeline.make_timeline(_key(key, "timeline"), config)
+    occluded = picture_damage == PICTURE_DAMAGE.index("occluded")
+    tracks, kind = motion.make_tracks(_key(key, "motion"), when, config, occluded)
+    look = picture.make_look(_key(key, "look"), config, picture_damage)
+    heard = sound.make_sound(_key(key, "sound"), when, config, sound_damage)
+    cycles = jnp.stack([when.starts, when.starts + when.lengths], axis=1) / config.fps
+    visible = (cycles[:, 1] > 0) & (cycles[:, 0] < config.duration_s)
+    return Scene(
+        frames=picture.draw_frames(tracks, look, config),
+        waveform=heard.waveform,
+        count=jnp.sum(when.rate),
+        cycles=cycles,
+        cycles_mask=when.valid & visible,
+        phase=when.phase,
+        periodicity=when.periodicity,
+        rate=when.rate,
+        events=heard.events,
+        events_mask=heard.events_mask,
+        repeats=when.repeats,
+        kind=kind,
+        picture_damage=picture_damage,
+        sound_damage=sound_damage,
+    )

@@ -1,0 +1,106 @@
+"""When the repetitions of a scene happen: cycles, pauses, and the phase of every frame.
+
+Time is in frames; frame i shows the instant i and stands for the span [i, i + 1).
+"""
+
+import flax.struct
+import jax
+import jax.numpy as jnp
+
+from rac_jax.scenes.config import SceneConfig
+from rac_jax.scenes.dice import Dice
+
+
+@flax.struct.dataclass
+class Timeline:
+    """The repetitions of one scene."""
+
+    starts: (
+        jax.Array
+    )  # [K] first instant of each cycle, in frames; may lie outside the scene
+    lengths: jax.Array  # [K] length of each cycle, in frames
+    valid: jax.Array  # [K] bool
+    phase: jax.Array  # [T] phase within the cycle, in [0, 1); 0 outside of cycles
+    stage: jax.Array  # [T] where the motion is within its stroke, in [0, 1]
+    periodicity: jax.Array  # [T] bool, inside a cycle
+    rate: jax.Array  # [T] repetitions per frame; a window's count is its sum
+    gain: jax.Array  # [T] size of the current cycle's motion, about 1
+    strike: jax.Array  # scalar, phase at which the stroke turns round, in (0, 1)
+    begin: jax.Array  # scalar, first instant of the repetitions, in frames
+    end: jax.Array  # scalar, last instant
+    repeats: jax.Array  # scalar bool
+
+
+def make_timeline(key: jax.Array, config: SceneConfig) -> Timeline:
+    """Draws the cycles of a scene.
+
+    Args:
+      key: PRNG key.
+      config: the distribution.
+
+    Returns:
+      The timeline.
+    """
+    k_max, frames = config.max_cycles, config.frames
+    dice = Dice(key, 32 + 4 * k_max)
+    repeats = ~dice.chance(config.still)
+    cut = dice.chance(config.cut)
+    period = dice.log_uniform(*config.period)
+
+    # Lengths of cycles and of the pauses after them, in mean periods.
+    order = jnp.arange(k_max)
+    jitter = dice.uniform(0, config.jitter)
+    drift = dice.uniform(-1, 1) * config.tempo_drift
+    progress = order * period / frames - 0.5
+    lengths = jnp.exp(
+        jitter * dice.normal((k_max,)) + drift * jnp.clip(progress, -1, 1)
+    )
+    pauses_often = dice.chance(config.pause)
+    pauses_share = dice.uniform(0.1, 0.35)
+    pauses = dice.uniform(0.3, 1.5, (k_max,))
+    pauses *= pauses_often & (dice.uniform(shape=(k_max,)) < pauses_share)
+
+    lead_in = frames * dice.uniform(0, 0.25) * dice.chance(0.7)
+    lead_out = frames * dice.uniform(0, 0.25) * dice.chance(0.7)
+    room = frames - lead_in - lead_out
+    number = jnp.clip(jnp.floor(room / period), min(config.min_cycles, k_max), k_max)
+    number = jnp.where(cut, k_max, number)
+    spans = period * (lengths + pauses * (order < number - 1))
+    total = jnp.sum(jnp.where(order < number, spans, 0))
+    # Whole scenes shrink to fit into their room; cut ones run on past the end.
+    shrink = jnp.where(cut, 1.0, jnp.minimum(1.0, room / total))
+    begin = jnp.where(cut, -period * dice.uniform(0, 2), lead_in)
+    starts = begin + shrink * (jnp.cumsum(spans) - spans)
+    lengths = shrink * period * lengths
+    valid = repeats & (order < number)
+    end = jnp.where(cut, jnp.inf, begin + shrink * total)
+
+    gains = jnp.exp(dice.uniform(0, 0.2) * dice.normal((k_max,)))
+    hold = dice.uniform(0, 0.35) * dice.chance(0.3)
+    turn = dice.uniform(0.3, 0.7)
+    strike = turn * (1 - hold)
+
+    time = jnp.arange(frames + 1, dtype=jnp.float32)
+    position = (time[:, None] - starts) / lengths  # [T + 1, K]
+    done = jnp.sum(jnp.clip(position, 0, 1) * valid, axis=1)  # [T + 1]
+    inside = (position >= 0) & (position < 1) & valid
+    inside = inside[:-1]  # [T, K]
+    phase = jnp.sum(position[:-1] * inside, axis=1)  # [T]
+    moving = jnp.clip(phase / (1 - hold), 0, 1)
+    stage = jnp.where(
+        moving < turn, 0.5 * moving / turn, 0.5 + 0.5 * (moving - turn) / (1 - turn)
+    )
+    return Timeline(
+        starts=starts,
+        lengths=lengths,
+        valid=valid,
+        phase=phase,
+        stage=stage,
+        periodicity=jnp.any(inside, axis=1),
+        rate=jnp.diff(done),
+        gain=jnp.sum(gains * inside, axis=1),
+        strike=strike,
+        begin=begin,
+        end=end,
+        repeats=repeats,
+    )

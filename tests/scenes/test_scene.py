@@ -1,0 +1,210 @@
+"""Scenes are pure functions of a key, and their labels say what is in them."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from rac_jax.scenes import (
+    KINDS,
+    PICTURE_DAMAGE,
+    SOUND_DAMAGE,
+    SceneConfig,
+    motion,
+    picture,
+    render_scene,
+    sound,
+    timeline,
+)
+from rac_jax.scenes import dice as dice_module
+
+SMALL = SceneConfig(
+    frames=48, height=24, width=32, period=(6, 12), max_cycles=16, still=0.3
+)
+# Regular, running through both ends, filmed from a tripod.
+REGULAR = SceneConfig(
+    frames=72,
+    height=32,
+    width=32,
+    period=(16.5, 16.5),
+    max_cycles=8,
+    cut=1.0,
+    still=0.0,
+    pause=0.0,
+    jitter=0.0,
+    tempo_drift=0.0,
+    camera=0.0,
+    distractor=0.0,
+    clean=True,
+)
+DAMAGED = SceneConfig(
+    frames=16,
+    height=16,
+    width=16,
+    max_cycles=8,
+    picture_damage=1.0,
+    sound_damage=1.0,
+)
+NUMBER = 24
+
+
+@functools.cache
+def render(config, number=NUMBER, seed=0):
+    """Several scenes on the host."""
+    keys = jax.random.split(jax.random.key(seed), number)
+    scenes = jax.jit(jax.vmap(lambda key: render_scene(key, config)))(keys)
+    return jax.tree.map(np.asarray, scenes)
+
+
+def test_shapes_and_types():
+    scenes = render(SMALL)
+    assert scenes.frames.shape == (NUMBER, 48, 24, 32, 3)
+    assert scenes.frames.dtype == np.uint8
+    assert scenes.waveform.shape == (NUMBER, round(48 / 25 * 22050))
+    assert scenes.waveform.dtype == np.float32
+    assert np.abs(scenes.waveform).max() <= 1
+    assert scenes.cycles.shape == (NUMBER, 16, 2)
+    assert scenes.phase.shape == scenes.rate.shape == (NUMBER, 48)
+
+
+def test_same_key_same_scene_alone_or_in_a_batch():
+    key = jax.random.split(jax.random.key(0), NUMBER)[3]
+    alone = jax.jit(render_scene, static_argnums=1)(key, SMALL)
+    batch = render(SMALL)
+    np.testing.assert_allclose(alone.waveform, batch.waveform[3], atol=1e-4)
+    assert np.abs(np.asarray(alone.frames, int) - batch.frames[3]).max() <= 1
+    assert float(alone.count) == pytest.approx(batch.count[3], abs=1e-4)
+    assert (render(SMALL, seed=1).frames[3] != batch.frames[3]).any()
+
+
+def test_whole_scenes_hold_whole_cycles():
+    scenes = render(SMALL)
+    np.testing.assert_allclose(scenes.count, scenes.cycles_mask.sum(1), atol=1e-3)
+    np.testing.assert_allclose(scenes.count, scenes.rate.sum(1), atol=1e-3)
+    moving = scenes.repeats
+    assert 0 < moving.sum() and (scenes.count[moving] >= 1.999).all()
+    cycles = scenes.cycles[scenes.cycles_mask]
+    assert (cycles[:, 1] > cycles[:, 0]).all()
+    assert cycles.min() >= -1e-3 and cycles.max() <= SMALL.duration_s + 1e-3
+
+
+def test_phase_and_periodicity_follow_the_cycles():
+    scenes = render(SMALL)
+    time = np.arange(48) / SMALL.fps
+    for i in range(NUMBER):
+        inside = np.zeros(48, bool)
+        phase = np.zeros(48)
+        for start, end in scenes.cycles[i][scenes.cycles_mask[i]]:
+            now = (time >= start) & (time < end)
+            inside |= now
+            phase[now] = ((time - start) / (end - start))[now]
+        edge = np.zeros(48, bool)
+        for instant in scenes.cycles[i].ravel():
+            edge |= np.abs(time - instant) < 1e-4
+        np.testing.assert_array_equal(scenes.periodicity[i] | edge, inside | edge)
+        np.testing.assert_allclose(scenes.phase[i][~edge], phase[~edge], atol=1e-3)
+
+
+def test_cut_scenes_run_through_both_ends():
+    scenes = render(REGULAR, 64)
+    assert scenes.periodicity.all()
+    np.testing.assert_allclose(scenes.count, 72 / 16.5, rtol=1e-3)
+
+
+def test_still_scenes_count_nothing():
+    scenes = render(SMALL)
+    still = ~scenes.repeats
+    assert 0 < still.sum() < NUMBER
+    assert not scenes.cycles_mask[still].any() and not scenes.events_mask[still].any()
+    assert (scenes.count[still] == 0).all() and (scenes.rate[still] == 0).all()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_kind_moves_with_the_cycle(kind):
+    """A picture resembles the one two cycles later more than others in between."""
+    scenes = render(REGULAR, 64)
+    frames = scenes.frames[scenes.kind == KINDS.index(kind)].astype(float)
+    assert len(frames) >= 3
+
+    def change(lag):
+        return np.abs(frames[:, lag:] - frames[:, :-lag]).mean((1, 2, 3, 4))
+
+    # A stroke is as far out on its way back: try several lags.
+    between = np.max([change(lag) for lag in (4, 6, 8, 10)], axis=0)
+    assert np.median(between / change(33)) > 1.3
+
+
+def test_sounds_are_where_the_events_are():
+    scenes = render(REGULAR, 64)
+    gains = []
+    for i in range(64):
+        energy = scenes.waveform[i] ** 2
+        heard = scenes.events[i][scenes.events_mask[i]]
+        near = [energy[round(t * 22050) :][:1500].mean() for t in heard]
+        gains.append(np.mean(near) / energy.mean())
+    assert np.median(gains) > 2
+
+
+def test_damage_is_flagged():
+    scenes = render(DAMAGED, 40)
+    assert set(scenes.picture_damage) == {1, 2, 3}
+    assert set(scenes.sound_damage) == {1, 2, 3, 4}
+    silent = scenes.sound_damage == SOUND_DAMAGE.index("silent")
+    assert not scenes.events_mask[silent].any()
+    dark = scenes.picture_damage == PICTURE_DAMAGE.index("dark")
+    assert scenes.frames[dark].mean() < 40
+    assert not render(SMALL).picture_damage.any()
+
+
+def test_large_pictures_are_drawn_in_blocks(monkeypatch):
+    config = SceneConfig(frames=10, height=24, width=16, max_cycles=8)
+    key = jax.random.key(2)
+
+    @jax.jit
+    def prepare(key):
+        when = timeline.make_timeline(key, config)
+        tracks, _ = motion.make_tracks(key, when, config, jnp.array(False))
+        return tracks, picture.make_look(key, config, jnp.int32(0))
+
+    tracks, look = prepare(key)
+    look = look.replace(noise=jnp.float32(0))
+    whole = picture.draw_frames(tracks, look, config)
+    monkeypatch.setattr(picture, "BLOCK_PIXELS", 4 * 24 * 16)  # 4 + 4 + 2 frames
+    blocks = picture.draw_frames(tracks, look, config)
+    assert np.abs(np.asarray(whole, int) - np.asarray(blocks, int)).max() <= 1
+
+
+def test_train_of_impulses_drops_what_is_outside():
+    times = jnp.asarray([-0.1, 0.0, 0.05, 0.2])
+    train = sound._train(times, jnp.asarray([1.0, 2.0, 3.0, 4.0]), 10, 100)
+    np.testing.assert_array_equal(train, [2, 0, 0, 0, 0, 3, 0, 0, 0, 0])
+
+
+def test_wave_is_nearly_a_sine():
+    x = np.linspace(-2, 2, 401)
+    assert np.abs(picture.wave(x) - np.sin(2 * np.pi * x)).max() < 0.06
+
+
+def test_dice_runs_out_loudly():
+    dice = dice_module.Dice(jax.random.key(0), 3)
+    dice.uniform(shape=(2,))
+    with pytest.raises(IndexError, match="3 numbers"):
+        dice.uniform(shape=(2,))
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"frames": 0}, "frames: 0"),
+        ({"fps": 0}, "fps"),
+        ({"period": (5, 2)}, "period"),
+        ({"kinds": ("walk",)}, "walk"),
+        ({"kinds": ()}, "the kinds are orbit"),
+        ({"min_cycles": 40}, "max_cycles"),
+    ],
+)
+def test_wrong_settings_are_named(fields, message):
+    with pytest.raises(ValueError, match=message):
+        SceneConfig(**fields)
