@@ -161,14 +161,14 @@ class PeriodHead(nn.Module):
         self, features: list[jax.Array], *, train: bool = False
     ) -> PeriodLogits:
         planes = []
+        temperatures = jnp.exp(
+            self.param(
+                "log_temperatures", nn.initializers.zeros, (len(features),), jnp.float32
+            )
+        )
         for place, feature in enumerate(features):
             distances = similarity.relative_distances(feature)  # [B, T, T]
-            log_temperature = self.param(
-                f"log_temperature{place}", nn.initializers.zeros, ()
-            )
-            attention = jax.nn.softmax(
-                -5 * jnp.exp(log_temperature) * distances, axis=-1
-            )
+            attention = jax.nn.softmax(-5 * temperatures[place] * distances, axis=-1)
             # Scaled so that both planes are about 1 on the diagonal.
             planes += [
                 attention * distances.shape[-1] / 4,
