@@ -11,22 +11,20 @@ from typing import Any
 import flax.linen as nn
 import numpy as np
 
-from rac_jax.counting import paper, released, weights
+from rac_jax.counting import paper, released
 from rac_jax.counting.networks import Networks, Pass
-from rac_jax.counting.result import CountResult
+from rac_jax.counting.result import CountResult, SightCount, SoundCount
 from rac_jax.counting.soundtrack import Soundtrack
 from rac_jax.counting.source import ArraySource, FileSource, Source
 from rac_jax.data.media import MediaError, collect_faults
 from rac_jax.models.sight_sound import fuse
 from rac_jax.ops import spectrogram
-from rac_jax.weights import DEFAULT_MODEL
 
 logger = logging.getLogger(__name__)
 
 PROTOCOLS = {"paper": paper.count, "released": released.count}
 # The release resizes frames without anti-aliasing; our own models see anti-aliased ones.
-INTERPOLATION = {"paper": "area", "released": "bilinear"}
-FAMILY = "sight_sound"
+INTERPOLATION = {"paper": "area", "released": "bilinear", "compact": "area"}
 DEFAULT_MAX_STRIDE = 5  # paper 1, appendix A
 PROGRESS_DELAY_S = 3.0
 
@@ -133,17 +131,16 @@ class Counter:
         ):
             if not (use_sight or track.samples):
                 raise MediaError(f"{source.name}: has no sound in the part to count")
-            run = Pass(self.networks, track)
-            options = {"seed": seed} if protocol == "released" else {}
-            sight_count, sound_count, gamma, picture_s = PROTOCOLS[protocol](
-                run,
+            sight_count, sound_count, gamma, picture_s, encoders = self._measure(
                 source,
+                track,
+                protocol=protocol,
                 strides=strides,
+                seed=seed,
                 use_sight=use_sight,
                 progress=advance,
-                **options,
             )
-            for name, cost in run.cost().items():
+            for name, cost in encoders.items():
                 logger.debug(
                     "%s: %s: %d clips in %d encoder calls, %d compiled shapes",
                     source.name,
@@ -168,9 +165,30 @@ class Counter:
             protocol=protocol,
             seconds=time.perf_counter() - began,
             start_s=start_s,
-            encoders=run.cost(),
+            encoders=encoders,
             faults=tuple(faults),
         )
+
+    def _measure(
+        self, source, track, *, protocol, strides, seed, use_sight, progress
+    ) -> tuple[SightCount | None, SoundCount | None, float | None, float, dict]:
+        """Counts both streams.
+
+        Returns:
+          (sight, sound, reliability of the sound, end of the picture in seconds of the file,
+          what each encoder cost).
+        """
+        run = Pass(self.networks, track)
+        options = {"seed": seed} if protocol == "released" else {}
+        counts = PROTOCOLS[protocol](
+            run,
+            source,
+            strides=strides,
+            use_sight=use_sight,
+            progress=progress,
+            **options,
+        )
+        return *counts, run.cost()
 
     def _protocol(self, protocol: str | None) -> str:
         protocol = protocol or self.config.get("protocol", "paper")
@@ -229,28 +247,3 @@ def _progress_bar(source: Source, wanted: bool) -> Iterator[Callable[[int], None
     )
     with bar:
         yield bar.update
-
-
-def load(model: str | os.PathLike = DEFAULT_MODEL, **options) -> Counter:
-    """Loads a released model, ready to count.
-
-    Args:
-      model: the name of a model that ships with the package, or a model folder.
-      **options: see `Counter`.
-
-    Returns:
-      The counter.
-
-    Raises:
-      ModelError: if the model is missing, damaged, or of a family that does not count.
-    """
-    import jax  # asks the backend, so it must not run when the module is imported
-
-    family = weights.read_config(model)["family"]
-    if family != FAMILY:
-        raise weights.ModelError(
-            f"{model}: is an encoder of the family {family} to start training from, "
-            "it does not count"
-        )
-    dtype = "float32" if jax.default_backend() == "cpu" else "bfloat16"
-    return Counter(*weights.load_model(model, dtype=dtype), **options)
