@@ -2,8 +2,8 @@
 
 A video convolution whose kernel spans only time or only space is a 2-D convolution over a
 reshaped array, and one of 1x1x1 is a matmul; both are faster than the 3-D convolution. XLA:CPU's
-own filter gradient is up to 25 times slower than the same sum written as matmuls over shifted
-slices, so on CPU that is what the backward pass does; elsewhere it is XLA's own. The
+own filter gradient is up to 25 times slower than the same sum written as a matmul per kernel
+tap, so on CPU that is what the backward pass does; elsewhere it is XLA's own. The
 choice is made when the program is lowered for a platform, not when it is traced.
 """
 
@@ -18,7 +18,8 @@ from jax import lax
 
 Padding = tuple[tuple[int, int], ...]
 
-FEW_CHANNELS = 16  # where one wide matmul overtakes one per tap, on two AVX2 cores
+# Fewer input channels make the matmuls too thin; measured on two AVX2 cores.
+LEAST_CHANNELS = 16
 
 
 def conv_video(
@@ -133,6 +134,8 @@ def _windowed_backward(strides, padding, saved, g):
     (input_gradient,) = jax.linear_transpose(
         lambda x: _native(x, kernel, strides, padding), x
     )(g)
+    if kernel.shape[-2] < LEAST_CHANNELS:
+        return input_gradient, by_xla(x, g)
     return input_gradient, lax.platform_dependent(x, g, cpu=by_matmul, default=by_xla)
 
 
@@ -160,25 +163,19 @@ def _native(x, kernel, strides, padding):
 
 def _filter_gradient(x, g, kernel_shape, strides, padding):
     """dL/dkernel, float32: the inputs that each tap saw, times the gradient of the output."""
-    *taps, depth, channels = kernel_shape
+    *taps, _, channels = kernel_shape
     borders = [(0, 0, 0), *((*pad, 0) for pad in padding), (0, 0, 0)]
     x = lax.pad(x, jnp.zeros((), x.dtype), borders)
     rows = g.reshape(-1, channels)  # [N, O], N output positions
-    seen = (
-        _seen_by_tap(x, tap, g.shape, strides)
+    gradients = [
+        jnp.matmul(
+            _seen_by_tap(x, tap, g.shape, strides).T,
+            rows,
+            preferred_element_type=jnp.float32,
+        )
         for tap in itertools.product(*map(range, taps))
-    )
-
-    def product(patches):
-        return jnp.matmul(patches.T, rows, preferred_element_type=jnp.float32)
-
-    if depth < FEW_CHANNELS:
-        # One matmul over the taps side by side: a matmul per tap would be too thin.
-        gradient = product(jnp.concatenate(list(seen), axis=-1))  # [taps·C, O]
-    else:
-        # As fast, and the patches, larger than the input by the number of taps, never exist.
-        gradient = jnp.stack([product(part) for part in seen])  # [taps, C, O]
-    return gradient.reshape(kernel_shape)
+    ]  # taps of [C, O]
+    return jnp.stack(gradients).reshape(kernel_shape)
 
 
 def _seen_by_tap(x, tap, out_shape, strides):

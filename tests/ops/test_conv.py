@@ -59,14 +59,24 @@ def assert_same_with_gradients(ours, shape, size, strides, pads):
         np.testing.assert_allclose(have, wish, rtol=1e-4, atol=1e-4)
 
 
+@pytest.fixture
+def matmul_for_all(monkeypatch):
+    """Lets the filter gradient be a matmul for few channels too, so that tests stay small."""
+    monkeypatch.setattr(conv, "LEAST_CHANNELS", 1)
+
+
 @pytest.mark.parametrize("case", VIDEO_CASES.values(), ids=VIDEO_CASES)
-def test_video(case):
+def test_video(case, matmul_for_all):
     assert_same_with_gradients(conv.conv_video, *case)
 
 
 @pytest.mark.parametrize("case", IMAGE_CASES.values(), ids=IMAGE_CASES)
-def test_image(case):
+def test_image(case, matmul_for_all):
     assert_same_with_gradients(conv.conv_image, *case)
+
+
+def test_few_channels_as_they_are():
+    assert_same_with_gradients(conv.conv_image, *IMAGE_CASES["7x7"])
 
 
 def test_uneven_padding():
@@ -99,7 +109,7 @@ def test_filter_gradient_on_cpu_is_a_matmul():
         return conv.conv_image(x, kernel, (1, 1), ((1, 1), (1, 1))).sum()
 
     lowered = jax.jit(jax.grad(total)).lower(
-        jnp.ones((3, 3, 4, 5)), jnp.ones((2, 6, 6, 4))
+        jnp.ones((3, 3, 16, 5)), jnp.ones((2, 6, 6, 16))
     )
     text = lowered.as_text()
     if jax.default_backend() != "cpu":

@@ -1,0 +1,182 @@
+"""Losses of paper 1, elementwise: the caller reduces.
+
+Every function takes a prediction, a target and a mask of the same shape and returns that shape,
+zero where the mask is; the diversity terms look at a whole batch and return a scalar.
+"""
+
+import jax
+import jax.numpy as jnp
+
+COUNT_FLOOR = 1.0  # repetitions; the paper's data has no count under 2, ours has
+NORM_FLOOR = 1e-8
+
+
+def _check_shapes(name: str, *arrays: jax.Array) -> None:
+    shapes = [array.shape for array in arrays]
+    if any(shape != shapes[0] for shape in shapes):
+        listed = ", ".join(str(shape) for shape in shapes)
+        raise ValueError(f"{name}: shapes differ: {listed}")
+
+
+def squared_error(
+    prediction: jax.Array, target: jax.Array, mask: jax.Array
+) -> jax.Array:
+    """The L2 term of Eq. 4: (C − l)².
+
+    Args:
+      prediction: predicted counts.
+      target: true counts, same shape.
+      mask: bool, same shape.
+
+    Returns:
+      Same shape, 0 where masked.
+
+    Raises:
+      ValueError: if the shapes differ.
+    """
+    _check_shapes("squared_error", prediction, target, mask)
+    return jnp.where(mask, jnp.square(prediction - target), 0.0)
+
+
+def relative_error(
+    prediction: jax.Array,
+    target: jax.Array,
+    mask: jax.Array,
+    floor: float = COUNT_FLOOR,
+) -> jax.Array:
+    """The relative term of Eq. 4, and Eq. 11 of a fused count: |C − l| / l.
+
+    Args:
+      prediction: predicted counts.
+      target: true counts, same shape.
+      mask: bool, same shape.
+      floor: smallest divisor, so that clips with less than one repetition do not rule.
+
+    Returns:
+      Same shape, 0 where masked.
+
+    Raises:
+      ValueError: if the shapes differ.
+    """
+    _check_shapes("relative_error", prediction, target, mask)
+    error = jnp.abs(prediction - target) / jnp.maximum(target, floor)
+    return jnp.where(mask, error, 0.0)
+
+
+def class_cosine_diversity(classes: jax.Array, mask: jax.Array) -> jax.Array:
+    """The diversity term as the paper prints it, Eq. 5: Σ_{q<j} cos(T^q, T^j).
+
+    T^q is one repetition class's outputs over the batch, so that classes are to answer to
+    different samples.
+
+    Args:
+      classes: [B, P] softmax over repetition classes.
+      mask: [B] bool.
+
+    Returns:
+      Scalar in [0, P (P − 1) / 2].
+
+    Raises:
+      ValueError: if the batches differ.
+    """
+    _check_shapes("class_cosine_diversity", classes[:, 0], mask)
+    classes = jnp.where(mask[:, None], classes, 0.0)
+    norms = jnp.sqrt(jnp.sum(jnp.square(classes), axis=0) + NORM_FLOOR**2)
+    unit = classes / norms[None]  # [B, P]
+    # Over all pairs, |Σ_q u_q|² = Σ_q |u_q|² + 2 Σ_{q<j} u_q · u_j.
+    total = jnp.sum(jnp.square(jnp.sum(unit, axis=1)))
+    return 0.5 * (total - jnp.sum(jnp.square(unit)))
+
+
+def sample_product_diversity(classes: jax.Array, mask: jax.Array) -> jax.Array:
+    """The diversity term of the authors' code: Σ_{i≠k} T_i · T_k.
+
+    T_i is one sample's softmax, so that samples are to answer with different classes.
+
+    Args:
+      classes: [B, P] softmax over repetition classes.
+      mask: [B] bool.
+
+    Returns:
+      Scalar in [0, B (B − 1)].
+
+    Raises:
+      ValueError: if the batches differ.
+    """
+    _check_shapes("sample_product_diversity", classes[:, 0], mask)
+    classes = jnp.where(mask[:, None], classes, 0.0)
+    total = jnp.sum(jnp.square(jnp.sum(classes, axis=0)))
+    return total - jnp.sum(jnp.square(classes))
+
+
+DIVERSITIES = {
+    "class_cosine": class_cosine_diversity,
+    "sample_product": sample_product_diversity,
+}
+
+
+def margin_ranking(
+    negative: jax.Array, positive: jax.Array, mask: jax.Array, margin: float
+) -> jax.Array:
+    """Eq. 8: max(0, s⁻ − s⁺ + m).
+
+    Args:
+      negative: scores of negative strides.
+      positive: scores of the positive strides, same shape.
+      mask: bool, same shape.
+      margin: m; the paper uses 2.9.
+
+    Returns:
+      Same shape, 0 where masked.
+
+    Raises:
+      ValueError: if the shapes differ.
+    """
+    _check_shapes("margin_ranking", negative, positive, mask)
+    return jnp.where(mask, jnp.maximum(0.0, negative - positive + margin), 0.0)
+
+
+def stride_deviation(count: jax.Array, positive_count: jax.Array) -> jax.Array:
+    """Eq. 9: δ = (C* − C) / C*, how much of the count a stride loses.
+
+    Args:
+      count: predicted counts at some strides.
+      positive_count: predicted counts at the positive stride, same shape, above 0.
+
+    Returns:
+      Same shape; positive where repetitions are left out.
+
+    Raises:
+      ValueError: if the shapes differ.
+    """
+    _check_shapes("stride_deviation", count, positive_count)
+    return (positive_count - count) / positive_count
+
+
+def stride_roles(
+    counts: jax.Array, clip_counts: jax.Array, threshold: float = 0.29
+) -> tuple[jax.Array, jax.Array]:
+    """Which strides train the ranker as positive and negative, section 3.3.
+
+    Positive is the smallest stride whose clip covers two repetitions; negative are the
+    strides whose clip covers fewer, and those that lose more than `threshold` of the count
+    (Eq. 9).
+
+    Args:
+      counts: [B, N] counts of the whole video as predicted at each of N rising strides.
+      clip_counts: [B, N] true repetitions within one clip at each stride.
+      threshold: θs.
+
+    Returns:
+      positive [B] int32, the index of the positive stride, and negatives [B, N] bool. Without
+      a stride that covers two repetitions the largest is positive.
+    """
+    _check_shapes("stride_roles", counts, clip_counts)
+    enough = clip_counts >= 2
+    last = counts.shape[1] - 1
+    positive = jnp.where(jnp.any(enough, axis=1), jnp.argmax(enough, axis=1), last)
+    best = jnp.take_along_axis(counts, positive[:, None], axis=1)  # [B, 1]
+    best = jnp.broadcast_to(jnp.maximum(best, COUNT_FLOOR), counts.shape)
+    negatives = ~enough | (stride_deviation(counts, best) > threshold)
+    chosen = jnp.arange(last + 1)[None] == positive[:, None]
+    return positive.astype(jnp.int32), negatives & ~chosen
