@@ -1,31 +1,14 @@
 """`python -m rac_jax.cli.first_weights`: trains the first default weights and saves the model."""
 
 import argparse
-import importlib.util
 import logging
 import pathlib
 import shlex
 import sys
 from collections.abc import Sequence
 
+from rac_jax.cli.config_file import load_config
 from rac_jax.cli.output import complain
-
-
-def load_config(path: pathlib.Path):
-    """Runs a config file's `get_config`.
-
-    Raises:
-      OSError: if it cannot be read.
-      ValueError: if it has no `get_config`.
-    """
-    spec = importlib.util.spec_from_file_location("config", path)
-    if spec is None or spec.loader is None:
-        raise ValueError(f"{path}: is not a Python file")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    if not hasattr(module, "get_config"):
-        raise ValueError(f"{path}: has no get_config()")
-    return module.get_config()
 
 
 def main(argv: Sequence[str] | None = None) -> int:
