@@ -26,6 +26,7 @@ REQUIREMENTS = [
     "numpy>=2.0",
     "optax>=0.2.8",
     "orbax-checkpoint>=0.12.8",
+    "pillow>=10.0",
     "safetensors>=0.5",
     "tensorflow-datasets>=4.9.10",
     "tqdm>=4.66",
