@@ -5,6 +5,7 @@ import json
 import pathlib
 import sys
 
+from rac_jax.cli.arguments import whole_number
 from rac_jax.cli.output import complain, write_text
 from rac_jax.weights import DEFAULT_MODEL
 
@@ -15,19 +16,7 @@ VIDEO_SUFFIXES = (".mp4", ".mkv", ".mov", ".avi", ".webm", ".m4v")
 def _stride(text: str) -> int | None:
     if text == "auto":
         return None
-    return _positive(text)
-
-
-def _positive(text: str) -> int:
-    try:
-        value = int(text)
-    except ValueError:
-        value = 0
-    if value < 1:
-        raise argparse.ArgumentTypeError(
-            f"{text!r} is not a whole number of at least 1"
-        )
-    return value
+    return whole_number(text)
 
 
 def _seconds(text: str) -> float:
@@ -65,7 +54,7 @@ def add_model_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--max-stride",
-        type=_positive,
+        type=whole_number,
         metavar="N",
         help="largest stride the ranker may choose (default: what the model says)",
     )

@@ -8,6 +8,7 @@ import pathlib
 import shlex
 import sys
 
+from rac_jax.cli.arguments import whole_number
 from rac_jax.cli.output import complain, write_text
 
 SHEET_FRAMES = 16
@@ -36,18 +37,6 @@ def _positive(text: str) -> float:
     return value
 
 
-def _number(text: str) -> int:
-    try:
-        value = int(text)
-    except ValueError:
-        value = 0
-    if value < 1:
-        raise argparse.ArgumentTypeError(
-            f"{text!r} is not a whole number of at least 1"
-        )
-    return value
-
-
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the options of `rac scenes`."""
     parser.add_argument("--out", metavar="DIR", help="folder for videos and labels.csv")
@@ -56,7 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--num",
-        type=_number,
+        type=whole_number,
         metavar="N",
         help=f"how many scenes (default: 8; {SHEET_SCENES} for a sheet)",
     )

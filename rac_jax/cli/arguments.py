@@ -1,0 +1,16 @@
+"""Argument types that the subcommands share."""
+
+import argparse
+
+
+def whole_number(text: str) -> int:
+    """A whole number of at least 1, for argparse."""
+    try:
+        value = int(text)
+    except ValueError:
+        value = 0
+    if value < 1:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is not a whole number of at least 1"
+        )
+    return value
