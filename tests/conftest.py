@@ -110,3 +110,28 @@ def silent_clip(tmp_path_factory) -> pathlib.Path:
     path = tmp_path_factory.mktemp("clips") / "silent.mp4"
     encode.write_video(path, moving_square(50), 25)
     return path
+
+
+@pytest.fixture(scope="session")
+def loaded_tiny(tiny_model):
+    """The tiny model, loaded and compiled once for all command tests."""
+    from rac_jax import counting
+
+    return counting.load(tiny_model)
+
+
+@pytest.fixture
+def run_rac(tiny_model, loaded_tiny, capsys, monkeypatch):
+    """Runs `rac COMMAND ... --model TINY`; returns (exit code, stdout, stderr)."""
+    from rac_jax import counting
+    from rac_jax.cli import main
+
+    monkeypatch.setattr(counting, "load", lambda model: loaded_tiny)
+
+    def run(command, *arguments):
+        words = [command, *map(str, arguments), "--model", str(tiny_model)]
+        code = main.main(words)
+        captured = capsys.readouterr()
+        return code, captured.out, captured.err
+
+    return run

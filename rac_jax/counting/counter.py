@@ -246,11 +246,11 @@ def load(model: str | os.PathLike = DEFAULT_MODEL, **options) -> Counter:
     """
     import jax  # asks the backend, so it must not run when the module is imported
 
-    family = weights.read_config(model)["family"]
-    if family != FAMILY:
-        raise weights.ModelError(
-            f"{model}: is an encoder of the family {family} to start training from, "
-            "it does not count"
-        )
     dtype = "float32" if jax.default_backend() == "cpu" else "bfloat16"
-    return Counter(*weights.load_model(model, dtype=dtype), **options)
+    module, variables, config = weights.load_model(model, dtype=dtype)
+    if config["family"] != FAMILY:
+        raise weights.ModelError(
+            f"{model}: is an encoder of the family {config['family']} to start training "
+            "from, it does not count"
+        )
+    return Counter(module, variables, config, **options)

@@ -1,13 +1,10 @@
 """Running encoders over clips in batches of a few fixed sizes, each distinct clip once."""
 
-import logging
 from collections.abc import Callable, Hashable, Sequence
 from typing import Any
 
 import jax
 import numpy as np
-
-logger = logging.getLogger(__name__)
 
 # A full batch in flight while the next one is decoded; more would only hold memory.
 IN_FLIGHT = 2

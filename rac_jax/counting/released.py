@@ -11,7 +11,6 @@ The release reads windows from arrays that hold the whole video. We read the vid
 instead, once for its length and the first clips, once for the windows at the chosen stride.
 """
 
-import logging
 from collections.abc import Callable, Hashable, Iterable, Iterator
 
 import numpy as np
@@ -21,8 +20,6 @@ from rac_jax.counting.result import SightCount, SoundCount, WindowCount
 from rac_jax.counting.source import Source
 from rac_jax.data import clips as clip_index
 from rac_jax.data import media
-
-logger = logging.getLogger(__name__)
 
 SQUEEZE_BELOW = 16.0  # counts by sound under this are made again on the squeezed whole
 
@@ -80,13 +77,16 @@ def _first_clips(run: Pass, source: Source, strides, progress):
         progress(len(chunk.frames))
     if not frames:
         return 0, 0.0, 0.0, {}
-    fps = (frames - 1) / (end_s - first_s) if end_s > first_s else source.fps
+    if end_s > first_s:
+        fps = (frames - 1) / (end_s - first_s)
+    else:
+        fps = source.fps or 1 / clip_index.FRAME_S
     head = np.concatenate(head)
     keys = {}
     for stride in strides if len(strides) > 1 else ():
         index = clip_index.clip_indices(frames, stride, 0, run.networks.clip_frames)
         keys[stride] = _add(run, index, head[np.maximum(index, 0)], stride)
-    return frames, fps, end_s + (1 / fps if fps else 0.0), keys
+    return frames, fps, end_s + 1 / fps, keys
 
 
 def _add(run: Pass, index: np.ndarray, clip: np.ndarray, stride: int) -> Hashable:
@@ -116,18 +116,17 @@ def _count_sight(run: Pass, source: Source, frames: int, fps: float, stride: int
     wanted = [(index, stride) for index in windows]
     if extra is not None:
         wanted.append((extra, stride + 2))
-    keys = {}
-    missing = []
-    for place, (index, step) in enumerate(wanted):
-        valid = int((index >= 0).sum())
-        key = run.clip_key(step, int(index[0]), valid)
-        keys[place] = key
-        if key not in run.sight:
-            missing.append((index, step))
+    keys = [
+        run.clip_key(step, int(index[0]), int((index >= 0).sum()))
+        for index, step in wanted
+    ]
+    missing = [
+        item for key, item in zip(keys, wanted, strict=True) if key not in run.sight
+    ]
     missing.sort(key=lambda item: item[0][0])
     for index, step, clip in gather_clips(source.frames(), missing) if missing else ():
         _add(run, index, clip, step)
-    counts = run.sight.rows([keys[place] for place in range(len(wanted))]).count
+    counts = run.sight.rows(keys).count
     window_counts = counts[: len(windows)]
     total = clip_index.released_sight_count(
         window_counts, None if extra is None else float(counts[-1])
@@ -141,9 +140,7 @@ def _count_sight(run: Pass, source: Source, frames: int, fps: float, stride: int
         )
         for i, c in enumerate(window_counts)
     )
-    return SightCount(float(total), stride, {}, records), [
-        keys[i] for i in range(len(windows))
-    ]
+    return SightCount(float(total), stride, {}, records), keys[: len(windows)]
 
 
 def gather_clips(

@@ -4,7 +4,6 @@ A source can be read more than once and never holds a whole video: frames arrive
 the size the model wants.
 """
 
-import logging
 import os
 import pathlib
 from collections.abc import Iterator
@@ -13,8 +12,6 @@ from typing import Protocol
 import numpy as np
 
 from rac_jax.data import media
-
-logger = logging.getLogger(__name__)
 
 ARRAY_NAME = "<array>"
 ARRAY_FPS = 25.0  # for arrays that come without a frame rate

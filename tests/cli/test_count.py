@@ -1,31 +1,18 @@
 """`rac count` as a user meets it: good files, bad files, and what is written."""
 
+import functools
 import json
 
 import pytest
 
-from rac_jax import counting
 from rac_jax.cli import main as cli
 from rac_jax.weights import DEFAULT_MODEL
 
 
-@pytest.fixture(scope="module")
-def loaded(tiny_model):
-    """The tiny model, loaded and compiled once for all tests of this file."""
-    return counting.load(tiny_model)
-
-
 @pytest.fixture
-def rac(tiny_model, loaded, capsys, monkeypatch):
-    """Runs `rac count ... --model TINY`; returns (exit code, stdout, stderr)."""
-    monkeypatch.setattr(counting, "load", lambda model: loaded)
-
-    def run(*arguments):
-        code = cli.main(["count", *map(str, arguments), "--model", str(tiny_model)])
-        captured = capsys.readouterr()
-        return code, captured.out, captured.err
-
-    return run
+def rac(run_rac):
+    """Runs `rac count` with the tiny model; returns (exit code, stdout, stderr)."""
+    return functools.partial(run_rac, "count")
 
 
 @pytest.fixture

@@ -1,30 +1,17 @@
 """`rac evaluate`: the table, the JSON, broken files, and the arithmetic of its report."""
 
+import functools
 import json
 
 import pytest
 
-from rac_jax import counting
-from rac_jax.cli import main as cli
 from rac_jax.cli.evaluate import build_report
 
 
-@pytest.fixture(scope="module")
-def loaded(tiny_model):
-    return counting.load(tiny_model)
-
-
 @pytest.fixture
-def evaluate(tiny_model, loaded, capsys, monkeypatch):
-    """Runs `rac evaluate`; returns (exit code, stdout, stderr)."""
-    monkeypatch.setattr(counting, "load", lambda model: loaded)
-
-    def run(*arguments):
-        code = cli.main(["evaluate", *map(str, arguments), "--model", str(tiny_model)])
-        captured = capsys.readouterr()
-        return code, captured.out, captured.err
-
-    return run
+def evaluate(run_rac):
+    """Runs `rac evaluate` with the tiny model; returns (exit code, stdout, stderr)."""
+    return functools.partial(run_rac, "evaluate")
 
 
 @pytest.fixture
