@@ -212,3 +212,16 @@ def _versions() -> dict[str, str]:
         "rac_jax": rac_jax.__version__,
         "device": jax.devices()[0].device_kind,
     }
+
+
+def print_ways(report: dict[str, Any]) -> None:
+    """Prints a training run's measurement: every way of counting, over all and by challenge."""
+    parts = {"all": report["ways"]} | report["challenges"]
+    counts = {name: max(way["n"] for way in part.values()) for name, part in parts.items()}
+    print("MAE / OBO    " + "  ".join(f"{f'{n} ({counts[n]})':>22}" for n in parts))
+    for way in report["ways"]:
+        cells = []
+        for part in parts.values():
+            mae, obo = part[way]["mae"], part[way]["obo"]
+            cells.append("-" if mae is None else f"{mae:.3f} / {obo:.3f}")
+        print(f"{way:13}" + "  ".join(f"{cell:>22}" for cell in cells))

@@ -18,6 +18,7 @@ COMMANDS = {
     "convert": "read PyTorch checkpoints into models, and write them back",
     "evaluate": "score a model on videos with known counts",
     "scenes": "render procedural videos with known counts",
+    "train": "train a system, and export it as a model",
 }
 
 
@@ -33,7 +34,7 @@ def build_parser(chosen: str | None = None) -> argparse.ArgumentParser:
         command = commands.add_parser(
             name, help=summary, description=summary[0].upper() + summary[1:] + "."
         )
-        if name == chosen:
+        if name == chosen and name != "train":
             module = importlib.import_module(f"rac_jax.cli.{name}")
             module.add_arguments(command)
             command.add_argument(
@@ -49,6 +50,11 @@ def build_parser(chosen: str | None = None) -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command line and returns its exit code."""
     argv = list(sys.argv[1:] if argv is None else argv)
+    if argv[:1] == ["train"]:
+        # Its flags come from the config file, which argparse cannot know.
+        from rac_jax.cli import train
+
+        return train.main(argv[1:])
     args = build_parser(argv[0] if argv else None).parse_args(argv)
     logging.basicConfig(
         format="%(levelname)s %(name)s: %(message)s", level=logging.WARNING

@@ -60,6 +60,7 @@ class SightOutput:
     counts: jax.Array  # [B, P] repetitions, were the clip of this repetition class
     classes: jax.Array  # [B, P] softmax over repetition classes
     features: jax.Array  # [B, C] pooled encoder features
+    timeline: jax.Array  # [B, T', C'] stage-3 features pooled over all but time
     rank_features: jax.Array  # [B, R] pooled features of the ranker's own last stage
     solo_score: jax.Array  # [B] score of the sight-only ranker, zeros without one
 
@@ -72,6 +73,7 @@ class SoundOutput:
     counts: jax.Array  # [B, P] repetitions, were the sound of this repetition class
     classes: jax.Array  # [B, P] softmax over repetition classes
     features: jax.Array  # [B, C] pooled encoder features
+    timeline: jax.Array  # [B, n', C'] stage-3 features pooled over all but time
     rank_features: jax.Array  # [B, R] pooled features of the ranker's own last stage
     reliability_features: jax.Array  # [B, R] the same of the reliability module's
 
@@ -324,6 +326,7 @@ class SightSound(nn.Module):
             counts=counted.counts,
             classes=counted.classes,
             features=encoded.features,
+            timeline=_timeline(encoded.stage3, (2, 3)),
             rank_features=self._ranker.sight_vector(
                 encoded.stage3, train="ranker" in in_training
             ),
@@ -354,6 +357,7 @@ class SightSound(nn.Module):
             counts=counted.counts,
             classes=counted.classes,
             features=encoded.features,
+            timeline=_timeline(encoded.stage3, (1,)),
             rank_features=self._ranker.sound_vector(
                 encoded.stage3, train="ranker" in in_training
             ),
@@ -412,6 +416,10 @@ class SightSound(nn.Module):
             score=self.score(sight, sound, train=train),
             reliability=self.reliability(sight, sound, train=train),
         )
+
+
+def _timeline(stage3: jax.Array, axes: tuple[int, ...]) -> jax.Array:
+    return jnp.mean(stage3.astype(jnp.float32), axis=axes)
 
 
 def _training(train: Train) -> Collection[str]:

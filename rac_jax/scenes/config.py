@@ -33,6 +33,8 @@ class SceneConfig:
       picture_damage: probability that the picture is dark, coarse or occluded.
       sound_damage: probability that the sound is noisy, lacks hits, is silent or has another
         rhythm.
+      one_damaged: probability that exactly one of the two is damaged, as often the picture as
+        the sound; otherwise the two probabilities above hold, each on its own.
       kinds: names of the motions to draw from, of `KINDS`.
       clean: keep noise, light changes and the lead-in's one-off movements out (for samples).
     """
@@ -54,6 +56,7 @@ class SceneConfig:
     distractor: float = 0.35
     picture_damage: float = 0.0
     sound_damage: float = 0.0
+    one_damaged: float = 0.0
     kinds: tuple[str, ...] = KINDS
     clean: bool = False
 

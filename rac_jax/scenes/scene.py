@@ -36,7 +36,7 @@ def _key(key: jax.Array, name: str) -> jax.Array:
     return jax.random.fold_in(key, zlib.crc32(name.encode()))
 
 
-def _damage(key: jax.Array, kinds: tuple[str, ...], probability: float) -> jax.Array:
+def _damage(key: jax.Array, kinds: tuple[str, ...], probability: jax.Array) -> jax.Array:
     """Index of a damage, 0 for none."""
     hit, which = jax.random.split(key)
     index = jax.random.randint(which, (), 1, len(kinds))
@@ -56,10 +56,18 @@ def render_scene(key: jax.Array, config: SceneConfig) -> Scene:
     Returns:
       The scene.
     """
+    drawn = jax.random.uniform(_key(key, "one damaged"), (2,))
+    alone, sees = drawn[0] < config.one_damaged, drawn[1] < 0.5
     picture_damage = _damage(
-        _key(key, "picture damage"), PICTURE_DAMAGE, config.picture_damage
+        _key(key, "picture damage"),
+        PICTURE_DAMAGE,
+        jnp.where(alone, jnp.where(sees, 1.0, 0.0), config.picture_damage),
     )
-    sound_damage = _damage(_key(key, "sound damage"), SOUND_DAMAGE, config.sound_damage)
+    sound_damage = _damage(
+        _key(key, "sound damage"),
+        SOUND_DAMAGE,
+        jnp.where(alone, jnp.where(sees, 0.0, 1.0), config.sound_damage),
+    )
     when = timeline.make_timeline(_key(key, "timeline"), config)
     occluded = picture_damage == PICTURE_DAMAGE.index("occluded")
     tracks, kind = motion.make_tracks(_key(key, "motion"), when, config, occluded)

@@ -25,7 +25,7 @@ class Mean:
         return self.total / self.weight
 
 
-def _mean(values: jax.Array, mask: jax.Array) -> Mean:
+def mean(values: jax.Array, mask: jax.Array) -> Mean:
     if values.shape != mask.shape:
         raise ValueError(f"metrics: shapes differ: {values.shape}, {mask.shape}")
     weight = mask.astype(jnp.float32)
@@ -50,7 +50,7 @@ def mae(prediction: jax.Array, target: jax.Array, mask: jax.Array) -> Mean:
         raise ValueError(f"mae: shapes differ: {prediction.shape}, {target.shape}")
     positive = target > 0
     error = jnp.abs(prediction - target) / jnp.where(positive, target, 1.0)
-    return _mean(error, mask & positive)
+    return mean(error, mask & positive)
 
 
 def obo(prediction: jax.Array, target: jax.Array, mask: jax.Array) -> Mean:
@@ -72,7 +72,7 @@ def obo(prediction: jax.Array, target: jax.Array, mask: jax.Array) -> Mean:
     if prediction.shape != target.shape:
         raise ValueError(f"obo: shapes differ: {prediction.shape}, {target.shape}")
     close = jnp.abs(jnp.floor(prediction + 0.5) - target) <= 1
-    return _mean(close.astype(jnp.float32), mask)
+    return mean(close.astype(jnp.float32), mask)
 
 
 def mean_count(prediction: jax.Array, mask: jax.Array) -> Mean:
@@ -88,4 +88,4 @@ def mean_count(prediction: jax.Array, mask: jax.Array) -> Mean:
     Raises:
       ValueError: if the shapes differ.
     """
-    return _mean(prediction, mask)
+    return mean(prediction, mask)

@@ -1,9 +1,9 @@
-"""Training batches rendered on the device: clips and spectrograms as the counter cuts them.
+"""Training examples rendered on the device: clips and spectrograms as the counter cuts them.
 
-Everything is a pure function of a key, made to be called inside a jitted step.
+Everything is a pure function of a key, made to be called inside a jitted step and to be mapped
+over keys. Each gives the fields that the cuts of `data.examples` read from a file.
 """
 
-import flax.struct
 import jax
 import jax.numpy as jnp
 
@@ -17,27 +17,6 @@ CLIP_FRAMES = 64
 COLUMNS = 500
 SILENCE = 1e-3  # spread of the log spectrogram under which there is no sound at all
 SHORTEST_CLIP = 8  # frames that a padded clip has at least
-
-
-@flax.struct.dataclass
-class Clips:
-    """A batch for the sight stream."""
-
-    clips: jax.Array  # [B, T, H, W, 3] normalised, zero where padded
-    counts: jax.Array  # [B] repetitions in the real part
-    rate: jax.Array  # [B, T] repetitions per frame, zero where padded
-
-
-@flax.struct.dataclass
-class Spectrograms:
-    """A batch for the sound stream."""
-
-    spectrograms: (
-        jax.Array
-    )  # [B, 257, 500] standardised over the scene, zero where padded
-    counts: jax.Array  # [B] repetitions in the real part
-    rate: jax.Array  # [B, 500] repetitions per column, zero where padded
-    mask: jax.Array  # [B] bool, the sound can be counted
 
 
 def normalise(frames: jax.Array) -> jax.Array:
@@ -57,33 +36,35 @@ def normalise(frames: jax.Array) -> jax.Array:
     return frames.astype(jnp.float32) * scale - shift
 
 
-def render_clips(
-    key: jax.Array, config: SceneConfig, batch: int, padded: float
-) -> Clips:
-    """Renders clips of `config.frames` frames.
+def render_clip(
+    key: jax.Array, config: SceneConfig, padded: float
+) -> dict[str, jax.Array]:
+    """Renders a clip of `config.frames` frames.
 
     Args:
       key: PRNG key.
       config: the scenes.
-      batch: B.
-      padded: share of clips that end early and are zero-padded, as at a video's end.
+      padded: probability that it ends early and is padded, as at a video's end.
 
     Returns:
-      The batch.
+      "clip" [T, H, W, 3] uint8, "real" [T] bool, "rate" [T] repetitions per frame, "count",
+      "label" the kind of motion, "mask" true.
     """
-    scene_key, length_key, which_key, flip_key = jax.random.split(key, 4)
-    scenes = jax.vmap(lambda k: render_scene(k, config))(
-        jax.random.split(scene_key, batch)
-    )
-    length = jax.random.randint(length_key, (batch, 1), SHORTEST_CLIP, config.frames)
-    cut = jax.random.bernoulli(which_key, padded, (batch, 1))
+    scene_key, length_key, which_key = jax.random.split(key, 3)
+    scene = render_scene(scene_key, config)
+    length = jax.random.randint(length_key, (), SHORTEST_CLIP, config.frames)
+    cut = jax.random.bernoulli(which_key, padded)
     length = jnp.where(cut, length, config.frames)
-    real = jnp.arange(config.frames)[None] < length  # [B, T]
-    rate = scenes.rate * real
-    flip = jax.random.bernoulli(flip_key, 0.5, (batch, 1, 1, 1, 1))
-    frames = jnp.where(flip, scenes.frames[:, :, :, ::-1], scenes.frames)
-    clips = normalise(frames) * real[:, :, None, None, None]
-    return Clips(clips, jnp.sum(rate, axis=1), rate)
+    real = jnp.arange(config.frames) < length  # [T]
+    rate = scene.rate * real
+    return {
+        "clip": scene.frames,
+        "real": real,
+        "rate": rate,
+        "count": jnp.sum(rate),
+        "label": scene.kind,
+        "mask": jnp.ones((), bool),
+    }
 
 
 def scene_spectrogram(waveform: jax.Array) -> jax.Array:
@@ -156,30 +137,31 @@ def _cut_sound(key: jax.Array, scene: Scene, config: SceneConfig, highest: float
         scene.sound_damage == SOUND_DAMAGE.index("missing")
     )
     rate = jnp.where(silent, 0.0, rate)
-    return cut_spectrogram(columns, first, length), jnp.sum(rate), rate, ~misleading
+    return {
+        "spectrogram": cut_spectrogram(columns, first, length),
+        "columns": jnp.minimum(jnp.minimum(length, n - first), COLUMNS),
+        "rate": rate,
+        "count": jnp.sum(rate),
+        "label": scene.kind,
+        "mask": ~misleading,
+    }
 
 
-def render_spectrograms(
-    key: jax.Array, config: SceneConfig, batch: int, highest: float
-) -> Spectrograms:
-    """Renders inputs of the sound stream: native windows and squeezed spans, half and half.
+def render_spectrogram(
+    key: jax.Array, config: SceneConfig, highest: float
+) -> dict[str, jax.Array]:
+    """Renders an input of the sound stream: a native window or a squeezed span.
 
     Args:
       key: PRNG key.
       config: the scenes, long enough for 500 columns (3.6 s) and more.
-      batch: B.
       highest: repetitions that a squeezed span holds at most, about.
 
     Returns:
-      The batch.
+      "spectrogram" [257, 500] standardised over the scene and zero where padded, "columns" that
+      are not padding, "rate" [500] repetitions per column, "count", "label" the kind of motion,
+      "mask" false where the sound does not tell the count.
     """
     scene_key, cut_key = jax.random.split(key)
-
-    def one(scene_key, cut_key):
-        scene = render_scene(scene_key, config)
-        return _cut_sound(cut_key, scene, config, highest)
-
-    cut = jax.vmap(one)(
-        jax.random.split(scene_key, batch), jax.random.split(cut_key, batch)
-    )
-    return Spectrograms(*cut)
+    scene = render_scene(scene_key, config)
+    return _cut_sound(cut_key, scene, config, highest)

@@ -1,52 +1,131 @@
-"""What one training stage leaves for the next: trees of arrays in files."""
+"""What a stage leaves for the next: JSON and arrays, with a schema, whole or not at all."""
 
+import json
 import os
 import pathlib
+from collections.abc import Mapping
 from typing import Any
 
+import flax.traverse_util
 import jax
 import numpy as np
+import safetensors
 import safetensors.numpy
 
+SCHEMA = 1
+FINISHED = "finished.json"
+PREDICTIONS = "predictions.json"
+VARIABLES = "variables.safetensors"
+EPOCHS = "epochs"
 
-def save_tree(path: pathlib.Path, tree: Any) -> None:
-    """Writes the arrays of a tree, whole or not at all.
+
+class StageFileError(ValueError):
+    """A stage's file that is missing, damaged or of another run: one line that names it."""
+
+
+def write_json(path: pathlib.Path, record: Mapping[str, Any]) -> None:
+    """Writes a record with the schema's number; only the first process of a run writes."""
+    if jax.process_index():
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_name(f".{path.name}.draft")
+    text = json.dumps({"schema": SCHEMA} | dict(record), indent=1)
+    draft.write_text(text + "\n", encoding="utf-8")
+    os.replace(draft, path)
+
+
+def read_json(path: pathlib.Path, *fields: str) -> dict[str, Any]:
+    """Reads a record.
 
     Args:
-      path: a `.safetensors` file.
-      tree: any tree of arrays; its structure is not stored.
+      path: the file.
+      *fields: that it must have.
+
+    Returns:
+      The record.
+
+    Raises:
+      StageFileError: if it is missing or damaged, or lacks a field.
     """
-    leaves = jax.tree.leaves(jax.device_get(tree))
-    tensors = {str(i): np.array(leaf, order="C") for i, leaf in enumerate(leaves)}
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise StageFileError(f"{path}: {error.strerror}") from error
+    except ValueError as error:
+        raise StageFileError(f"{path}: not valid JSON ({error})") from error
+    if not isinstance(record, dict) or record.get("schema") != SCHEMA:
+        raise StageFileError(f"{path}: is not of schema {SCHEMA}")
+    for field in fields:
+        if field not in record:
+            raise StageFileError(f"{path}: lacks {field!r}")
+    return record
+
+
+def save_variables(path: pathlib.Path, variables: Mapping[str, Any]) -> None:
+    """Writes parameters and statistics by their paths, as a released model has them."""
+    if jax.process_index():
+        return
+    flat = flax.traverse_util.flatten_dict(jax.device_get(variables), sep="/")
+    tensors = {name: np.array(value, order="C") for name, value in flat.items()}
     path.parent.mkdir(parents=True, exist_ok=True)
     draft = path.with_name(f".{path.name}.draft")
     safetensors.numpy.save_file(tensors, draft)
     os.replace(draft, path)
 
 
-def load_tree(path: pathlib.Path, like: Any) -> Any:
-    """Reads what `save_tree` wrote.
-
-    Args:
-      path: the file.
-      like: a tree of the same structure and shapes.
-
-    Returns:
-      The tree.
+def load_variables(path: pathlib.Path) -> dict[str, Any]:
+    """Reads what `save_variables` wrote, nested.
 
     Raises:
-      ValueError: if the file holds another tree.
+      StageFileError: if it is missing or damaged.
     """
-    leaves, structure = jax.tree.flatten(like)
-    tensors = safetensors.numpy.load_file(path)
-    if len(tensors) != len(leaves):
-        raise ValueError(
-            f"{path}: holds {len(tensors)} arrays, {len(leaves)} are wanted"
+    try:
+        flat = safetensors.numpy.load_file(path)
+    except (OSError, safetensors.SafetensorError) as error:
+        raise StageFileError(f"{path}: cannot be read ({error})") from error
+    return flax.traverse_util.unflatten_dict(flat, sep="/")
+
+
+def write_epoch(
+    folder: pathlib.Path, epoch: int, error: float, predictions: Mapping[str, float]
+) -> None:
+    """Records what a stage's model predicted for the training videos after an epoch."""
+    record = {"epoch": epoch, "error": error, "predictions": dict(predictions)}
+    write_json(folder / EPOCHS / f"epoch_{epoch:04d}.json", record)
+
+
+def read_epochs(folder: pathlib.Path) -> list[dict[str, Any]]:
+    """The records of `write_epoch` in order."""
+    paths = sorted((folder / EPOCHS).glob("epoch_*.json"))
+    return [read_json(path, "epoch", "error", "predictions") for path in paths]
+
+
+def empirical_predictions(
+    folder: pathlib.Path, threshold: float
+) -> tuple[dict[str, float], list[int]]:
+    """The empirical predictions of a stage, paper 1, section 3.4.
+
+    Args:
+      folder: of the stage, with the records of its epochs.
+      threshold: θ: epochs whose validation error is under it count.
+
+    Returns:
+      Video to the mean of its predictions over those epochs, and their numbers.
+
+    Raises:
+      StageFileError: if no epoch counts; the message has the lowest error.
+    """
+    records = read_epochs(folder)
+    chosen = [record for record in records if record["error"] < threshold]
+    if not chosen:
+        lowest = min((record["error"] for record in records), default=float("nan"))
+        raise StageFileError(
+            f"{folder / EPOCHS}: no epoch has a validation error under {threshold} "
+            f"(the lowest is {lowest:.3f}): raise the threshold or train longer"
         )
-    loaded = [tensors[str(i)] for i in range(len(leaves))]
-    for i, (value, leaf) in enumerate(zip(loaded, leaves, strict=True)):
-        if value.shape != np.shape(leaf):
-            raise ValueError(
-                f"{path}: array {i} is {value.shape}, {np.shape(leaf)} is wanted"
-            )
-    return jax.tree.unflatten(structure, loaded)
+    names = chosen[0]["predictions"]
+    mean = {
+        name: float(np.mean([record["predictions"][name] for record in chosen]))
+        for name in names
+    }
+    return mean, [record["epoch"] for record in chosen]

@@ -1,0 +1,268 @@
+"""Sight and sound (paper 1): four stages, from annotated video or from procedural scenes.
+
+    rac train --config configs/sight_sound.py --workdir W --config.data.train.path train.csv \
+        --config.data.val.path val.csv --config.data.test.path test.csv
+    rac train --config configs/sight_sound.py:released ...
+    rac train --config configs/sight_sound.py:scenes --workdir W
+    rac train --config configs/sight_sound.py:small --workdir W
+
+`paper` (no name) is section 4.3, on 112 x 112 pixels: a GPU or more, and real data that nobody
+may pass on, so its result is not known here. `released` is what the authors' code does instead.
+`scenes` is the paper's sizes on procedural scenes only, with clips rendered in the step: one GPU.
+`small` is a quarter of the width on small scenes: two CPU cores, under 25 minutes; the result is
+in docs/experiments.md.
+"""
+
+import ml_collections
+
+
+def _optimiser(**changes) -> dict:
+    return {
+        "name": "sgd",
+        "learning_rate": 1e-4,
+        "momentum": 0.0,
+        "weight_decay": 0.0,
+        "clip": 0.0,  # largest norm of the gradient, 0 for any
+        "schedule": "constant",
+        "warmup": 0,
+    } | changes
+
+
+def _stage(epochs: int, **changes) -> dict:
+    return {
+        "epochs": epochs,
+        "epoch_steps": 0,  # 0: as many as the videos give
+        "batch": 8,
+        "accumulate": 1,
+        "average_decay": 0.0,
+        "optimiser": _optimiser(),
+        "log_steps": 20,
+        "checkpoint_steps": 200,
+    } | changes
+
+
+def paper() -> ml_collections.ConfigDict:
+    """Sections 3 and 4.3."""
+    config = ml_collections.ConfigDict()
+    config.name = "sight-sound"
+    config.seed = 0
+    config.precision = "auto"  # bfloat16 encoders on accelerators, float32 on CPU
+    config.mesh = {"data": -1, "fsdp": 1}
+    config.eval_batch = 16
+    config.share_stages = False
+    # Folders of models to begin with: a whole one, or one for an encoder alone.
+    config.start = {"model": "", "sight_encoder": "", "sound_encoder": ""}
+    config.model = {
+        "sight_encoder": "s3d",
+        "sight_width": 1.0,
+        "sight_classes": 41,
+        "sight_head": "regression",
+        "sound_width": 1.0,
+        "sound_classes": 43,
+        "sound_head": "regression",
+        "ranker": "paper",
+        "reliability": "paper",
+        "use_sight_only_ranker": True,
+    }
+    config.data = {
+        "size": 112,
+        "labels": "share",  # or "cycles", where the videos have them
+        "workers": 2,
+        "cache": "",
+        "train": {"kind": "csv", "path": "", "number": 0, "seed": 1, "scenes": {}},
+        "val": {"kind": "csv", "path": "", "number": 0, "seed": 2, "scenes": {}},
+        "test": {"kind": "csv", "path": "", "number": 0, "seed": 3, "scenes": {}},
+    }
+    # Eq. 4-7. `local` is an aid of ours to training from scratch, 0 for the paper's loss.
+    config.loss = {
+        "terms": ("squared", "relative", "diversity"),
+        "squared": 1.0,
+        "relative": 10.0,
+        "diversity": "class_cosine",
+        "diversity_weight": 10.0,
+        "diversity_scale": "sum",
+        "local": 0.0,
+    }
+    no_scenes = {"examples": "videos", "scenes": {}, "trained": (), "spread": 0.0}
+    config.sight = _stage(
+        8,
+        augment={"flip": 0.5, "crop": 0.0, "colour": 0.0, "jitter": 0},
+        padded=0.0,
+        record_under=0.5,
+        **no_scenes,
+    )
+    config.sound = _stage(
+        20,
+        augment={
+            "noise": 0.5,
+            "reverse": 0.5,
+            "append": 0.5,
+            "resize": 0.5,
+            "band": 0.5,
+        },
+        highest=20.0,
+        record_under=0.5,
+        **no_scenes,
+    )
+    config.stride = _stage(
+        5,
+        strides=(1, 2, 3, 4, 5, 6, 7, 8),
+        positive="two_repetitions",
+        threshold=0.29,
+        margin=2.9,
+        rankers=("solo_ranker", "ranker"),
+        clip_frames=64,
+        optimiser=_optimiser(learning_rate=1e-3),
+    )
+    config.reliability = _stage(
+        20,
+        predictions="empirical",
+        sight_threshold=0.36,
+        sound_threshold=0.40,
+        fusion="gamma",
+        evaluate_epochs=1,
+    )
+    return config
+
+
+def released() -> ml_collections.ConfigDict:
+    """What the authors' code does where it differs from the text."""
+    config = paper()
+    config.name = "sight-sound-released"
+    config.model.update(
+        {
+            "sight_encoder": "r2plus1d18",
+            "sight_head": "expectation",
+            "sound_head": "expectation",
+            "ranker": "released",
+            "reliability": "released",
+        }
+    )
+    config.loss.diversity = "sample_product"
+    for stage in (config.sight, config.sound, config.stride, config.reliability):
+        stage.optimiser.update({"momentum": 0.9, "weight_decay": 1e-4})
+    config.sound.trained = (
+        "sound_encoder/stage3",
+        "sound_encoder/stage4",
+        "sound_head",
+    )
+    config.stride.update(
+        {
+            "strides": (1, 2, 3, 4, 5, 6, 7),
+            "positive": "released",
+            "threshold": 0.3,
+            "margin": 1.0,
+        }
+    )
+    return config
+
+
+def scenes() -> ml_collections.ConfigDict:
+    """The paper's sizes on procedural scenes."""
+    config = paper()
+    config.name = "sight-sound-scenes"
+    config.data.labels = "cycles"
+    videos = {
+        "frames": 320,
+        "cut": 0.5,
+        "still": 0.0,
+        "period": (5.0, 100.0),
+        "max_cycles": 96,
+    }
+    damage = {"picture_damage": 0.3, "sound_damage": 0.3}
+    for split, number in (("train", 1000), ("val", 100), ("test", 300)):
+        config.data[split].kind = "scenes"
+        config.data[split].number = number
+        config.data[split].scenes = dict(videos) | damage
+    # Held-out videos have exactly one stream damaged at random.
+    config.data.test.scenes = dict(videos) | {"one_damaged": 1.0}
+    config.loss.update(
+        {
+            "squared": 0.3,
+            "diversity": "sample_product",
+            "diversity_weight": 0.1,
+            "diversity_scale": "mean",
+            "local": 5.0,
+        }
+    )
+    adamw = _optimiser(
+        name="adamw", schedule="cosine", warmup=50, weight_decay=1e-4, clip=1.0
+    )
+    config.sight.update(
+        {
+            "examples": "device",
+            "batch": 32,
+            "epoch_steps": 250,
+            "padded": 0.25,
+            "spread": 14.0,
+            "record_under": 10.0,
+            "optimiser": adamw | {"learning_rate": 2e-3},
+        }
+    )
+    config.sight.scenes = {
+        "cut": 0.5,
+        "period": (64 / 14, 64 / 1.5),
+        "picture_damage": 0.05,
+    }
+    config.sound.update(
+        {
+            "epochs": 8,
+            "examples": "device",
+            "batch": 32,
+            "epoch_steps": 100,
+            "spread": 20.0,
+            "record_under": 10.0,
+            "optimiser": adamw | {"learning_rate": 2e-3},
+        }
+    )
+    config.sound.augment = {
+        "noise": 0.3,
+        "reverse": 0.0,
+        "append": 0.0,
+        "resize": 0.3,
+        "band": 0.3,
+    }
+    config.sound.scenes = {
+        "frames": 300,
+        "cut": 0.5,
+        "period": (6.0, 75.0),
+        "max_cycles": 96,
+        "sound_damage": 0.15,
+    }
+    config.stride.update(
+        {"batch": 16, "strides": (1, 2, 3, 4, 5), "epochs": 5, "optimiser": adamw}
+    )
+    config.stride.optimiser.learning_rate = 1e-3
+    config.reliability.update(
+        {"batch": 16, "epochs": 20, "optimiser": adamw, "evaluate_epochs": 5}
+    )
+    config.reliability.optimiser.learning_rate = 1e-3
+    return config
+
+
+def small() -> ml_collections.ConfigDict:
+    """The whole recipe on two CPU cores, from scratch."""
+    config = scenes()
+    config.name = "sight-sound-small"
+    config.model.sight_width = 0.25
+    config.model.sound_width = 0.25
+    config.data.size = 48
+    config.data.workers = 0
+    for split, number in (("train", 400), ("val", 60), ("test", 200)):
+        config.data[split].number = number
+    config.sight.update({"batch": 16, "epochs": 4, "epoch_steps": 150})
+    config.sound.update({"batch": 16, "epochs": 4, "epoch_steps": 100})
+    config.stride.epochs = 4
+    config.reliability.epochs = 10
+    return config
+
+
+VARIANTS = {"": paper, "released": released, "scenes": scenes, "small": small}
+
+
+def get_config(variant: str = "") -> ml_collections.ConfigDict:
+    """The config of a variant."""
+    if variant not in VARIANTS:
+        known = ", ".join(name for name in VARIANTS if name)
+        raise ValueError(f"no variant {variant!r}; there are: {known}")
+    return VARIANTS[variant]()

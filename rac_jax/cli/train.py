@@ -1,0 +1,311 @@
+"""`rac train`: trains a system from a config, stage by stage, and exports the model."""
+
+import datetime
+import importlib.metadata
+import importlib.util
+import json
+import logging
+import os
+import pathlib
+import subprocess
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+from absl import flags
+from ml_collections import config_flags
+
+from rac_jax.cli.output import complain
+
+USAGE = """\
+usage: rac train --config FILE[:VARIANT] --workdir DIR [--config.FIELD=VALUE ...]
+                 [--sweep NAME] [--num_processes N --process_id I --coordinator HOST:PORT]
+
+Trains a system; run the same command again to go on where it stopped. Every field of the
+config can be set on the command line, as in --config.sight.epochs=3.
+"""
+PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "grain", "numpy")
+SWEEPS_SUFFIX = "_sweeps"
+EXPORT = "export"
+
+
+def make_flags() -> tuple[flags.FlagValues, Any]:
+    """The flags of the command, apart from those of the process."""
+    values = flags.FlagValues()
+    holder = config_flags.DEFINE_config_file(
+        "config", None, "the config, FILE or FILE:VARIANT", flag_values=values
+    )
+    flags.DEFINE_string(
+        "workdir", None, "folder of the run: made, or gone on with", flag_values=values
+    )
+    flags.DEFINE_string(
+        "sweep",
+        None,
+        "runs every variant of a sweep, each in its own folder under the workdir",
+        flag_values=values,
+    )
+    flags.DEFINE_integer(
+        "num_processes",
+        None,
+        "processes of the run; found out by itself on TPU pods and SLURM with -1",
+        flag_values=values,
+    )
+    flags.DEFINE_integer(
+        "process_id", None, "number of this process", flag_values=values
+    )
+    flags.DEFINE_string(
+        "coordinator", None, "HOST:PORT of process 0", flag_values=values
+    )
+    return values, holder
+
+
+def main(argv: Sequence[str]) -> int:
+    """Runs the command line.
+
+    Args:
+      argv: what follows `rac train`.
+
+    Returns:
+      0 when trained, or stopped by SIGTERM with everything saved; 1 if training failed; 2 for
+      a wrong command line.
+    """
+    values, holder = make_flags()
+    if not argv or "--help" in argv or "-h" in argv:
+        print(USAGE + "\n" + values.get_help())
+        return 0 if argv else 2
+    try:
+        rest = values(["rac train", *argv])[1:]
+        if rest:
+            raise flags.Error(f"unexpected argument {rest[0]!r}")
+        for name in ("config", "workdir"):
+            if values[name].value is None:
+                raise flags.Error(f"--{name} is missing")
+    # A config file is a program: whatever it raises is shown as its one line.
+    except (flags.Error, ValueError, TypeError, KeyError, AttributeError) as error:
+        complain(f"train: {error}")
+        return 2
+    except (OSError, SyntaxError) as error:
+        complain(f"train: --config: {error}")
+        return 2
+    logging.basicConfig(format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
+    logging.getLogger("rac_jax").setLevel(logging.INFO)
+    logging.getLogger("absl").setLevel(logging.ERROR)  # orbax tells of every save
+    if values.num_processes is not None:
+        from rac_jax.train import hosts
+
+        hosts.start(values.coordinator, values.num_processes, values.process_id)
+    path = values["config"].config_filename
+    workdir = pathlib.Path(values.workdir)
+    try:
+        if values.sweep:
+            return _sweep(values.config, path, values.sweep, workdir)
+        return _train(values.config, workdir)
+    except (ValueError, OSError, RuntimeError) as error:
+        # Of ours these are one line; of a library's the first line says what happened.
+        complain(f"train: {str(error).strip().splitlines()[0]}")
+        logging.getLogger("rac_jax").debug("", exc_info=True)
+        return 1
+
+
+def load_sweeps(config_file: str) -> dict[str, dict]:
+    """The sweeps that go with a config: `<name>_sweeps.py` beside it.
+
+    Raises:
+      OSError: if there is no such file.
+    """
+    path = pathlib.Path(config_file.partition(":")[0])
+    path = path.with_name(path.stem + SWEEPS_SUFFIX + path.suffix)
+    spec = importlib.util.spec_from_file_location("sweeps", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module.get_sweeps()
+
+
+def _sweep(config: Any, config_file: str, name: str, workdir: pathlib.Path) -> int:
+    from rac_jax.train import sweep_table
+
+    sweep = sweep_table.find_sweep(load_sweeps(config_file), name)
+    sweep_table.check_sweep(sweep)
+    for run, overrides in sweep["runs"].items():
+        varied = config.copy_and_resolve_references()
+        varied.update_from_flattened_dict(overrides)
+        varied.share_stages = True
+        logging.getLogger("rac_jax.train").info("%s: run %s", name, run)
+        code = _train(varied, workdir / run)
+        if code or not (workdir / run / "evaluation.json").exists():
+            return code
+    return 0
+
+
+def _train(config: Any, workdir: pathlib.Path) -> int:
+    import jax
+
+    from rac_jax import counting
+    from rac_jax.counting import weights
+    from rac_jax.models import registry
+    from rac_jax.train import loop, mesh, stages
+
+    counting.enable_compilation_cache()
+    model = registry.build_model(
+        "sight_sound", **config.model.to_dict(), dtype=compute_type(config.precision)
+    )
+    run = stages.Run(
+        config=config,
+        workdir=workdir,
+        model=model,
+        mesh=mesh.make_mesh(config.mesh.data, config.mesh.fsdp),
+        stop=loop.StopSignal().listen(),
+    )
+    stages.check_config(run)
+    workdir.mkdir(parents=True, exist_ok=True)
+    if jax.process_index() == 0:
+        _describe(config, workdir)
+    variables = registry.init_variables(model, stages.stage_key(config.seed, "init"))
+    variables = _started(config.start, variables, weights)
+    try:
+        variables = stages.run_stages(run, variables)
+    except loop.Stopped as stopped:
+        complain(f"{stopped}; run the same command again to go on")
+        return 0
+    if jax.process_index() == 0:
+        folder = _export(config, workdir, variables, weights)
+        report = json.loads((workdir / stages.EVALUATION).read_text("utf-8"))
+        from rac_jax.cli.evaluate import print_ways
+
+        print_ways(report)
+        print(folder)
+    return 0
+
+
+def compute_type(precision: str) -> str:
+    """Compute type of the encoders.
+
+    Raises:
+      ValueError: for an unknown precision.
+    """
+    import jax
+
+    if precision == "auto":
+        return "float32" if jax.default_backend() == "cpu" else "bfloat16"
+    if precision not in ("float32", "bfloat16"):
+        raise ValueError(f"precision: {precision!r} is not auto, float32 or bfloat16")
+    return precision
+
+
+def _started(start: Any, variables: dict, weights) -> dict:
+    """Variables from released models where the config names any."""
+    if start.model:
+        _, variables, _ = weights.load_model(start.model)
+    changed = {kind: dict(tree) for kind, tree in variables.items()}
+    for group in ("sight_encoder", "sound_encoder"):
+        if not start[group]:
+            continue
+        _, loaded, _ = weights.load_model(start[group])
+        for kind, tree in changed.items():
+            found = loaded[kind].get(group, loaded[kind])
+            shapes = [
+                {
+                    jax_path: leaf.shape
+                    for jax_path, leaf in _flat(one).items()
+                }
+                for one in (found, tree[group])
+            ]
+            if shapes[0] != shapes[1]:
+                other = sorted(set(shapes[0].items()) ^ set(shapes[1].items()))[0][0]
+                raise ValueError(
+                    f"start.{group}: {start[group]} does not fit the model at {other}"
+                )
+            tree[group] = found
+    return changed
+
+
+def _flat(tree: Any) -> dict:
+    import flax.traverse_util
+
+    return flax.traverse_util.flatten_dict(tree, sep="/")
+
+
+def _describe(config: Any, workdir: pathlib.Path) -> None:
+    """Saves what the run is made of: config, versions, commit, seed, command, time."""
+    import jax
+
+    from rac_jax.train import stage_files
+
+    record = {
+        "config": config.to_dict(),
+        "seed": config.seed,
+        "versions": {name: importlib.metadata.version(name) for name in PACKAGES}
+        | {"python": sys.version.split()[0], "rac_jax": _version()},
+        "commit": commit(),
+        "command": ["rac", *sys.argv[1:]],
+        "devices": [str(device.device_kind) for device in jax.devices()],
+        "started": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+    }
+    stage_files.write_json(workdir / "run.json", record)
+
+
+def _version() -> str:
+    from rac_jax.version import __version__
+
+    return __version__
+
+
+def commit() -> str | None:
+    """The commit of the code that runs, with "+changes" if files differ; None outside of git."""
+    here = pathlib.Path(__file__).parent
+
+    def git(*arguments: str) -> str | None:
+        try:
+            done = subprocess.run(
+                ["git", *arguments], cwd=here, capture_output=True, text=True, check=True
+            )
+        except (OSError, subprocess.CalledProcessError):
+            return None
+        return done.stdout.strip()
+
+    found = git("rev-parse", "HEAD")
+    return found and found + ("+changes" if git("status", "--porcelain", "-uno") else "")
+
+
+def _export(config: Any, workdir: pathlib.Path, variables: dict, weights) -> os.PathLike:
+    """Writes the trained model as `rac count --model` reads it."""
+    from rac_jax.ops import spectrogram
+    from rac_jax.train import scene_batches, stages
+
+    if config.reliability.fusion != "gamma":
+        logging.getLogger("rac_jax.train").info(
+            "not exported: fusion %r is no part of the model", config.reliability.fusion
+        )
+        return workdir
+    report = json.loads((workdir / stages.EVALUATION).read_text("utf-8"))
+    run = json.loads((workdir / "run.json").read_text("utf-8"))
+    known = config.to_dict()
+    description = {
+        "name": config.name,
+        "family": "sight_sound",
+        "arguments": known["model"],
+        "preprocessing": {
+            "clip_frames": scene_batches.CLIP_FRAMES,
+            "size": config.data.size,
+            "mean": list(scene_batches.MEAN),
+            "std": list(scene_batches.STD),
+            "audio_rate": spectrogram.RATE,
+            "nperseg": spectrogram.WINDOW,
+            "noverlap": spectrogram.OVERLAP,
+            "columns": scene_batches.COLUMNS,
+        },
+        "protocol": "paper",
+        "max_stride": max(config.stride.strides),
+        "training": {
+            "config": known,
+            "seed": config.seed,
+            "commit": run["commit"],
+            "versions": run["versions"],
+        },
+        "accuracy": {
+            "data": f"test videos of the config ({config.data.test.kind})",
+            "ways": report["ways"],
+            "challenges": report["challenges"],
+        },
+    }
+    return weights.save_model(workdir / EXPORT, description, variables, half=True)

@@ -1,0 +1,141 @@
+"""Metrics of a run: JSON lines, TensorBoard event files, and a line or a bar for people."""
+
+import json
+import logging
+import os
+import pathlib
+import sys
+import time
+from collections.abc import Mapping
+
+import tensorboardX
+import tqdm
+
+LOG = logging.getLogger("rac_jax.train")
+METRICS_FILE = "metrics.jsonl"
+
+
+class MetricWriter:
+    """Writes scalars of one stage; only the first process of a run should make one that writes.
+
+    After a restart the lines from the step that is taken up again on are written anew, so the
+    file reads as if the run had never stopped.
+    """
+
+    def __init__(self, folder: pathlib.Path, first_step: int, active: bool = True):
+        """Opens the files.
+
+        Args:
+          folder: of the stage.
+          first_step: the step that the run goes on with; later lines are dropped.
+          active: false to write nothing.
+        """
+        self._active = active
+        if not active:
+            return
+        folder.mkdir(parents=True, exist_ok=True)
+        path = folder / METRICS_FILE
+        kept = [line for line in _lines(path) if line["step"] <= first_step]
+        draft = path.with_suffix(".draft")
+        draft.write_text("".join(json.dumps(line) + "\n" for line in kept), "utf-8")
+        os.replace(draft, path)
+        self._file = path.open("a", encoding="utf-8")
+        # Readers of event files drop what an interrupted run had written past this step.
+        self._events = tensorboardX.SummaryWriter(
+            str(folder / "events"), purge_step=first_step + 1 if first_step else None
+        )
+
+    def write(self, step: int, kind: str, values: Mapping[str, float]) -> None:
+        """Appends one line: {"step", "kind", ...values}; None where a value is not finite."""
+        if not self._active:
+            return
+        finite = {k: v if abs(v) < float("inf") else None for k, v in values.items()}
+        line = {"step": step, "kind": kind} | finite
+        self._file.write(json.dumps(line) + "\n")
+        self._file.flush()
+        for name, value in values.items():
+            self._events.add_scalar(f"{kind}/{name}", value, step)
+
+    def close(self) -> None:
+        """Closes the files."""
+        if self._active:
+            self._file.close()
+            self._events.close()
+
+
+def _lines(path: pathlib.Path) -> list[dict]:
+    """Whole lines of a metrics file; a last line cut by a kill is left out."""
+    lines = []
+    if path.exists():
+        for text in path.read_text(encoding="utf-8").splitlines():
+            try:
+                lines.append(json.loads(text))
+            except ValueError:
+                break
+    return lines
+
+
+class Progress:
+    """Throughput of a stage: a bar on a terminal, plain lines otherwise.
+
+    Time is split into waiting for data and the rest, which is computing: steps are only waited
+    for when metrics are read, so over many steps the split is right and over one it is not.
+    """
+
+    def __init__(self, name: str, steps: int, done: int, batch: int, active: bool):
+        self._name, self._steps, self._batch = name, steps, batch
+        self._active = active
+        self._bar = tqdm.tqdm(
+            total=steps,
+            initial=done,
+            desc=name,
+            unit="step",
+            disable=not (active and sys.stderr.isatty()),
+        )
+        self._begin()
+
+    def _begin(self) -> None:
+        self._since, self._waited, self._taken = time.monotonic(), 0.0, 0
+
+    def restart(self) -> None:
+        """Leaves out the time of whatever else was done since the last report."""
+        self._begin()
+
+    def step(self, waited_s: float) -> None:
+        """Notes a step that waited so long for its data."""
+        self._waited += waited_s
+        self._taken += 1
+        self._bar.update()
+
+    def report(self, step: int, values: Mapping[str, float]) -> dict[str, float]:
+        """Shows a report and begins to measure anew.
+
+        Args:
+          step: steps taken.
+          values: means of metrics.
+
+        Returns:
+          "clips_per_s", "data_s" and "compute_s" per step.
+        """
+        spent, taken = time.monotonic() - self._since, max(self._taken, 1)
+        timing = {
+            "clips_per_s": self._batch * self._taken / max(spent, 1e-9),
+            "data_s": self._waited / taken,
+            "compute_s": (spent - self._waited) / taken,
+        }
+        text = "  ".join(f"{name} {value:.3g}" for name, value in values.items())
+        pace = (
+            f"{timing['clips_per_s']:.1f} clips/s (data {timing['data_s']:.3f} s, "
+            f"compute {timing['compute_s']:.3f} s a step)"
+        )
+        if self._bar.disable:
+            if self._active:
+                LOG.info("%s %d/%d  %s  %s", self._name, step, self._steps, text, pace)
+        else:
+            self._bar.set_postfix_str(f"{text}  {pace}")
+        self._begin()
+        return timing
+
+    def close(self) -> None:
+        """Ends the bar."""
+        self._bar.close()

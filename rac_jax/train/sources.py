@@ -1,0 +1,92 @@
+"""From a config's `data` section to videos: annotated files or procedural scenes, decoded once."""
+
+import dataclasses
+import logging
+import pathlib
+from typing import Any
+
+import jax
+
+from rac_jax.data import annotations, clip_cache
+from rac_jax.data.pipeline import Source
+from rac_jax.data.sources import MediaSource
+from rac_jax.scenes import SceneConfig
+from rac_jax.train.scene_videos import SceneVideos
+
+LOG = logging.getLogger("rac_jax.train")
+KINDS = ("scenes", "csv")
+SPLITS = ("train", "val", "test")
+
+
+def scene_config(fields: Any, **changes: Any) -> SceneConfig:
+    """The scenes of a config's section.
+
+    Raises:
+      ValueError: for a field that scenes do not have, or a wrong value.
+    """
+    chosen = dict(fields) | changes
+    known = {field.name for field in dataclasses.fields(SceneConfig)}
+    if unknown := set(chosen) - known:
+        raise ValueError(
+            f"scenes.{min(unknown)}: no such field, known: {', '.join(sorted(known))}"
+        )
+    return SceneConfig(**chosen)
+
+
+def open_split(data: Any, split: str, folder: pathlib.Path) -> Source:
+    """Opens the videos of one split, building their cache if it is not there.
+
+    Args:
+      data: the `data` section: `size`, `cache` (a folder, "" for one in the workdir), and a
+        section per split with `kind` of `KINDS` and what that needs.
+      split: of `SPLITS`.
+      folder: the workdir.
+
+    Returns:
+      The videos.
+
+    Raises:
+      ValueError: if they cannot be had; the message names the field or file.
+      OSError: if the annotations cannot be read.
+    """
+    section = data[split]
+    if section.kind not in KINDS:
+        raise ValueError(
+            f"data.{split}.kind: {section.kind!r} is not one of {', '.join(KINDS)}"
+        )
+    place = pathlib.Path(data.cache) if data.cache else folder / "cache"
+    if section.kind == "csv":
+        if not section.path:
+            raise ValueError(f"data.{split}.path: no labels are given")
+        labels = annotations.read_csv(section.path)
+        source: Any = MediaSource(labels, data.size)
+        key = clip_cache.source_key(labels, data.size)
+    else:
+        size = {"height": data.size, "width": data.size}
+        scenes = scene_config(section.scenes, **size)
+        source = SceneVideos(scenes, section.number, section.seed)
+        key = source.key
+    # The key is part of the name: several data sets and sizes share a folder.
+    place = place / f"{split}-{key[:12]}"
+    if jax.process_index() == 0:
+        opened = clip_cache.cache_source(place, source, key, _report(split, source))
+    barrier(f"cache {split}")
+    if jax.process_index():
+        opened = clip_cache.cache_source(place, source, key)
+    return opened
+
+
+def _report(split: str, source: Source):
+    def progress(done: int, total: int) -> None:
+        if done == total or done % max(1, total // 5) == 0:
+            LOG.info("cache of %s: %d of %d videos", split, done, total)
+
+    return progress
+
+
+def barrier(name: str) -> None:
+    """Waits for all processes of the run."""
+    if jax.process_count() > 1:
+        from jax.experimental import multihost_utils
+
+        multihost_utils.sync_global_devices(name)

@@ -1,0 +1,114 @@
+"""The pure training step: (state, batch) -> (state, metrics).
+
+Nothing here knows of devices: the loop jits it with shardings and donates the state.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import chex
+import jax
+import jax.numpy as jnp
+import optax
+
+from rac_jax.train.metrics import Mean
+from rac_jax.train.state import TrainState
+
+
+def _pieces(batch: Any, number: int) -> Any:
+    """[B, ...] to [number, B / number, ...]; row r goes to piece r mod number.
+
+    Striding keeps every piece spread over all devices, as the batch is.
+    """
+
+    def split(leaf):
+        if leaf.shape[0] % number:
+            raise ValueError(
+                f"batch of {leaf.shape[0]} does not divide by accumulate={number}"
+            )
+        folded = leaf.reshape(leaf.shape[0] // number, number, *leaf.shape[1:])
+        return jnp.moveaxis(folded, 1, 0)
+
+    return jax.tree.map(split, batch)
+
+
+def make_train_step(
+    task: Any,
+    optimiser: optax.GradientTransformation,
+    labels: Any,
+    *,
+    accumulate: int = 1,
+    average_decay: float = 0.0,
+) -> Callable[[TrainState, Any], tuple[TrainState, dict[str, Mean]]]:
+    """Builds a stage's step.
+
+    Args:
+      task: `prepare(batch, key) -> batch` augments or renders examples on the device;
+        `loss(params, batch_stats, batch, key) -> (loss, (batch_stats, metrics))` with metrics
+        {name: Mean}; both are pure.
+      optimiser: of the stage.
+      labels: "trained" or "frozen" for every parameter, as `state.trained_paths` gives them.
+      accumulate: pieces that a batch is cut into; gradients are averaged over the pieces and
+        batch statistics updated piece by piece.
+      average_decay: of the moving average of the parameters, if the state has one. It is
+        min(decay, (1 + step) / (10 + step)), so that the first steps are soon forgotten.
+
+    Returns:
+      The step. Where the loss or the gradient is not finite the state stays as it was, but for
+      `bad_step`. The metrics are the task's, "loss" and "gradient_norm".
+    """
+    gradient = jax.value_and_grad(task.loss, has_aux=True)
+
+    def one_piece(params, stats, batch, key):
+        (loss, (stats, metrics)), gradients = gradient(params, stats, batch, key)
+        return gradients, stats, metrics | {"loss": Mean(loss, jnp.ones(()))}
+
+    def accumulated(params, stats, batch, key):
+        def body(carry, piece):
+            gradients, stats, metrics = carry
+            index, part = piece
+            more = one_piece(params, stats, part, jax.random.fold_in(key, index))
+            gradients = jax.tree.map(jnp.add, gradients, more[0])
+            return (gradients, more[1], jax.tree.map(jnp.add, metrics, more[2])), None
+
+        pieces = (jnp.arange(accumulate), _pieces(batch, accumulate))
+        first = jax.tree.map(lambda leaf: leaf[0], pieces)
+        shapes = jax.eval_shape(one_piece, params, stats, first[1], key)
+        zeros = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
+        carry = (zeros[0], stats, zeros[2])
+        (gradients, stats, metrics), _ = jax.lax.scan(body, carry, pieces)
+        return jax.tree.map(lambda g: g / accumulate, gradients), stats, metrics
+
+    def train_step(state: TrainState, batch: Any):
+        key = jax.random.fold_in(state.key, state.step)
+        prepare_key, loss_key = jax.random.split(key)
+        batch = task.prepare(batch, prepare_key)
+        run = one_piece if accumulate == 1 else accumulated
+        gradients, stats, metrics = run(
+            state.params, state.batch_stats, batch, loss_key
+        )
+        # Without the frozen parameters' gradients, which then need not be computed at all.
+        pairs = zip(jax.tree.leaves(gradients), jax.tree.leaves(labels), strict=True)
+        norm = optax.tree.norm([g for g, label in pairs if label == "trained"])
+        updates, inner = optimiser.update(gradients, state.optimiser, state.params)
+        params = optax.apply_updates(state.params, updates)
+        average = state.average
+        if average is not None:
+            decay = jnp.minimum(average_decay, (1 + state.step) / (10 + state.step))
+            average = optax.incremental_update(params, average, 1 - decay)
+        changed = state.replace(
+            params=params, batch_stats=stats, optimiser=inner, average=average
+        )
+        fine = jnp.isfinite(metrics["loss"].total) & jnp.isfinite(norm)
+        fine &= state.bad_step < 0
+        bad = jnp.where(fine | (state.bad_step >= 0), state.bad_step, state.step)
+        kept = jax.tree.map(
+            lambda new, old: new if new is old else jnp.where(fine, new, old),
+            changed,
+            state,
+        )
+        metrics = metrics | {"gradient_norm": Mean(norm, jnp.ones(()))}
+        chex.assert_trees_all_equal_shapes_and_dtypes(kept, state)
+        return kept.replace(step=state.step + 1, bad_step=bad), metrics
+
+    return train_step
