@@ -217,7 +217,9 @@ def _versions() -> dict[str, str]:
 def print_ways(report: dict[str, Any]) -> None:
     """Prints a training run's measurement: every way of counting, over all and by challenge."""
     parts = {"all": report["ways"]} | report["challenges"]
-    counts = {name: max(way["n"] for way in part.values()) for name, part in parts.items()}
+    counts = {
+        name: max(way["n"] for way in part.values()) for name, part in parts.items()
+    }
     print("MAE / OBO    " + "  ".join(f"{f'{n} ({counts[n]})':>22}" for n in parts))
     for way in report["ways"]:
         cells = []

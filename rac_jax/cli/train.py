@@ -29,10 +29,10 @@ SWEEPS_SUFFIX = "_sweeps"
 EXPORT = "export"
 
 
-def make_flags() -> tuple[flags.FlagValues, Any]:
+def make_flags() -> flags.FlagValues:
     """The flags of the command, apart from those of the process."""
     values = flags.FlagValues()
-    holder = config_flags.DEFINE_config_file(
+    config_flags.DEFINE_config_file(
         "config", None, "the config, FILE or FILE:VARIANT", flag_values=values
     )
     flags.DEFINE_string(
@@ -56,7 +56,7 @@ def make_flags() -> tuple[flags.FlagValues, Any]:
     flags.DEFINE_string(
         "coordinator", None, "HOST:PORT of process 0", flag_values=values
     )
-    return values, holder
+    return values
 
 
 def main(argv: Sequence[str]) -> int:
@@ -69,7 +69,7 @@ def main(argv: Sequence[str]) -> int:
       0 when trained, or stopped by SIGTERM with everything saved; 1 if training failed; 2 for
       a wrong command line.
     """
-    values, holder = make_flags()
+    values = make_flags()
     if not argv or "--help" in argv or "-h" in argv:
         print(USAGE + "\n" + values.get_help())
         return 0 if argv else 2
@@ -204,14 +204,11 @@ def _started(start: Any, variables: dict, weights) -> dict:
         for kind, tree in changed.items():
             found = loaded[kind].get(group, loaded[kind])
             shapes = [
-                {
-                    jax_path: leaf.shape
-                    for jax_path, leaf in _flat(one).items()
-                }
+                {jax_path: leaf.shape for jax_path, leaf in _flat(one).items()}
                 for one in (found, tree[group])
             ]
             if shapes[0] != shapes[1]:
-                other = sorted(set(shapes[0].items()) ^ set(shapes[1].items()))[0][0]
+                other = min(set(shapes[0].items()) ^ set(shapes[1].items()))[0]
                 raise ValueError(
                     f"start.{group}: {start[group]} does not fit the model at {other}"
                 )
@@ -257,17 +254,25 @@ def commit() -> str | None:
     def git(*arguments: str) -> str | None:
         try:
             done = subprocess.run(
-                ["git", *arguments], cwd=here, capture_output=True, text=True, check=True
+                ["git", *arguments],
+                cwd=here,
+                capture_output=True,
+                text=True,
+                check=True,
             )
         except (OSError, subprocess.CalledProcessError):
             return None
         return done.stdout.strip()
 
     found = git("rev-parse", "HEAD")
-    return found and found + ("+changes" if git("status", "--porcelain", "-uno") else "")
+    return found and found + (
+        "+changes" if git("status", "--porcelain", "-uno") else ""
+    )
 
 
-def _export(config: Any, workdir: pathlib.Path, variables: dict, weights) -> os.PathLike:
+def _export(
+    config: Any, workdir: pathlib.Path, variables: dict, weights
+) -> os.PathLike:
     """Writes the trained model as `rac count --model` reads it."""
     from rac_jax.ops import spectrogram
     from rac_jax.train import scene_batches, stages

@@ -13,6 +13,7 @@ from typing import Any, Protocol
 
 import grain
 import numpy as np
+from absl import flags
 
 from rac_jax.data.labelled import LabelledVideo
 
@@ -116,6 +117,8 @@ def make_batches(
         grain.ReadOptions(num_threads=0 if workers else 2, prefetch_buffer_size=4)
     )
     if workers:
+        if not flags.FLAGS.is_parsed():
+            flags.FLAGS.mark_as_parsed()  # grain's workers read them, absl app or not
         options = grain.MultiprocessingOptions(num_workers=workers)
         dataset = dataset.mp_prefetch(options)
     return iter(dataset)

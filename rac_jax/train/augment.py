@@ -95,9 +95,7 @@ def augment_spectrograms(
     """
     keys = jax.random.split(key, len(spectrograms))
     one = functools.partial(_augment_spectrogram, settings=settings)
-    return jax.vmap(one)(
-        keys, spectrograms.astype(jnp.float32), columns, counts, rates
-    )
+    return jax.vmap(one)(keys, spectrograms.astype(jnp.float32), columns, counts, rates)
 
 
 def _augment_spectrogram(key, spectrogram, columns, count, rate, *, settings):
@@ -144,7 +142,9 @@ def _augment_spectrogram(key, spectrogram, columns, count, rate, *, settings):
     count = count + jnp.sum(jnp.where(appended, rate, 0.0))
     # Interpolation loses a little of the sum; the count is exact, the rates follow it.
     rates *= count / jnp.maximum(jnp.sum(rates), 1e-6)
-    noise = jax.random.uniform(keys["noise"], (rows, total), minval=-NOISE, maxval=NOISE)
+    noise = jax.random.uniform(
+        keys["noise"], (rows, total), minval=-NOISE, maxval=NOISE
+    )
     result = result + jnp.where(happens("noise"), noise, 0.0)
     width, place = jax.random.uniform(keys["band"], (2,))
     width = jnp.floor(width * LONGEST_BAND * rows)

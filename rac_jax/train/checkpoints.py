@@ -2,7 +2,7 @@
 
 import pathlib
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Self
 
 import jax
 import orbax.checkpoint as ocp
@@ -23,7 +23,9 @@ class Checkpoints:
     of a run calls every method.
     """
 
-    def __init__(self, folder: pathlib.Path, identity: Mapping[str, Any], keep: int = 1):
+    def __init__(
+        self, folder: pathlib.Path, identity: Mapping[str, Any], keep: int = 1
+    ):
         """Opens or creates the folder.
 
         Args:
@@ -53,7 +55,7 @@ class Checkpoints:
             ),
         )
 
-    def __enter__(self) -> "Checkpoints":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_) -> None:
@@ -128,7 +130,9 @@ class Checkpoints:
             )
         except (ValueError, KeyError) as error:
             line = str(error).splitlines()[0]
-            raise CheckpointError(f"{place}: does not fit this model ({line})") from error
+            raise CheckpointError(
+                f"{place}: does not fit this model ({line})"
+            ) from error
         return restored["state"], int(restored["data"]["batches"])
 
 

@@ -12,13 +12,16 @@ import jax
 import numpy as np
 from jax.sharding import NamedSharding
 
-from rac_jax.train import checkpoints, mesh as meshes
+from rac_jax.train import checkpoints
+from rac_jax.train import mesh as meshes
 from rac_jax.train.logging import MetricWriter, Progress
 from rac_jax.train.state import TrainState, first_state, make_optimiser, trained_paths
 from rac_jax.train.step import make_train_step
 
 LOG = logging.getLogger("rac_jax.train")
-AGREE_STEPS = 10  # several hosts ask one another this often whether one was told to stop
+AGREE_STEPS = (
+    10  # several hosts ask one another this often whether one was told to stop
+)
 
 
 class TrainingError(RuntimeError):
@@ -143,7 +146,9 @@ def fit(
                         writer.write(done, "validation", found)
                     progress.restart()
                 stopping = done < steps and stop.agreed(done)
-                due = settings.checkpoint_steps and done % settings.checkpoint_steps == 0
+                due = (
+                    settings.checkpoint_steps and done % settings.checkpoint_steps == 0
+                )
                 if done != restored and (
                     error is not None or stopping or done == steps or (due and done)
                 ):
@@ -180,7 +185,9 @@ def _check_finite(name: str, state: TrainState, saved: checkpoints.Checkpoints) 
     bad = int(state.bad_step)
     if bad >= 0:
         saved.wait()
-        kept = "there is none" if saved.latest is None else f"it is of step {saved.latest}"
+        kept = (
+            "there is none" if saved.latest is None else f"it is of step {saved.latest}"
+        )
         raise TrainingError(
             f"{name}: the loss or its gradient is not finite at step {bad}; the last good "
             f"checkpoint stays ({kept})"

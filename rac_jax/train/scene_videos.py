@@ -9,7 +9,13 @@ import jax
 import numpy as np
 
 from rac_jax.data.labelled import SCHEMA, LabelledVideo
-from rac_jax.scenes import KINDS, PICTURE_DAMAGE, SOUND_DAMAGE, SceneConfig, render_scene
+from rac_jax.scenes import (
+    KINDS,
+    PICTURE_DAMAGE,
+    SOUND_DAMAGE,
+    SceneConfig,
+    render_scene,
+)
 from rac_jax.train.scene_batches import scene_spectrogram
 
 

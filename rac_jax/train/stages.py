@@ -22,8 +22,8 @@ import numpy as np
 from rac_jax.data import pipeline
 from rac_jax.data.examples import positive_stride
 from rac_jax.models.sight_sound import SightSound
-from rac_jax.train import evaluation, loop, mesh as meshes, sources, stage_files
-from rac_jax.train import video_counts
+from rac_jax.train import evaluation, loop, sources, stage_files, video_counts
+from rac_jax.train import mesh as meshes
 from rac_jax.train.tasks import repetitions
 from rac_jax.train.tasks.reliability import FUSION_HEAD, ReliabilityTask
 from rac_jax.train.tasks.sight import SightTask
@@ -73,15 +73,21 @@ class Run:
     mesh: Any
     stop: loop.StopSignal
 
-    @functools.lru_cache(maxsize=3)
-    def source(self, split: str) -> pipeline.Source:
-        """The videos of a split."""
-        return sources.open_split(self.config.data, split, self.workdir)
+    _opened: dict[str, Any] = dataclasses.field(default_factory=dict)
 
-    @functools.lru_cache(maxsize=3)
+    def _open(self, split: str) -> tuple[pipeline.Source, list[evaluation.VideoFacts]]:
+        if split not in self._opened:
+            source = sources.open_split(self.config.data, split, self.workdir)
+            self._opened[split] = (source, evaluation.describe(source))
+        return self._opened[split]
+
+    def source(self, split: str) -> pipeline.Source:
+        """The videos of a split, opened when first asked for."""
+        return self._open(split)[0]
+
     def facts(self, split: str) -> list[evaluation.VideoFacts]:
         """What is known of them."""
-        return evaluation.describe(self.source(split))
+        return self._open(split)[1]
 
     @functools.cached_property
     def counter(self) -> video_counts.VideoCounts:
@@ -92,12 +98,6 @@ class Run:
     def strides(self) -> tuple[int, ...]:
         """1 to S_K."""
         return tuple(self.config.stride.strides)
-
-    def __hash__(self) -> int:
-        return id(self)
-
-    def __eq__(self, other: object) -> bool:
-        return self is other
 
 
 def stage_key(seed: int, name: str) -> jax.Array:
@@ -190,7 +190,9 @@ def check_config(run: Run) -> None:
                 f"{', '.join(EXAMPLES)}"
             )
         if config[stage].examples == "device" and not config[stage].epoch_steps:
-            raise ValueError(f"{stage}.epoch_steps: rendered clips have no epoch of their own")
+            raise ValueError(
+                f"{stage}.epoch_steps: rendered clips have no epoch of their own"
+            )
     for stage in STAGES:
         batch = config[stage].batch
         if batch % run.mesh.size:
@@ -391,9 +393,7 @@ def train_stride(run: Run, variables: dict, folder: pathlib.Path):
     facts, names = run.facts("train"), [v.video_id for v in run.facts("train")]
     counts = np.array([predicted[name] for name in names])
     periods = np.array([video.period for video in facts])
-    positive, negatives = stride_roles(
-        counts, periods, run.strides, run.config.stride
-    )
+    positive, negatives = stride_roles(counts, periods, run.strides, run.config.stride)
     usable = sum(
         len(negative) > 0 and video.count > 0
         for negative, video in zip(negatives, facts, strict=True)

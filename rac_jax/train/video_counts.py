@@ -127,7 +127,11 @@ class VideoCounts:
         self._functions = {"sight": sight, "sound": sound, "everything": everything}
 
     def clips(
-        self, variables: dict, source: Any, rows: Sequence[Row], everything: bool = False
+        self,
+        variables: dict,
+        source: Any,
+        rows: Sequence[Row],
+        everything: bool = False,
     ) -> dict[str, np.ndarray]:
         """Runs clips.
 
@@ -177,9 +181,7 @@ class VideoCounts:
     ) -> dict[str, np.ndarray]:
         local = meshes.local_rows(self._mesh, self._batch)
         own = local.stop - local.start
-        variables = meshes.put(
-            variables, meshes.state_shardings(variables, self._mesh)
-        )
+        variables = meshes.put(variables, meshes.state_shardings(variables, self._mesh))
         held, video, results = None, None, []
         for first in range(0, len(rows), self._batch):
             here = rows[first + local.start : first + local.stop]
@@ -216,7 +218,9 @@ def sums(rows: Sequence[Row], values: np.ndarray, videos: int) -> dict[int, np.n
     return result
 
 
-def means(rows: Sequence[Row], values: np.ndarray, videos: int) -> dict[int, np.ndarray]:
+def means(
+    rows: Sequence[Row], values: np.ndarray, videos: int
+) -> dict[int, np.ndarray]:
     """Means over a video's rows by group, weighted by their real frames."""
     weights = np.array([row.weight for row in rows], float)
     totals, by = sums(rows, values * weights, videos), sums(rows, weights, videos)

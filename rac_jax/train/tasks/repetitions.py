@@ -11,7 +11,9 @@ from rac_jax.train.metrics import Mean, mean
 TERMS = ("squared", "relative", "diversity")
 DIVERSITY_SCALES = ("sum", "mean")
 ACTION_CLASS = "action_class"
-LOCAL = "local"  # parameter group of the linear layer that is thrown away after training
+LOCAL = (
+    "local"  # parameter group of the linear layer that is thrown away after training
+)
 PROBABILITY_FLOOR = 1e-7
 
 

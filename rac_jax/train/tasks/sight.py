@@ -41,7 +41,10 @@ class SightTask:
     def first(self, variables: dict) -> dict:
         """The variables that this stage begins with."""
         start.check_classes(
-            self.config.loss, "sight_classes", self.model.sight_classes, len(self.classes)
+            self.config.loss,
+            "sight_classes",
+            self.model.sight_classes,
+            len(self.classes),
         )
         channels = None
         if self.config.loss.local:

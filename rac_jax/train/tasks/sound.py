@@ -38,7 +38,10 @@ class SoundTask:
     def first(self, variables: dict) -> dict:
         """The variables that this stage begins with."""
         start.check_classes(
-            self.config.loss, "sound_classes", self.model.sound_classes, len(self.classes)
+            self.config.loss,
+            "sound_classes",
+            self.model.sound_classes,
+            len(self.classes),
         )
         channels = None
         if self.config.loss.local:

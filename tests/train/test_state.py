@@ -1,0 +1,112 @@
+"""Optimisers, schedules, and what is frozen."""
+
+import jax
+import jax.numpy as jnp
+import ml_collections
+import numpy as np
+import optax
+import pytest
+import torch
+
+from rac_jax.train import state
+
+
+def settings(**changes):
+    return ml_collections.ConfigDict(
+        {
+            "name": "sgd",
+            "learning_rate": 0.1,
+            "momentum": 0.0,
+            "weight_decay": 0.0,
+            "clip": 0.0,
+            "schedule": "constant",
+            "warmup": 0,
+        }
+        | changes
+    )
+
+
+def descend(optimiser, start, gradients):
+    params = {"w": jnp.asarray(start)}
+    inner = optimiser.init(params)
+    for gradient in gradients:
+        updates, inner = optimiser.update({"w": jnp.asarray(gradient)}, inner, params)
+        params = optax.apply_updates(params, updates)
+    return np.asarray(params["w"])
+
+
+@pytest.mark.parametrize(
+    "name", ["sgd", "sgd with momentum", "sgd with decay", "adamw"]
+)
+def test_optimisers_are_pytorchs(name):
+    changes = {
+        "sgd": {},
+        "sgd with momentum": {"momentum": 0.9},
+        "sgd with decay": {"momentum": 0.9, "weight_decay": 0.01},
+        "adamw": {"name": "adamw", "weight_decay": 0.01},
+    }[name]
+    rng = np.random.default_rng(0)
+    start, gradients = rng.normal(size=3), rng.normal(size=(6, 3))
+    start, gradients = start.astype(np.float32), gradients.astype(np.float32)
+    optimiser = state.make_optimiser(settings(**changes), 6, {"w": "trained"})
+    theirs = torch.nn.Parameter(torch.tensor(start))
+    if name == "adamw":
+        reference = torch.optim.AdamW([theirs], lr=0.1, weight_decay=0.01)
+    else:
+        reference = torch.optim.SGD([theirs], lr=0.1, **changes)
+    for gradient in gradients:
+        theirs.grad = torch.tensor(gradient)
+        reference.step()
+    ours = descend(optimiser, start, gradients)
+    np.testing.assert_allclose(ours, theirs.detach().numpy(), rtol=1e-5, atol=2e-6)
+
+
+def test_the_gradient_is_clipped_by_its_norm():
+    optimiser = state.make_optimiser(settings(clip=1.0), 1, {"w": "trained"})
+    moved = descend(optimiser, np.zeros(2, np.float32), [[3.0, 4.0]])
+    np.testing.assert_allclose(moved, [-0.06, -0.08], rtol=1e-6)
+
+
+def test_schedules():
+    cosine = state.learning_rate(settings(schedule="cosine", warmup=2), 10)
+    expected = [0, 0.05, 0.1, 0.05 * (1 + np.cos(np.pi / 8)), 0.05, 0]
+    found = [float(cosine(step)) for step in (0, 1, 2, 3, 6, 10)]
+    np.testing.assert_allclose(found, expected, atol=1e-7)
+    linear = state.learning_rate(settings(schedule="linear"), 10)
+    assert float(linear(5)) == pytest.approx(0.05)
+    assert float(state.learning_rate(settings(), 10)(9)) == pytest.approx(0.1)
+
+
+def test_unknown_names_are_listed():
+    with pytest.raises(ValueError, match="optimiser.schedule: 'steps' is not one of"):
+        state.learning_rate(settings(schedule="steps"), 3)
+    with pytest.raises(ValueError, match="optimiser.name: 'lion' is not one of"):
+        state.make_optimiser(settings(name="lion"), 3, {"w": "trained"})
+
+
+def test_only_what_is_trained_moves_and_has_a_state():
+    params = {
+        "encoder": {
+            "stage3": {"kernel": jnp.ones(2)},
+            "stage4": {"kernel": jnp.ones(2)},
+        },
+        "head": {"bias": jnp.ones(1)},
+        "encoder_b": {"kernel": jnp.ones(1)},
+    }
+    labels = state.trained_paths(params, ("encoder/stage4", "head"))
+    optimiser = state.make_optimiser(
+        settings(momentum=0.9, weight_decay=0.1), 1, labels
+    )
+    inner = optimiser.init(params)
+    assert sum(leaf.size for leaf in jax.tree.leaves(inner) if leaf.ndim) == 3
+    gradients = jax.tree.map(jnp.ones_like, params)
+    updates, _ = optimiser.update(gradients, inner, params)
+    assert not np.any(updates["encoder"]["stage3"]["kernel"])
+    assert not np.any(updates["encoder_b"]["kernel"])
+    assert np.all(updates["encoder"]["stage4"]["kernel"] < 0)
+    assert np.all(updates["head"]["bias"] < 0)
+
+
+def test_a_prefix_of_nothing_is_an_error():
+    with pytest.raises(ValueError, match="no parameter is under 'enc' .encoder."):
+        state.trained_paths({"encoder": {"kernel": jnp.ones(1)}}, ("enc",))
