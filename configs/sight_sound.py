@@ -166,7 +166,7 @@ def scenes() -> ml_collections.ConfigDict:
         "frames": 320,
         "cut": 0.5,
         "still": 0.0,
-        "period": (5.0, 100.0),
+        "period": (5.0, 150.0),
         "max_cycles": 96,
     }
     damage = {"picture_damage": 0.3, "sound_damage": 0.3}
@@ -174,8 +174,8 @@ def scenes() -> ml_collections.ConfigDict:
         config.data[split].kind = "scenes"
         config.data[split].number = number
         config.data[split].scenes = dict(videos) | damage
-    # Held-out videos have exactly one stream damaged at random.
-    config.data.test.scenes = dict(videos) | {"one_damaged": 1.0}
+    # Three in four held-out videos have exactly one stream damaged at random.
+    config.data.test.scenes = dict(videos) | {"one_damaged": 0.75}
     config.loss.update(
         {
             "squared": 0.3,
@@ -202,7 +202,7 @@ def scenes() -> ml_collections.ConfigDict:
     config.sight.scenes = {
         "cut": 0.5,
         "period": (64 / 14, 64 / 1.5),
-        "picture_damage": 0.05,
+        "picture_damage": 0.25,
     }
     config.sound.update(
         {
@@ -223,11 +223,11 @@ def scenes() -> ml_collections.ConfigDict:
         "band": 0.3,
     }
     config.sound.scenes = {
-        "frames": 300,
+        "frames": 240,
         "cut": 0.5,
-        "period": (6.0, 75.0),
+        "period": (5.0, 75.0),
         "max_cycles": 96,
-        "sound_damage": 0.15,
+        "sound_damage": 0.25,
     }
     config.stride.update(
         {"batch": 16, "strides": (1, 2, 3, 4, 5), "epochs": 5, "optimiser": adamw}
@@ -237,6 +237,8 @@ def scenes() -> ml_collections.ConfigDict:
         {"batch": 16, "epochs": 20, "optimiser": adamw, "evaluate_epochs": 5}
     )
     config.reliability.optimiser.learning_rate = 1e-3
+    # The paper's videos were chosen for their sound; a part of these are silent or misleading.
+    config.reliability.sound_threshold = 1.0
     return config
 
 
@@ -248,11 +250,11 @@ def small() -> ml_collections.ConfigDict:
     config.model.sound_width = 0.25
     config.data.size = 48
     config.data.workers = 0
-    for split, number in (("train", 400), ("val", 60), ("test", 200)):
+    for split, number in (("train", 400), ("val", 40), ("test", 240)):
         config.data[split].number = number
     config.sight.update({"batch": 16, "epochs": 4, "epoch_steps": 150})
     config.sound.update({"batch": 16, "epochs": 4, "epoch_steps": 100})
-    config.stride.epochs = 4
+    config.stride.epochs = 8
     config.reliability.epochs = 10
     return config
 

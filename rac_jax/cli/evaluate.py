@@ -1,4 +1,4 @@
-"""`rac evaluate`: a model's scores on videos whose counts are known."""
+"""`rac evaluate`: a model's scores on videos whose counts are known, and those of runs."""
 
 import argparse
 import json
@@ -14,6 +14,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the arguments of `rac evaluate`."""
     parser.add_argument(
         "labels",
+        nargs="?",
         metavar="LABELS.csv",
         help="columns file,start_s,end_s,count (paths relative to it), optionally alt_count "
         "where two answers are right; other columns are groups",
@@ -25,6 +26,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="also score the videos by this column's values",
     )
     parser.add_argument("--out", metavar="FILE.json", help="write everything as JSON")
+    trained = parser.add_argument_group("of training runs, instead of LABELS.csv")
+    trained.add_argument(
+        "--runs",
+        nargs="+",
+        metavar="WORKDIR",
+        help="the measurements of `rac train`, several as mean and spread",
+    )
+    trained.add_argument(
+        "--sweep", metavar="NAME", help="a sweep's table beside the paper's numbers"
+    )
+    trained.add_argument("--workdir", metavar="DIR", help="of the sweep")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -33,6 +45,14 @@ def run(args: argparse.Namespace) -> int:
     Returns:
       0; 1 if a file failed (the others are scored); 2 if nothing could be started.
     """
+    if sum(map(bool, (args.labels, args.runs, args.sweep))) != 1:
+        complain("evaluate: give LABELS.csv, --runs or --sweep, one of them")
+        return 2
+    if args.runs or args.sweep:
+        from rac_jax.cli import runs
+
+        return runs.evaluate(args)
+
     from rac_jax import counting
     from rac_jax.data import annotations
 
@@ -212,18 +232,3 @@ def _versions() -> dict[str, str]:
         "rac_jax": rac_jax.__version__,
         "device": jax.devices()[0].device_kind,
     }
-
-
-def print_ways(report: dict[str, Any]) -> None:
-    """Prints a training run's measurement: every way of counting, over all and by challenge."""
-    parts = {"all": report["ways"]} | report["challenges"]
-    counts = {
-        name: max(way["n"] for way in part.values()) for name, part in parts.items()
-    }
-    print("MAE / OBO    " + "  ".join(f"{f'{n} ({counts[n]})':>22}" for n in parts))
-    for way in report["ways"]:
-        cells = []
-        for part in parts.values():
-            mae, obo = part[way]["mae"], part[way]["obo"]
-            cells.append("-" if mae is None else f"{mae:.3f} / {obo:.3f}")
-        print(f"{way:13}" + "  ".join(f"{cell:>22}" for cell in cells))

@@ -15,6 +15,7 @@ from typing import Any
 from absl import flags
 from ml_collections import config_flags
 
+from rac_jax.cli import runs
 from rac_jax.cli.output import complain
 
 USAGE = """\
@@ -30,9 +31,9 @@ EXPORT = "export"
 
 
 def make_flags() -> flags.FlagValues:
-    """The flags of the command, apart from those of the process."""
+    """The flags of the command but for the config's, apart from those of the process."""
     values = flags.FlagValues()
-    config_flags.DEFINE_config_file(
+    flags.DEFINE_string(
         "config", None, "the config, FILE or FILE:VARIANT", flag_values=values
     )
     flags.DEFINE_string(
@@ -47,7 +48,7 @@ def make_flags() -> flags.FlagValues:
     flags.DEFINE_integer(
         "num_processes",
         None,
-        "processes of the run; found out by itself on TPU pods and SLURM with -1",
+        "processes of the run; -1 finds out everything on TPU pods and SLURM",
         flag_values=values,
     )
     flags.DEFINE_integer(
@@ -57,6 +58,71 @@ def make_flags() -> flags.FlagValues:
         "coordinator", None, "HOST:PORT of process 0", flag_values=values
     )
     return values
+
+
+def run_file(path: pathlib.Path) -> Any:
+    """Runs a Python file and returns its module.
+
+    Raises:
+      OSError: if it cannot be read.
+      ValueError: if it is not Python.
+    """
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    if spec is None or spec.loader is None:
+        raise ValueError(f"{path}: is not a Python file")
+    module = importlib.util.module_from_spec(spec)
+    try:
+        spec.loader.exec_module(module)
+    except SyntaxError as error:
+        raise ValueError(f"{path}:{error.lineno}: {error.msg}") from error
+    return module
+
+
+def load_config(config: str) -> Any:
+    """The config of FILE or FILE:VARIANT.
+
+    Raises:
+      OSError, ValueError: if there is none.
+    """
+    name, _, variant = config.partition(":")
+    module = run_file(pathlib.Path(name))
+    if not hasattr(module, "get_config"):
+        raise ValueError(f"{name}: has no get_config()")
+    return module.get_config(variant) if variant else module.get_config()
+
+
+def parse(argv: Sequence[str]) -> tuple[flags.FlagValues, Any]:
+    """Reads a command line.
+
+    Args:
+      argv: what follows `rac train`.
+
+    Returns:
+      The flags, and the config with its fields overridden.
+
+    Raises:
+      flags.Error, ValueError, OSError: naming the flag, field or file.
+    """
+    values = make_flags()
+    own, fields = [], []
+    for argument in argv:
+        (fields if argument.startswith("--config.") else own).append(argument)
+    rest = values(["rac train", *own])[1:]
+    if rest:
+        raise flags.Error(f"unexpected argument {rest[0]!r}")
+    for name in ("config", "workdir"):
+        if values[name].value is None:
+            raise flags.Error(f"--{name} is missing")
+    config = load_config(values["config"].value)
+    overrides = flags.FlagValues()
+    argv = ["rac train", *fields]
+    config_flags.DEFINE_config_dict(
+        "config", config, flag_values=overrides, sys_argv=argv
+    )
+    rest = overrides(argv)[1:]
+    if rest:
+        raise flags.Error(f"{rest[0]!r}: fields are set as --config.FIELD=VALUE")
+    return values, overrides["config"].value
 
 
 def main(argv: Sequence[str]) -> int:
@@ -69,23 +135,17 @@ def main(argv: Sequence[str]) -> int:
       0 when trained, or stopped by SIGTERM with everything saved; 1 if training failed; 2 for
       a wrong command line.
     """
-    values = make_flags()
     if not argv or "--help" in argv or "-h" in argv:
-        print(USAGE + "\n" + values.get_help())
+        print(USAGE + "\n" + make_flags().get_help())
         return 0 if argv else 2
     try:
-        rest = values(["rac train", *argv])[1:]
-        if rest:
-            raise flags.Error(f"unexpected argument {rest[0]!r}")
-        for name in ("config", "workdir"):
-            if values[name].value is None:
-                raise flags.Error(f"--{name} is missing")
-    # A config file is a program: whatever it raises is shown as its one line.
+        values, config = parse(argv)
+    # What a wrong override raises depends on the field's type.
     except (flags.Error, ValueError, TypeError, KeyError, AttributeError) as error:
         complain(f"train: {error}")
         return 2
-    except (OSError, SyntaxError) as error:
-        complain(f"train: --config: {error}")
+    except OSError as error:
+        complain(f"train: {error.filename}: {error.strerror}")
         return 2
     logging.basicConfig(format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
     logging.getLogger("rac_jax").setLevel(logging.INFO)
@@ -94,12 +154,12 @@ def main(argv: Sequence[str]) -> int:
         from rac_jax.train import hosts
 
         hosts.start(values.coordinator, values.num_processes, values.process_id)
-    path = values["config"].config_filename
+    path = values["config"].value
     workdir = pathlib.Path(values.workdir)
     try:
         if values.sweep:
-            return _sweep(values.config, path, values.sweep, workdir)
-        return _train(values.config, workdir)
+            return _sweep(config, path, values.sweep, workdir)
+        return _train(config, workdir)
     except (ValueError, OSError, RuntimeError) as error:
         # Of ours these are one line; of a library's the first line says what happened.
         complain(f"train: {str(error).strip().splitlines()[0]}")
@@ -115,9 +175,7 @@ def load_sweeps(config_file: str) -> dict[str, dict]:
     """
     path = pathlib.Path(config_file.partition(":")[0])
     path = path.with_name(path.stem + SWEEPS_SUFFIX + path.suffix)
-    spec = importlib.util.spec_from_file_location("sweeps", path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    module = run_file(path)
     return module.get_sweeps()
 
 
@@ -126,6 +184,8 @@ def _sweep(config: Any, config_file: str, name: str, workdir: pathlib.Path) -> i
 
     sweep = sweep_table.find_sweep(load_sweeps(config_file), name)
     sweep_table.check_sweep(sweep)
+    workdir.mkdir(parents=True, exist_ok=True)
+    runs.write_sweep(workdir, name, sweep)
     for run, overrides in sweep["runs"].items():
         varied = config.copy_and_resolve_references()
         varied.update_from_flattened_dict(overrides)
@@ -170,9 +230,7 @@ def _train(config: Any, workdir: pathlib.Path) -> int:
     if jax.process_index() == 0:
         folder = _export(config, workdir, variables, weights)
         report = json.loads((workdir / stages.EVALUATION).read_text("utf-8"))
-        from rac_jax.cli.evaluate import print_ways
-
-        print_ways(report)
+        print(runs.ways_text([report]))
         print(folder)
     return 0
 

@@ -36,7 +36,9 @@ def _key(key: jax.Array, name: str) -> jax.Array:
     return jax.random.fold_in(key, zlib.crc32(name.encode()))
 
 
-def _damage(key: jax.Array, kinds: tuple[str, ...], probability: jax.Array) -> jax.Array:
+def _damage(
+    key: jax.Array, kinds: tuple[str, ...], probability: jax.Array
+) -> jax.Array:
     """Index of a damage, 0 for none."""
     hit, which = jax.random.split(key)
     index = jax.random.randint(which, (), 1, len(kinds))

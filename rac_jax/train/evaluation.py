@@ -12,6 +12,8 @@ from rac_jax.train import metrics, video_counts
 from rac_jax.train.video_counts import VideoCounts
 
 RANKERS = ("solo_ranker", "ranker")
+NO_CHALLENGE = "no challenge"
+ANY_CHALLENGE = "any challenge"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,10 +42,11 @@ class VideoFacts:
 def describe(source: Any) -> list[VideoFacts]:
     """Facts of all videos of a source: from its index where it has one, else by reading them."""
     fields = [field.name for field in dataclasses.fields(VideoFacts)]
-    if hasattr(source, "index"):
+    known = getattr(source, "index", None)
+    if isinstance(known, list):
         return [
             VideoFacts(**{name: _plain(entry[name]) for name in fields})
-            for entry in source.index
+            for entry in known
         ]
     facts = []
     for index in range(len(source)):
@@ -154,7 +157,8 @@ def report(
 
     Returns:
       {"ways": {way: {"n", "mae", "obo"}}, "challenges": {name: the same of ways}, "videos":
-      [{"video_id", "count", ...}]}; n is the number of videos with repetitions.
+      [{"video_id", "count", ...}]}; n is the number of videos with repetitions. Where there
+      are challenges, `NO_CHALLENGE` and `ANY_CHALLENGE` are among their names.
     """
     ways = [name for name in counts if name not in ("stride", "gamma")]
     names = sorted({name for video in facts for name in video.challenges})
@@ -164,10 +168,13 @@ def report(
         return {way: _score(counts[way][mask], part) for way in ways}
 
     everything = np.ones(len(facts), bool)
-    challenges = {
-        name: scores(np.array([name in video.challenges for video in facts]))
-        for name in names
-    }
+    hard = np.array([len(video.challenges) > 0 for video in facts])
+    challenges = {}
+    if hard.any():
+        challenges = {NO_CHALLENGE: scores(~hard), ANY_CHALLENGE: scores(hard)} | {
+            name: scores(np.array([name in video.challenges for video in facts]))
+            for name in names
+        }
     videos = [
         {"video_id": video.video_id, "count": video.count}
         | {name: round(float(values[i]), 4) for name, values in counts.items()}

@@ -33,6 +33,25 @@ def scene_config(fields: Any, **changes: Any) -> SceneConfig:
     return SceneConfig(**chosen)
 
 
+def check_split(data: Any, split: str) -> None:
+    """Checks a split's section, reading nothing.
+
+    Raises:
+      ValueError: naming the field.
+    """
+    section = data[split]
+    if section.kind not in KINDS:
+        raise ValueError(
+            f"data.{split}.kind: {section.kind!r} is not one of {', '.join(KINDS)}"
+        )
+    if section.kind == "csv" and not section.path:
+        raise ValueError(f"data.{split}.path: no labels are given")
+    if section.kind == "scenes":
+        if section.number < 1:
+            raise ValueError(f"data.{split}.number: {section.number} is not positive")
+        scene_config(section.scenes)
+
+
 def open_split(data: Any, split: str, folder: pathlib.Path) -> Source:
     """Opens the videos of one split, building their cache if it is not there.
 
@@ -46,18 +65,12 @@ def open_split(data: Any, split: str, folder: pathlib.Path) -> Source:
       The videos.
 
     Raises:
-      ValueError: if they cannot be had; the message names the field or file.
+      ValueError: if they cannot be had; the message names the file.
       OSError: if the annotations cannot be read.
     """
     section = data[split]
-    if section.kind not in KINDS:
-        raise ValueError(
-            f"data.{split}.kind: {section.kind!r} is not one of {', '.join(KINDS)}"
-        )
     place = pathlib.Path(data.cache) if data.cache else folder / "cache"
     if section.kind == "csv":
-        if not section.path:
-            raise ValueError(f"data.{split}.path: no labels are given")
         labels = annotations.read_csv(section.path)
         source: Any = MediaSource(labels, data.size)
         key = clip_cache.source_key(labels, data.size)

@@ -24,7 +24,8 @@ from rac_jax.data.examples import positive_stride
 from rac_jax.models.sight_sound import SightSound
 from rac_jax.train import evaluation, loop, sources, stage_files, video_counts
 from rac_jax.train import mesh as meshes
-from rac_jax.train.tasks import repetitions
+from rac_jax.train.state import make_optimiser
+from rac_jax.train.tasks import reliability, repetitions, stride
 from rac_jax.train.tasks.reliability import FUSION_HEAD, ReliabilityTask
 from rac_jax.train.tasks.sight import SightTask
 from rac_jax.train.tasks.sound import SoundTask
@@ -34,7 +35,6 @@ LOG = logging.getLogger("rac_jax.train")
 STAGES = ("sight", "sound", "stride", "reliability")
 EVALUATION = "evaluation.json"
 EXAMPLES = ("videos", "device")
-PREDICTIONS = ("empirical", "final")
 # What a stage depends on, by section of the config. What only says how fast or how often
 # something is shown is left out.
 DEPENDS = {
@@ -176,13 +176,10 @@ def check_config(run: Run) -> None:
     """
     config = run.config
     repetitions.check_loss(config.loss)
-    if config.reliability.predictions not in PREDICTIONS:
-        raise ValueError(
-            f"reliability.predictions: {config.reliability.predictions!r} is not one of "
-            f"{', '.join(PREDICTIONS)}"
-        )
-    if list(run.strides) != sorted(set(run.strides)) or min(run.strides) < 1:
-        raise ValueError(f"stride.strides: {run.strides} do not rise from 1 or more")
+    stride.check_settings(config.stride, run.model.use_sight_only_ranker)
+    reliability.check_settings(config.reliability)
+    for split in sources.SPLITS:
+        sources.check_split(config.data, split)
     for stage in ("sight", "sound"):
         if config[stage].examples not in EXAMPLES:
             raise ValueError(
@@ -194,6 +191,7 @@ def check_config(run: Run) -> None:
                 f"{stage}.epoch_steps: rendered clips have no epoch of their own"
             )
     for stage in STAGES:
+        make_optimiser(config[stage].optimiser, 1, {})
         batch = config[stage].batch
         if batch % run.mesh.size:
             raise ValueError(
@@ -352,7 +350,7 @@ def train_sight(run: Run, variables: dict, folder: pathlib.Path):
     )
     values = run.counter.clips(trained, run.source("train"), rows)["count"]
     totals = video_counts.sums(rows, values, len(facts))
-    counts = np.stack([totals[stride] for stride in run.strides], axis=1)
+    counts = np.stack([totals[s] for s in run.strides], axis=1)
     predicted = {
         video.video_id: [float(x) for x in row]
         for video, row in zip(facts, counts, strict=True)
@@ -417,7 +415,7 @@ def train_stride(run: Run, variables: dict, folder: pathlib.Path):
         del epoch
         values = run.counter.clips(found, run.source("val"), rows, everything=True)
         totals = video_counts.sums(rows, values["count"], len(judged))
-        by_stride = np.stack([totals[stride] for stride in run.strides], axis=1)
+        by_stride = np.stack([totals[s] for s in run.strides], axis=1)
         scores = {}
         for name in task.trained:
             table = video_counts.means(rows, values[name], len(judged))

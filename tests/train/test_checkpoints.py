@@ -39,11 +39,12 @@ def test_another_runs_checkpoint_is_refused(tmp_path):
     with Checkpoints(tmp_path, IDENTITY) as saved:
         saved.save(1, state(1))
         saved.wait()
-    with Checkpoints(tmp_path, IDENTITY | {"sight.batch": 4}) as saved:
-        with pytest.raises(
-            CheckpointError, match="was made with sight.batch = 8, this"
-        ):
-            saved.restore(1, state(0))
+    message = "was made with sight.batch = 8, this"
+    with (
+        Checkpoints(tmp_path, IDENTITY | {"sight.batch": 4}) as saved,
+        pytest.raises(CheckpointError, match=message),
+    ):
+        saved.restore(1, state(0))
 
 
 def test_another_models_checkpoint_is_refused(tmp_path):

@@ -54,13 +54,11 @@ def straight(tmp_path_factory):
 
 def same(one: dict, two: dict, tolerance: float | None = None) -> None:
     assert one.keys() == two.keys() and len(one) > 5
-    for name in one:
+    for name, value in one.items():
         if tolerance is None:
-            np.testing.assert_array_equal(one[name], two[name])
+            np.testing.assert_array_equal(value, two[name])
         else:
-            np.testing.assert_allclose(
-                one[name], two[name], rtol=tolerance, atol=tolerance
-            )
+            np.testing.assert_allclose(value, two[name], rtol=tolerance, atol=tolerance)
 
 
 def follow(process: subprocess.Popen, batches: int) -> int:
@@ -109,7 +107,9 @@ def test_sigterm_saves_and_exits_with_0(straight, tmp_path):
 def test_eight_devices_are_as_one_and_a_run_may_change_their_number(straight, tmp_path):
     finish(run(tmp_path, "--devices", "8", "--fsdp", "2"))
     same(final(tmp_path), final(straight), 1e-5)
-    process = run(tmp_path / "moved", "--devices", "8", "--fsdp", "2", "--pause", "0.05")
+    process = run(
+        tmp_path / "moved", "--devices", "8", "--fsdp", "2", "--pause", "0.05"
+    )
     follow(process, 7)
     process.send_signal(signal.SIGTERM)
     finish(process)

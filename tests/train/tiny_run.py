@@ -13,7 +13,8 @@ import jax
 import numpy as np
 
 from rac_jax.data import pipeline
-from rac_jax.train import loop, mesh as meshes
+from rac_jax.train import loop
+from rac_jax.train import mesh as meshes
 from tests.train import tiny_task
 
 STEPS = 60

@@ -15,7 +15,9 @@ VIDEOS = 12
 class TinyNetwork(nn.Module):
     @nn.compact
     def __call__(self, x):
-        x = nn.Dense(128, use_bias=False, name="first")(x)  # Adam blows up a zero gradient
+        x = nn.Dense(128, use_bias=False, name="first")(
+            x
+        )  # Adam blows up a zero gradient
         x = nn.BatchNorm(use_running_average=False, momentum=0.9, name="norm")(x)
         return nn.Dense(1, name="last")(jax.nn.relu(x))[:, 0]
 

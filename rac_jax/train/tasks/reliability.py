@@ -15,9 +15,23 @@ from rac_jax.train.metrics import mean
 from rac_jax.train.scene_batches import normalise
 from rac_jax.train.tasks import repetitions, start
 
+PREDICTIONS = ("empirical", "final")
 FUSIONS = ("gamma", "fully_connected")
 FUSION_HEAD = "fusion_head"  # parameter group of the alternative, not part of the model
 FUSION_CLASSES = 41  # appendix F
+
+
+def check_settings(settings: Any) -> None:
+    """Checks a config's `reliability` section.
+
+    Raises:
+      ValueError: naming the field.
+    """
+    for name, known in (("predictions", PREDICTIONS), ("fusion", FUSIONS)):
+        if settings[name] not in known:
+            raise ValueError(
+                f"reliability.{name}: {settings[name]!r} is not one of {', '.join(known)}"
+            )
 
 
 def fusion_head() -> RepetitionHead:
@@ -50,16 +64,7 @@ class ReliabilityTask:
         return (FUSION_HEAD,) if learned else ("reliability_head",)
 
     def first(self, variables: dict) -> dict:
-        """The variables that this stage begins with.
-
-        Raises:
-          ValueError: for an unknown fusion.
-        """
-        if self.config.reliability.fusion not in FUSIONS:
-            raise ValueError(
-                f"reliability.fusion: {self.config.reliability.fusion!r} is not one of "
-                f"{', '.join(FUSIONS)}"
-            )
+        """The variables that this stage begins with."""
         parts = {"reliability_head": {"sound": "sound_encoder"}}
         variables = start.copy_last_stages(variables, parts)
         if self.trained == (FUSION_HEAD,):

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from rac_jax.data.examples import StrideCut
+from rac_jax.data.examples import POSITIVES, StrideCut
 from rac_jax.models.sight_sound import SightSound
 from rac_jax.train import losses
 from rac_jax.train.metrics import Mean, mean
@@ -16,6 +16,36 @@ from rac_jax.train.scene_batches import normalise
 from rac_jax.train.tasks import start
 
 RANKERS = ("solo_ranker", "ranker")
+
+
+def check_settings(settings: Any, with_solo: bool) -> None:
+    """Checks a config's `stride` section.
+
+    Args:
+      settings: the section.
+      with_solo: whether the model has a sight-only ranker.
+
+    Raises:
+      ValueError: naming the field.
+    """
+    strides = tuple(settings.strides)
+    if not strides or list(strides) != sorted(set(strides)) or strides[0] < 1:
+        raise ValueError(f"stride.strides: {strides} do not rise from 1 or more")
+    if settings.positive not in POSITIVES:
+        raise ValueError(
+            f"stride.positive: {settings.positive!r} is not one of {', '.join(POSITIVES)}"
+        )
+    unknown = set(settings.rankers) - set(RANKERS)
+    if unknown or not settings.rankers:
+        raise ValueError(
+            f"stride.rankers: {min(unknown, default='none')!r} is not one of "
+            f"{', '.join(RANKERS)}"
+        )
+    if "solo_ranker" in settings.rankers and not with_solo:
+        raise ValueError(
+            "stride.rankers: model.use_sight_only_ranker is False, so there is no "
+            "'solo_ranker' to train"
+        )
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -44,22 +74,7 @@ class StrideTask:
     groups = trained
 
     def first(self, variables: dict) -> dict:
-        """The variables that this stage begins with: copies of the encoders' last stages.
-
-        Raises:
-          ValueError: for an unknown ranker, or the sight-only one in a model without it.
-        """
-        unknown = set(self.trained) - set(RANKERS)
-        if unknown or not self.trained:
-            raise ValueError(
-                f"stride.rankers: {min(unknown, default='none')!r} is not one of "
-                f"{', '.join(RANKERS)}"
-            )
-        if "solo_ranker" in self.trained and not self.model.use_sight_only_ranker:
-            raise ValueError(
-                "stride.rankers: model.use_sight_only_ranker is False, so there is no "
-                "'solo_ranker' to train"
-            )
+        """The variables that this stage begins with: copies of the encoders' last stages."""
         parts = {
             "solo_ranker": {"sight": "sight_encoder"},
             "ranker": {"sight": "sight_encoder", "sound": "sound_encoder"},

@@ -1,0 +1,133 @@
+"""Measurements of training runs as tables: one run, several with their spread, a sweep."""
+
+import argparse
+import json
+import pathlib
+import statistics
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rac_jax.cli.output import complain, write_text
+
+EVALUATION = "evaluation.json"
+NAME_WIDTH = 24
+
+
+def evaluate(args: argparse.Namespace) -> int:
+    """`rac evaluate` with --runs or --sweep; returns the exit code."""
+    try:
+        if args.sweep:
+            if not args.workdir:
+                complain("evaluate: --sweep needs --workdir")
+                return 2
+            text, record = _sweep(pathlib.Path(args.workdir), args.sweep)
+        else:
+            reports = [read_report(pathlib.Path(folder)) for folder in args.runs]
+            text = ways_text(reports)
+            record = {"runs": list(args.runs), "scores": _scores(reports)}
+        print(text)
+        if args.out:
+            write_text(args.out, json.dumps(record, indent=2))
+    except (ValueError, OSError) as error:
+        complain(error)
+        return 1
+    return 0
+
+
+def read_report(folder: pathlib.Path) -> dict[str, Any]:
+    """The measurement of a finished run.
+
+    Raises:
+      ValueError: if there is none, or it is damaged.
+    """
+    path = folder / EVALUATION
+    try:
+        report = json.loads(path.read_text(encoding="utf-8"))
+        if not isinstance(report["ways"], dict):
+            raise TypeError
+    except OSError as error:
+        raise ValueError(f"{path}: {error.strerror}; is the run finished?") from error
+    except (ValueError, TypeError, KeyError) as error:
+        raise ValueError(f"{path}: is no measurement of a run") from error
+    return report
+
+
+def write_sweep(workdir: pathlib.Path, name: str, sweep: Mapping[str, Any]) -> None:
+    """Keeps the definition of a sweep with its runs, for their table."""
+    write_text(_sweep_file(workdir, name), json.dumps(sweep, indent=1))
+
+
+def _sweep_file(workdir: pathlib.Path, name: str) -> pathlib.Path:
+    return workdir / f"sweep_{name}.json"
+
+
+def _sweep(workdir: pathlib.Path, name: str) -> tuple[str, dict[str, Any]]:
+    from rac_jax.train import sweep_table
+
+    path = _sweep_file(workdir, name)
+    if not path.exists():
+        known = sorted(
+            file.stem.removeprefix("sweep_") for file in workdir.glob("sweep_*.json")
+        )
+        raise ValueError(
+            f"{workdir}: holds no runs of a sweep {name!r} (it has: {', '.join(known)})"
+        )
+    sweep = json.loads(path.read_text(encoding="utf-8"))
+    evaluations = sweep_table.read_evaluations(workdir, sweep)
+    text = sweep_table.table_text(name, sweep, evaluations)
+    return text, sweep_table.table_record(name, sweep, evaluations)
+
+
+def _parts(report: Mapping[str, Any]) -> dict[str, dict]:
+    return {"all": report["ways"]} | report.get("challenges", {})
+
+
+def _scores(reports: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Part to way to {"n", "mae": [each run], "obo": [each run]}."""
+    return {
+        part: {
+            way: {
+                "n": scores["n"],
+                "mae": [_parts(report)[part][way]["mae"] for report in reports],
+                "obo": [_parts(report)[part][way]["obo"] for report in reports],
+            }
+            for way, scores in ways.items()
+        }
+        for part, ways in _parts(reports[0]).items()
+    }
+
+
+def ways_text(reports: Sequence[Mapping[str, Any]]) -> str:
+    """MAE of every way of counting, over all videos and by challenge.
+
+    Args:
+      reports: of one run, or of several that were measured on the same videos.
+
+    Returns:
+      A table; of several runs "mean ± standard deviation" over them.
+
+    Raises:
+      ValueError: if the runs were measured in different ways.
+    """
+    shapes = [{p: sorted(w) for p, w in _parts(report).items()} for report in reports]
+    if any(shape != shapes[0] for shape in shapes):
+        raise ValueError("the runs were not measured in the same ways")
+    scores = _scores(reports)
+    ways = list(reports[0]["ways"])
+    width = 14 if len(reports) == 1 else 16
+    kind = "MAE / OBO" if len(reports) == 1 else f"MAE of {len(reports)} runs"
+    lines = [f"{kind:{NAME_WIDTH}} videos" + "".join(f"{way:>{width}}" for way in ways)]
+    for part, row in scores.items():
+        cells = [f"{_cell(row[way]):>{width}}" for way in ways]
+        number = max(score["n"] for score in row.values())
+        lines.append(f"{part:{NAME_WIDTH}} {number:6}" + "".join(cells))
+    return "\n".join(lines)
+
+
+def _cell(score: Mapping[str, Any]) -> str:
+    if any(value is None for value in score["mae"]):
+        return "-"
+    if len(score["mae"]) == 1:
+        return f"{score['mae'][0]:.3f} / {score['obo'][0]:.2f}"
+    spread = statistics.stdev(score["mae"])
+    return f"{statistics.mean(score['mae']):.3f} ± {spread:.3f}"

@@ -1,0 +1,217 @@
+"""Random access to labelled videos in media files, decoded each time one is asked for.
+
+Frames are shrunk as the counting code shrinks them ("area"), so a network learns from what it
+will see. Decoding is slow beside a training step: `clip_cache` keeps the results.
+"""
+
+import math
+import os
+import pathlib
+import tempfile
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from rac_jax.data import columns as spectra
+from rac_jax.data import media
+from rac_jax.data.annotations import Annotation
+from rac_jax.data.labelled import LabelledVideo, annotated
+from rac_jax.data.media import MediaError
+
+INTERPOLATION = "area"
+
+
+def decode_part(annotation: Annotation, size: int) -> LabelledVideo:
+    """Decodes one labelled part of a media file.
+
+    The sound is that of the file, or of the sound file beside a silent one, and spans exactly
+    the time of the frames. Where it ends earlier, its spectrogram goes on with zeros.
+
+    Args:
+      annotation: of the part.
+      size: height and width of the frames, in pixels.
+
+    Returns:
+      The record; without sound, or with nothing but digital silence, it has no columns.
+
+    Raises:
+      MediaError: if the file cannot be read or has no frames in the part.
+      ValueError: for a start or end out of range.
+    """
+    path = annotation.path
+    start_s = annotation.start_s or 0.0
+    sound_path = path if media.probe(path).has_audio else media.sibling_sound(path)
+    video = media.read_video(
+        path,
+        size=(size, size),
+        interpolation=INTERPOLATION,
+        start_s=start_s,
+        end_s=annotation.end_s,
+    )
+    if not len(video.frames):
+        raise MediaError(f"{path}: has no frames {_span(annotation)}")
+    # The first frame is the first at or after the annotated start, up to a frame later.
+    first_s = float(video.times_s[0])
+    columns = None
+    if sound_path is not None:
+        columns = _columns(sound_path, first_s, video.times_s[-1] + 1 / video.fps)
+    return annotated(annotation, video.frames, video.fps, columns, first_s)
+
+
+def _columns(
+    path: str | os.PathLike, start_s: float, end_s: float
+) -> np.ndarray | None:
+    """The spectrogram [257, n] between two times of a sound, None if nothing is heard."""
+    waveform = media.read_audio(path, rate=spectra.RATE, start_s=start_s, end_s=end_s)
+    columns = spectra.log_columns(waveform)
+    if not columns.any():
+        return None
+    # Columns go with frames by their share of the part: a sound that ends early must not stretch.
+    wanted = spectra.column_count(round((end_s - start_s) * spectra.RATE))
+    return np.pad(columns, ((0, 0), (0, max(0, wanted - columns.shape[1]))))
+
+
+def _span(annotation: Annotation) -> str:
+    start_s = annotation.start_s or 0.0
+    if annotation.end_s is None:
+        return f"after {start_s:g} s"
+    return f"from {start_s:g} to {annotation.end_s:g} s"
+
+
+class MediaSource:
+    """Labelled parts of media files.
+
+    Args:
+      annotations: one per part.
+      size: height and width of the frames, in pixels.
+    """
+
+    def __init__(self, annotations: Sequence[Annotation], size: int):
+        self._annotations = tuple(annotations)
+        self._size = size
+
+    def __len__(self) -> int:
+        return len(self._annotations)
+
+    def __getitem__(self, index: int) -> LabelledVideo:
+        """Decodes one part.
+
+        Raises:
+          IndexError: outside of the data set.
+          MediaError, ValueError: as `decode_part`.
+        """
+        return decode_part(self._annotations[_checked(index, self)], self._size)
+
+    def name(self, index: int) -> str:
+        """The file, and the part where it is not the whole file."""
+        annotation = self._annotations[index]
+        if annotation.start_s is None and annotation.end_s is None:
+            return annotation.path
+        return f"{annotation.path} {_span(annotation)}"
+
+
+class FeatureSource:
+    """Labelled videos from random access to dicts, as TFDS's `as_data_source()` gives them.
+
+    Fields of an example: `video` (the bytes of a media file) or `path` (of one); `count`;
+    optionally `start_s` and `end_s` (NaN for the file's own), `cycles_s` [K, 2], `label`,
+    `video_id`. Texts may be bytes, as TFDS stores them.
+
+    Args:
+      data_source: with `len` and `[]`; worker processes need it to be picklable.
+      size: height and width of the frames, in pixels.
+    """
+
+    def __init__(self, data_source: Any, size: int):
+        self._data_source = data_source
+        self._size = size
+
+    def __len__(self) -> int:
+        return len(self._data_source)
+
+    def __getitem__(self, index: int) -> LabelledVideo:
+        """Decodes one example.
+
+        Raises:
+          IndexError: outside of the data set.
+          MediaError: as `decode_part`; it names the example instead of a temporary file.
+          ValueError: for a field that is missing or wrong; it names the field and the index.
+        """
+        example = self._data_source[_checked(index, self)]
+        if "video" not in example:
+            path = _text(_field(example, "path", index, "'video' or 'path'"))
+            return decode_part(_annotation(example, index, path), self._size)
+        name = self.name(index)
+        with tempfile.TemporaryDirectory(prefix="rac_jax-") as folder:
+            path = pathlib.Path(folder, name.replace(" ", "_"))
+            path.write_bytes(bytes(example["video"]))
+            try:
+                return decode_part(_annotation(example, index, str(path)), self._size)
+            except MediaError as error:
+                reason = str(error).removeprefix(f"{path}: ")
+                raise MediaError(f"{name}: {reason}") from None
+
+    def name(self, index: int) -> str:
+        """The example's number: finding more would mean reading it."""
+        return f"example {index}"
+
+
+def _checked(index: int, source: Any) -> int:
+    if not 0 <= index < len(source):
+        raise IndexError(f"video {index} of {len(source)}")
+    return index
+
+
+def _annotation(example: Mapping[str, Any], index: int, path: str) -> Annotation:
+    return Annotation(
+        video_id=_text(example.get("video_id", pathlib.PurePath(path).name)),
+        path=path,
+        count=_number(_field(example, "count", index), "count", index),
+        start_s=_time(example, "start_s", index),
+        end_s=_time(example, "end_s", index),
+        label=_text(example.get("label", "")),
+        cycles_s=_cycles(example, index),
+    )
+
+
+def _field(example: Mapping[str, Any], name: str, index: int, wanted: str = "") -> Any:
+    if name not in example:
+        known = ", ".join(sorted(example))
+        wanted = wanted or repr(name)
+        raise ValueError(f"example {index}: has no field {wanted}, it has: {known}")
+    return example[name]
+
+
+def _text(value: Any) -> str:
+    return value.decode() if isinstance(value, bytes) else str(value)
+
+
+def _number(value: Any, name: str, index: int) -> float:
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        raise ValueError(f"example {index}: {name} {value!r} is not a number") from None
+    if not 0 <= number < math.inf:
+        raise ValueError(f"example {index}: {name} {number} must be at least 0")
+    return number
+
+
+def _time(example: Mapping[str, Any], name: str, index: int) -> float | None:
+    value = example.get(name)
+    # TFDS has no None: not a number stands for it.
+    if value is None or (isinstance(value, float | np.floating) and np.isnan(value)):
+        return None
+    return _number(value, name, index)
+
+
+def _cycles(example: Mapping[str, Any], index: int) -> np.ndarray | None:
+    if "cycles_s" not in example:
+        return None
+    cycles = np.asarray(example["cycles_s"], np.float64)
+    if not cycles.size:
+        return np.zeros((0, 2))
+    if cycles.ndim != 2 or cycles.shape[1] != 2:
+        shape = list(cycles.shape)
+        raise ValueError(f"example {index}: cycles_s must be [K, 2], not {shape}")
+    return cycles

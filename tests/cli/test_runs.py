@@ -1,0 +1,104 @@
+"""Measurements of runs are printed side by side, and sweeps beside the paper."""
+
+import json
+import types
+
+import pytest
+
+from rac_jax.cli.main import main
+
+REPORT = {
+    "ways": {"sight": {"n": 2, "mae": 0.25, "obo": 0.5}},
+    "challenges": {
+        "dark picture": {"sight": {"n": 1, "mae": 0.5, "obo": 0.0}},
+        "still": {"sight": {"n": 0, "mae": None, "obo": None}},
+    },
+    "videos": [],
+}
+
+
+@pytest.fixture
+def rac(capsys):
+    def run(*arguments):
+        code = main([str(argument) for argument in arguments])
+        captured = capsys.readouterr()
+        return types.SimpleNamespace(
+            returncode=code, stdout=captured.out, stderr=captured.err
+        )
+
+    return run
+
+
+def write(folder, mae=0.25):
+    folder.mkdir(parents=True)
+    report = json.loads(json.dumps(REPORT))
+    report["ways"]["sight"]["mae"] = mae
+    (folder / "evaluation.json").write_text(json.dumps(report))
+    return folder
+
+
+def test_one_run(tmp_path, rac):
+    done = rac("evaluate", "--runs", write(tmp_path / "a"))
+    assert done.returncode == 0
+    assert done.stdout.splitlines() == [
+        "MAE / OBO                videos         sight",
+        "all                           2  0.250 / 0.50",
+        "dark picture                  1  0.500 / 0.00",
+        "still                         0             -",
+    ]
+
+
+def test_several_runs_have_a_spread(tmp_path, rac):
+    folders = [write(tmp_path / str(mae), mae) for mae in (0.1, 0.2, 0.3)]
+    out = tmp_path / "scores.json"
+    done = rac("evaluate", "--runs", *folders, "--out", out)
+    assert "0.200 ± 0.100" in done.stdout and done.returncode == 0
+    scores = json.loads(out.read_text())["scores"]
+    assert scores["all"]["sight"] == {"n": 2, "mae": [0.1, 0.2, 0.3], "obo": [0.5] * 3}
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [(None, "is the run finished?"), ("{", "is no measurement"), ("{}", "is no meas")],
+)
+def test_runs_without_a_measurement_are_named(tmp_path, rac, text, message):
+    (tmp_path / "a").mkdir()
+    if text is not None:
+        (tmp_path / "a" / "evaluation.json").write_text(text)
+    done = rac("evaluate", "--runs", tmp_path / "a")
+    assert done.returncode == 1 and done.stderr.count("\n") == 1
+    assert "evaluation.json" in done.stderr and message in done.stderr
+
+
+def test_different_measurements_are_not_mixed(tmp_path, rac):
+    one, two = write(tmp_path / "a"), write(tmp_path / "b")
+    report = json.loads((two / "evaluation.json").read_text())
+    report["ways"]["sound"] = report["ways"]["sight"]
+    (two / "evaluation.json").write_text(json.dumps(report))
+    done = rac("evaluate", "--runs", one, two)
+    assert done.returncode == 1 and "not measured in the same ways" in done.stderr
+
+
+@pytest.mark.parametrize(
+    "arguments", [[], ["labels.csv", "--runs", "a"], ["--sweep", "table2"]]
+)
+def test_what_to_evaluate_must_be_said_once(rac, arguments):
+    done = rac("evaluate", *arguments)
+    assert done.returncode == 2 and done.stderr.count("\n") == 1
+
+
+def test_a_sweep_prints_beside_the_paper(tmp_path, rac):
+    cell = {"run": "base", "way": "sight", "metric": "mae", "paper": 0.331}
+    sweep = {
+        "title": "Benefit of model components",
+        "runs": {"base": {}},
+        "columns": ["MAE"],
+        "rows": [{"name": "Sight stream", "cells": {"MAE": cell}}],
+        "note": "",
+    }
+    write(tmp_path / "base")
+    (tmp_path / "sweep_table2.json").write_text(json.dumps(sweep))
+    done = rac("evaluate", "--sweep", "table2", "--workdir", tmp_path)
+    assert done.returncode == 0 and "0.250 (0.331)" in done.stdout
+    done = rac("evaluate", "--sweep", "table3", "--workdir", tmp_path)
+    assert done.returncode == 1 and "it has: table2" in done.stderr

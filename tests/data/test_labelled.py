@@ -1,0 +1,173 @@
+"""The record that training reads: its bytes, and its labels against counts done by hand."""
+
+import numpy as np
+import pytest
+
+from rac_jax.data import labelled
+from rac_jax.data.annotations import Annotation
+from rac_jax.data.labelled import LabelledVideo, from_bytes, to_bytes
+
+
+def video(frames: int = 100, **changes) -> LabelledVideo:
+    rng = np.random.default_rng(0)
+    known = {
+        "video_id": "jump@1.000",
+        "frames": rng.integers(0, 255, (frames, 4, 6, 3), np.uint8),
+        "fps": 25.0,
+        "columns": None,
+        "count": 5.0,
+    }
+    return LabelledVideo(**known | changes)
+
+
+def assert_same(first: LabelledVideo, second: LabelledVideo):
+    for name in LabelledVideo.__dataclass_fields__:
+        one, other = getattr(first, name), getattr(second, name)
+        if isinstance(one, np.ndarray):
+            assert one.dtype == other.dtype
+            np.testing.assert_array_equal(one, other)
+        else:
+            assert type(one) is type(other)
+            assert one == other
+
+
+COLUMNS = np.linspace(-2, 2, 257 * 9).reshape(257, 9).astype(np.float16)
+CYCLES = np.array([[-5.0, 20.0], [40.0, 60.0], [90.0, 130.0]], np.float32)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"columns": COLUMNS},
+        {"cycles": CYCLES},
+        {"cycles": np.zeros((0, 2), np.float32), "count": 0.0},
+        {"columns": COLUMNS[:, ::2], "cycles": CYCLES, "label": "naïve", "fps": 29.97},
+        {"challenges": ("dark picture", "noise sound")},
+    ],
+)
+def test_bytes_and_back(changes):
+    whole = video(**changes)
+    assert_same(whole, from_bytes(to_bytes(whole)))
+
+
+def test_bytes_do_not_depend_on_the_byte_order_in_memory():
+    swapped = video(cycles=CYCLES.astype(">f4"))
+    assert to_bytes(swapped) == to_bytes(video(cycles=CYCLES))
+
+
+def test_cut_bytes_are_refused():
+    data = to_bytes(video(3, columns=COLUMNS, cycles=CYCLES))
+    for length in [*range(0, 400, 3), len(data) - 1]:
+        with pytest.raises(ValueError, match="not a record of a labelled video"):
+            from_bytes(data[:length])
+    with pytest.raises(ValueError, match="not a record of a labelled video"):
+        from_bytes(data + b"\0")
+
+
+@pytest.mark.parametrize(
+    "data", [b"\2\0\0\0[]", b"\2\0\0\0{}", b"\2\0\0\0\xff\xff", b"PNG and so on" * 9]
+)
+def test_other_bytes_are_refused(data):
+    with pytest.raises(ValueError, match="not a record of a labelled video"):
+        from_bytes(data)
+
+
+def test_another_schema_is_refused(monkeypatch):
+    data = to_bytes(video(2))
+    monkeypatch.setattr(labelled, "SCHEMA", labelled.SCHEMA + 1)
+    with pytest.raises(ValueError, match="another schema"):
+        from_bytes(data)
+
+
+@pytest.mark.parametrize(
+    "first,last,expected",
+    [
+        (0, 100, 5.0),
+        (0, 20, 1.0),
+        (30, 50, 1.0),
+        (30, 35, 0.25),
+        (-50, 20, 1.0),
+        (90, 400, 0.5),
+        (100, 200, 0.0),
+        (-30, -10, 0.0),
+        (50, 50, 0.0),
+    ],
+)
+def test_share_of_the_count(first, last, expected):
+    assert video().repetitions(first, last) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(
+    "first,last,expected",
+    [
+        (0, 100, 0.8 + 1 + 0.25),  # of the first 20 in 25 frames, of the last 10 in 40
+        (-5, 20, 0.8),
+        (40, 60, 1.0),
+        (45, 50, 0.25),
+        (20, 40, 0.0),
+        (10, 50, 0.4 + 0.5),
+        (90, 130, 0.25),
+        (100, 130, 0.0),
+        (-5, 0, 0.0),
+    ],
+)
+def test_cycles_between_instants(first, last, expected):
+    counted = video(cycles=CYCLES).repetitions(first, last, "cycles")
+    assert counted == pytest.approx(expected)
+
+
+def test_cycles_that_overlap_and_none_at_all():
+    both = np.array([[0, 50], [25, 75]], np.float32)
+    assert video(cycles=both).repetitions(25, 50, "cycles") == pytest.approx(1.0)
+    none = np.zeros((0, 2), np.float32)
+    assert video(cycles=none).repetitions(0, 100, "cycles") == 0
+
+
+@pytest.mark.parametrize("labels", labelled.LABELS)
+def test_progress_starts_at_zero_and_never_falls(labels):
+    done = video(cycles=CYCLES).progress(np.linspace(-10, 110, 500), labels)
+    assert done.dtype == np.float64
+    assert done[0] == 0
+    assert np.all(np.diff(done) >= 0)
+
+
+def test_parts_add_up_to_the_whole():
+    whole = video(cycles=CYCLES)
+    for labels in labelled.LABELS:
+        parts = [whole.repetitions(a, a + 13, labels) for a in range(0, 104, 13)]
+        assert sum(parts) == pytest.approx(whole.repetitions(0, 100, labels))
+
+
+def test_cycles_that_are_not_there():
+    with pytest.raises(ValueError, match="jump@1.000: has no cycles; use labels = 's"):
+        video().repetitions(0, 10, "cycles")
+    with pytest.raises(ValueError, match="labels: 'density' is not one of share, cyc"):
+        video().repetitions(0, 10, "density")
+
+
+def test_period():
+    assert video().period == 20.0
+    assert video(count=0.5).period == 200.0
+    assert video(count=0.0).period == float("inf")
+
+
+def test_annotated_puts_cycles_on_the_clock_of_the_frames():
+    annotation = Annotation(
+        video_id="jump",
+        path="jump.mp4",
+        count=3,
+        label="jumping",
+        challenges=("dark",),
+        cycles_s=np.array([[1.0, 2.0], [2.5, 4.0]]),
+    )
+    frames = video().frames
+    made = labelled.annotated(annotation, frames, 10.0, COLUMNS.astype(np.float32), 1.5)
+    assert (made.video_id, made.count, made.fps) == ("jump@1.500", 3, 10.0)
+    assert (made.label, made.challenges) == ("jumping", ("dark",))
+    assert made.columns.dtype == np.float16
+    np.testing.assert_allclose(made.cycles, [[-5, 5], [10, 25]])
+    bare = labelled.annotated(
+        Annotation(video_id="a", path="a.mp4", count=1), frames, 10.0, None, 0.0
+    )
+    assert (bare.columns, bare.cycles) == (None, None)
