@@ -31,6 +31,7 @@ def collective_bytes(text: str) -> dict[str, tuple[int, int]]:
     """
     found = collections.defaultdict(lambda: [0, 0])
     kinds = "|".join(COLLECTIVES)
+    text = re.sub(r"/\*.*?\*/", "", text)  # long tuples are numbered: /*index=5*/
     for result, kind in re.findall(rf"= (\(?[^=]*?\)?) ({kinds})(?:-start)?\(", text):
         found[kind][0] += 1
         for dtype, shape in re.findall(r"(\w+)\[([\d,]*)\]", result):

@@ -41,6 +41,19 @@ def _stage(epochs: int, **changes) -> dict:
     } | changes
 
 
+def _split(seed: int) -> dict:
+    # kind: csv (path: labels), tfds (path: folder, split: its name there), cache (path: folder),
+    # scenes (number, seed, scenes).
+    return {
+        "kind": "csv",
+        "path": "",
+        "split": "",
+        "number": 0,
+        "seed": seed,
+        "scenes": {},
+    }
+
+
 def paper() -> ml_collections.ConfigDict:
     """Sections 3 and 4.3."""
     config = ml_collections.ConfigDict()
@@ -69,9 +82,9 @@ def paper() -> ml_collections.ConfigDict:
         "labels": "share",  # or "cycles", where the videos have them
         "workers": 2,
         "cache": "",
-        "train": {"kind": "csv", "path": "", "number": 0, "seed": 1, "scenes": {}},
-        "val": {"kind": "csv", "path": "", "number": 0, "seed": 2, "scenes": {}},
-        "test": {"kind": "csv", "path": "", "number": 0, "seed": 3, "scenes": {}},
+        "train": _split(1),
+        "val": _split(2),
+        "test": _split(3),
     }
     # Eq. 4-7. `local` is an aid of ours to training from scratch, 0 for the paper's loss.
     config.loss = {

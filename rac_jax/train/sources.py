@@ -1,6 +1,11 @@
-"""From a config's `data` section to videos: annotated files or procedural scenes, decoded once."""
+"""From a config's `data` section to videos, decoded once.
+
+Kinds of data: `csv` (labels in a CSV and media files), `tfds` (the folder of a prepared TFDS data
+set), `cache` (the folder of a cache made before), `scenes` (procedural ones).
+"""
 
 import dataclasses
+import hashlib
 import logging
 import pathlib
 from typing import Any
@@ -8,13 +13,14 @@ from typing import Any
 import jax
 
 from rac_jax.data import annotations, clip_cache
+from rac_jax.data.labelled import SCHEMA
 from rac_jax.data.pipeline import Source
-from rac_jax.data.sources import MediaSource
+from rac_jax.data.sources import FeatureSource, MediaSource
 from rac_jax.scenes import SceneConfig
 from rac_jax.train.scene_videos import SceneVideos
 
 LOG = logging.getLogger("rac_jax.train")
-KINDS = ("scenes", "csv")
+KINDS = ("scenes", "csv", "tfds", "cache")
 SPLITS = ("train", "val", "test")
 
 
@@ -44,8 +50,8 @@ def check_split(data: Any, split: str) -> None:
         raise ValueError(
             f"data.{split}.kind: {section.kind!r} is not one of {', '.join(KINDS)}"
         )
-    if section.kind == "csv" and not section.path:
-        raise ValueError(f"data.{split}.path: no labels are given")
+    if section.kind != "scenes" and not section.path:
+        raise ValueError(f"data.{split}.path: is empty, a {section.kind} needs one")
     if section.kind == "scenes":
         if section.number < 1:
             raise ValueError(f"data.{split}.number: {section.number} is not positive")
@@ -57,7 +63,8 @@ def open_split(data: Any, split: str, folder: pathlib.Path) -> Source:
 
     Args:
       data: the `data` section: `size`, `cache` (a folder, "" for one in the workdir), and a
-        section per split with `kind` of `KINDS` and what that needs.
+        section per split with `kind` of `KINDS`, `path` (of the labels or the folder), for TFDS
+        `split` if it is named otherwise, for scenes `number`, `seed` and `scenes`.
       split: of `SPLITS`.
       folder: the workdir.
 
@@ -69,16 +76,10 @@ def open_split(data: Any, split: str, folder: pathlib.Path) -> Source:
       OSError: if the annotations cannot be read.
     """
     section = data[split]
+    if section.kind == "cache":
+        return clip_cache.CachedVideos(section.path)
+    source, key = _undecoded(section, split, data.size)
     place = pathlib.Path(data.cache) if data.cache else folder / "cache"
-    if section.kind == "csv":
-        labels = annotations.read_csv(section.path)
-        source: Any = MediaSource(labels, data.size)
-        key = clip_cache.source_key(labels, data.size)
-    else:
-        size = {"height": data.size, "width": data.size}
-        scenes = scene_config(section.scenes, **size)
-        source = SceneVideos(scenes, section.number, section.seed)
-        key = source.key
     # The key is part of the name: several data sets and sizes share a folder.
     place = place / f"{split}-{key[:12]}"
     if jax.process_index() == 0:
@@ -87,6 +88,32 @@ def open_split(data: Any, split: str, folder: pathlib.Path) -> Source:
     if jax.process_index():
         opened = clip_cache.cache_source(place, source, key)
     return opened
+
+
+def _undecoded(section: Any, split: str, size: int) -> tuple[Any, str]:
+    """The source of a split, and a key of all that it depends on."""
+    if section.kind == "csv":
+        labels = annotations.read_csv(section.path)
+        return MediaSource(labels, size), clip_cache.source_key(labels, size)
+    if section.kind == "tfds":
+        return _tfds_source(section.path, section.split or split, size)
+    scenes = scene_config(section.scenes, height=size, width=size)
+    source = SceneVideos(scenes, section.number, section.seed)
+    return source, source.key
+
+
+def _tfds_source(folder: str, split: str, size: int) -> tuple[FeatureSource, str]:
+    """A prepared TFDS data set, by the folder of its version."""
+    import tensorflow_datasets as tfds
+
+    builder = tfds.builder_from_directory(folder)
+    if split not in builder.info.splits:
+        known = ", ".join(builder.info.splits)
+        raise ValueError(f"{folder}: has no split {split!r}, it has: {known}")
+    info = builder.info.splits[split]
+    known = [builder.info.full_name, split, info.num_examples, info.num_bytes, size]
+    digest = hashlib.sha256(repr([SCHEMA, *known]).encode()).hexdigest()[:16]
+    return FeatureSource(builder.as_data_source(split), size), digest
 
 
 def _report(split: str, source: Source):

@@ -172,7 +172,7 @@ def test_help(capsys):
 
 def test_missing_labels_are_said(tmp_path, capsys):
     assert train.main([f"--config={toy.CONFIG}", f"--workdir={tmp_path / 'w'}"]) == 1
-    assert "data.train.path: no labels are given" in capsys.readouterr().err
+    assert "data.train.path: is empty, a csv needs one" in capsys.readouterr().err
 
 
 def test_an_unknown_sweep_lists_the_known(tmp_path, capsys):

@@ -2,6 +2,8 @@
 
 import pathlib
 
+from rac_jax.cli import train
+
 ROOT = pathlib.Path(__file__).parents[2]
 CONFIG = ROOT / "configs" / "sight_sound.py"
 
@@ -42,3 +44,8 @@ def arguments(workdir, variant: str = "small", **fields) -> list[str]:
     chosen |= {name.replace("__", "."): value for name, value in fields.items()}
     flags = [f"--config.{name}={value}" for name, value in chosen.items()]
     return [f"--config={CONFIG}:{variant}", f"--workdir={workdir}", *flags]
+
+
+def load_config(variant: str):
+    """The config itself, at its own size."""
+    return train.load_config(f"{CONFIG}:{variant}")

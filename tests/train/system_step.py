@@ -1,0 +1,98 @@
+"""One training step of the real system: `python -m tests.train.system_step FILE [options]`.
+
+Writes parameters, statistics and metrics after one step of a stage to FILE, an .npz.
+"""
+
+import argparse
+
+import jax
+import numpy as np
+from jax.sharding import NamedSharding
+
+from rac_jax.data.labelled import LabelledVideo
+from rac_jax.models import registry
+from rac_jax.train import mesh as meshes
+from rac_jax.train import state as states
+from rac_jax.train.step import make_train_step
+from rac_jax.train.tasks.reliability import ReliabilityTask
+from rac_jax.train.tasks.sight import SightTask
+from rac_jax.train.tasks.sound import SoundTask
+from rac_jax.train.tasks.stride import StrideTask
+from tests.train import toy
+
+BATCH = 8
+
+
+def videos():
+    rng = np.random.default_rng(0)
+    starts = np.arange(8.0) * 16
+    for index in range(BATCH):
+        yield LabelledVideo(
+            video_id=str(index),
+            frames=rng.integers(0, 256, (128, 32, 32, 3), np.uint8),
+            fps=25.0,
+            columns=rng.normal(size=(257, 700)).astype(np.float16),
+            count=8.0,
+            cycles=np.stack([starts, starts + 16], axis=1).astype(np.float32),
+        )
+
+
+def build_task(name, model, config):
+    if name == "sight":
+        return SightTask(model, config)
+    if name == "sound":
+        return SoundTask(model, config)
+    names = [str(index) for index in range(BATCH)]
+    if name == "stride":
+        return StrideTask(
+            model, config, dict.fromkeys(names, 0), dict.fromkeys(names, (1,))
+        )
+    counts = dict.fromkeys(names, 7.0)
+    return ReliabilityTask(model, config, counts, dict.fromkeys(names, 9.0))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("file")
+    parser.add_argument("--stage", default="sight")
+    parser.add_argument("--devices", type=int, default=1)
+    parser.add_argument("--fsdp", type=int, default=1)
+    args = parser.parse_args()
+    jax.config.update("jax_num_cpu_devices", args.devices)
+    config = toy.load_config("small")
+    config.data.size, config.stride.strides = 32, (1, 2)
+    config.model.sight_encoder = "r2plus1d18"
+    model = registry.build_model("sight_sound", **config.model.to_dict())
+    mesh = meshes.make_mesh(fsdp=args.fsdp)
+    task = build_task(args.stage, model, config)
+    variables = task.first(registry.init_variables(model, jax.random.key(0)))
+    labels = states.trained_paths(variables["params"], task.trained)
+    # Plain descent: the change is the gradient, not its sign.
+    settings = config[args.stage].optimiser
+    settings.update({"name": "sgd", "schedule": "constant", "warmup": 0, "clip": 0.0})
+    optimiser = states.make_optimiser(settings, 1, labels)
+    state = states.first_state(variables, optimiser, jax.random.key(1), False)
+    shardings = meshes.state_shardings(state, mesh)
+    split = [s for s in jax.tree.leaves(shardings) if not s.is_fully_replicated]
+    assert bool(split) == (args.fsdp > 1)
+    cut = task.cut()
+    rows = [cut(video, np.random.default_rng(3)) for video in videos()]
+    batch = {name: np.stack([row[name] for row in rows]) for name in rows[0]}
+    batch["mask"] = np.arange(BATCH) != 5
+    replicated = NamedSharding(mesh, meshes.REPLICATED)
+    step = jax.jit(
+        make_train_step(task, optimiser, labels),
+        in_shardings=(shardings, NamedSharding(mesh, meshes.BATCH)),
+        out_shardings=(shardings, replicated),
+        donate_argnums=0,
+    )
+    state, metrics = step(meshes.put(state, shardings), meshes.put_batch(batch, mesh))
+    assert int(state.bad_step) == -1
+    values = {name: metric.value() for name, metric in metrics.items()}
+    found = jax.device_get((state.params, state.batch_stats, values))
+    flat = jax.tree_util.tree_flatten_with_path(found)[0]
+    np.savez(args.file, **{jax.tree_util.keystr(path): leaf for path, leaf in flat})
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,158 @@
+"""The real system on several devices and processes, killed, and through every sweep."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+import safetensors.numpy
+
+from rac_jax.cli import train
+from rac_jax.cli.main import main
+from tests.train import toy
+
+pytestmark = pytest.mark.slow
+
+
+def start(*arguments, module="rac_jax.cli.main", **environment) -> subprocess.Popen:
+    return subprocess.Popen(
+        [sys.executable, "-m", module, *map(str, arguments)],
+        cwd=toy.ROOT,
+        env=os.environ | {"JAX_PLATFORMS": "cpu"} | environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+def finish(process: subprocess.Popen) -> str:
+    text, _ = process.communicate(timeout=1200)
+    assert process.returncode == 0, text
+    return text
+
+
+@pytest.mark.parametrize("stage", ["sight", "sound", "stride", "reliability"])
+def test_a_step_on_eight_devices_is_that_on_one(stage, tmp_path):
+    found = []
+    for name, devices in (("one", ()), ("eight", ("--devices=8", "--fsdp=2"))):
+        file = tmp_path / f"{name}.npz"
+        finish(
+            start(file, "--stage", stage, *devices, module="tests.train.system_step")
+        )
+        with np.load(file) as arrays:
+            found.append(dict(arrays))
+    one, eight = found
+    assert one.keys() == eight.keys() and len(one) > 100
+    for name, value in one.items():
+        np.testing.assert_allclose(eight[name], value, rtol=1e-5, atol=1e-5)
+
+
+# Plain descent: Adam makes a large difference of a small one where a gradient is almost zero.
+DESCENT = {
+    f"{stage}__optimiser__{field}": value
+    for stage in ("sight", "sound", "stride", "reliability")
+    for field, value in {"name": "sgd", "learning_rate": 1e-4}.items()
+}
+LONGER = {"sight__epoch_steps": 12, "sight__checkpoint_steps": 5}
+
+
+def variables(folder) -> dict[str, np.ndarray]:
+    found = {}
+    for stage in ("sight", "sound", "stride", "reliability"):
+        path = folder / stage / "variables.safetensors"
+        found |= safetensors.numpy.load_file(path)
+    return found
+
+
+@pytest.fixture(scope="module")
+def straight(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("straight")
+    finish(start("train", *toy.arguments(folder, **DESCENT, **LONGER)))
+    return folder
+
+
+def test_two_processes_and_a_change_of_their_number(straight, tmp_path):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{free.getsockname()[1]}"
+    arguments = toy.arguments(tmp_path / "run", **DESCENT, **LONGER)
+    shared = ["--num_processes=2", f"--coordinator={address}"]
+    both = [
+        start("train", *arguments, *shared, f"--process_id={i}", PYTHONUNBUFFERED="1")
+        for i in range(2)
+    ]
+    # Stopped in the middle of its first stage ...
+    checkpoints = tmp_path / "run" / "sight" / "checkpoints"
+    while not (checkpoints / "5").exists():
+        time.sleep(0.2)
+        assert all(process.poll() is None for process in both)
+    for process in both:
+        process.send_signal(signal.SIGTERM)
+    assert "stopped at step" in finish(both[0])
+    finish(both[1])
+    # ... it goes on alone, and ends where an undisturbed run does.
+    text = finish(start("train", *arguments))
+    assert "sight: goes on from step" in text
+    one, two = variables(tmp_path / "run"), variables(straight)
+    assert one.keys() == two.keys()
+    for name, value in one.items():
+        np.testing.assert_allclose(value, two[name], rtol=1e-3, atol=1e-4)
+
+
+def test_two_processes_run_every_stage(straight, tmp_path):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{free.getsockname()[1]}"
+    arguments = toy.arguments(tmp_path / "run", **DESCENT, **LONGER)
+    shared = ["--num_processes=2", f"--coordinator={address}"]
+    both = [
+        start("train", *arguments, *shared, f"--process_id={i}") for i in range(2)
+    ]
+    for process in both:
+        finish(process)
+    one, two = variables(tmp_path / "run"), variables(straight)
+    for name, value in one.items():
+        np.testing.assert_allclose(value, two[name], rtol=1e-3, atol=1e-4)
+
+
+def test_killed_in_any_stage_it_ends_bit_for_bit_the_same(straight, tmp_path):
+    rng = np.random.default_rng(0)
+    arguments = toy.arguments(tmp_path / "run", **DESCENT, **LONGER)
+    kills = 0
+    while not (tmp_path / "run" / "export").exists():
+        process = start("train", *arguments)
+        try:
+            process.communicate(timeout=rng.uniform(30, 60))
+        except subprocess.TimeoutExpired:
+            kills += 1
+            process.send_signal(signal.SIGKILL)
+            process.communicate()
+        else:
+            assert process.returncode == 0
+    assert kills >= 1
+    one, two = variables(tmp_path / "run"), variables(straight)
+    for name, value in one.items():
+        np.testing.assert_array_equal(value, two[name])
+
+
+def test_every_sweep_runs_and_prints(tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("RAC_JAX_CACHE", str(tmp_path / "compiled"))
+    workdir = tmp_path / "sweeps"
+    fields = {"data__cache": tmp_path / "cache", "data__train__number": 4}
+    for name, sweep in train.load_sweeps(str(toy.CONFIG)).items():
+        arguments = toy.arguments(workdir, **fields)
+        assert train.main([*arguments, f"--sweep={name}"]) == 0
+        for run in sweep["runs"]:
+            report = json.loads((workdir / run / "evaluation.json").read_text())
+            assert report["ways"]["fused"]["n"] == 4
+        capsys.readouterr()
+        assert main(["evaluate", "--sweep", name, "--workdir", str(workdir)]) == 0
+        printed = capsys.readouterr().out
+        assert sweep["title"] in printed
+        for row in sweep["rows"]:
+            assert row["name"] in printed
