@@ -110,9 +110,7 @@ def test_two_processes_run_every_stage(straight, tmp_path):
         address = f"127.0.0.1:{free.getsockname()[1]}"
     arguments = toy.arguments(tmp_path / "run", **DESCENT, **LONGER)
     shared = ["--num_processes=2", f"--coordinator={address}"]
-    both = [
-        start("train", *arguments, *shared, f"--process_id={i}") for i in range(2)
-    ]
+    both = [start("train", *arguments, *shared, f"--process_id={i}") for i in range(2)]
     for process in both:
         finish(process)
     one, two = variables(tmp_path / "run"), variables(straight)
@@ -156,3 +154,35 @@ def test_every_sweep_runs_and_prints(tmp_path, capsys, monkeypatch):
         assert sweep["title"] in printed
         for row in sweep["rows"]:
             assert row["name"] in printed
+
+
+def test_annotated_video_trains_by_the_papers_recipe(tmp_path, caplog):
+    folder = tmp_path / "scenes"
+    scenes = ["--num", "6", "--seed", "3"]
+    assert main(["scenes", "--out", str(folder), *scenes]) == 0
+    (folder / "broken.mp4").write_bytes(b"no video")
+    labels = folder / "labels.csv"
+    columns = labels.read_text().splitlines()[0].count(",") + 1
+    with labels.open("a") as file:
+        file.write("broken.mp4,,,3" + "," * (columns - 4) + "\n")
+    data = {f"data__{split}__path": labels for split in ("train", "val", "test")}
+    arguments = toy.arguments(tmp_path / "run", "", data__workers=1, **data)
+    # The paper's variant has no scenes to change.
+    arguments = [one for one in arguments if ".scenes." not in one]
+    assert train.main(arguments) == 0
+    assert "skipped" in caplog.text and "broken.mp4" in caplog.text
+    report = json.loads((tmp_path / "run" / "evaluation.json").read_text())
+    assert len(report["videos"]) == 6
+    assert (tmp_path / "run" / "export" / "config.json").exists()
+
+
+@pytest.mark.parametrize("variant", ["released", "scenes"])
+def test_other_variants_train(variant, tmp_path):
+    kinds = {f"data__{split}__kind": "scenes" for split in ("train", "val", "test")}
+    fields = {} if variant == "scenes" else kinds
+    arguments = toy.arguments(tmp_path / "run", variant, **fields)
+    if variant == "released":
+        arguments = [one for one in arguments if ".scenes." not in one]
+        arguments += ["--config.stride.strides=(1, 2)"]
+    assert train.main(arguments) == 0
+    assert (tmp_path / "run" / "export" / "config.json").exists()

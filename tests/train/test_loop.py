@@ -1,0 +1,116 @@
+"""The loop stops where it must, and keeps what was good."""
+
+import jax
+import numpy as np
+import pytest
+
+from rac_jax.train import checkpoints, hosts, loop
+from rac_jax.train import mesh as meshes
+from tests.train import tiny_task
+
+STEPS = 12
+
+
+def fit(folder, batches, stop=None, evaluate=None, identity=None, **changes):
+    return loop.fit(
+        tiny_task.TinyTask(),
+        tiny_task.settings(**changes),
+        tiny_task.variables(),
+        steps=STEPS,
+        epoch_steps=4,
+        batches=batches,
+        evaluate=evaluate or (lambda variables, epoch: {"error": 1 / epoch}),
+        mesh=meshes.make_mesh(),
+        folder=folder,
+        identity=identity or {"seed": 0},
+        key=jax.random.key(0),
+        stop=stop or loop.StopSignal(),
+    )
+
+
+def good(start):
+    return (tiny_task.batch(step) for step in range(start, STEPS))
+
+
+def test_it_learns_and_evaluates_at_the_ends_of_epochs(tmp_path):
+    seen = []
+
+    def evaluate(variables, epoch):
+        seen.append((epoch, variables["params"]["last"]["kernel"].copy()))
+        return {"error": 1 / epoch} if epoch != 2 else {}
+
+    state = fit(tmp_path, good, evaluate=evaluate)
+    assert [epoch for epoch, _ in seen] == [1, 2, 3] and int(state.step) == STEPS
+    assert not np.array_equal(seen[0][1], seen[1][1])
+    np.testing.assert_array_equal(seen[2][1], state.params["last"]["kernel"])
+    with checkpoints.Checkpoints(tmp_path / "checkpoints", {"seed": 0}) as saved:
+        assert saved.latest == STEPS and saved.best == STEPS
+
+
+def test_a_finished_stage_takes_no_more_steps(tmp_path):
+    one = fit(tmp_path, good)
+
+    def none(start):
+        assert start == STEPS
+        return iter(())
+
+    two = fit(tmp_path, none)
+    np.testing.assert_array_equal(
+        one.params["last"]["kernel"], two.params["last"]["kernel"]
+    )
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_what_is_not_finite_stops_the_run_and_keeps_the_last_checkpoint(
+    tmp_path, value
+):
+    def batches(start):
+        for step in range(start, STEPS):
+            batch = tiny_task.batch(step)
+            if step == 7:
+                batch["y"] = batch["y"] + np.float32(value)
+            yield batch
+
+    message = r"tiny: .* not finite at step 7; the last good checkpoint stays \(it is of step 6\)"
+    with pytest.raises(loop.TrainingError, match=message):
+        fit(tmp_path, batches, log_steps=2)
+    # From there the run goes on once the cause is gone.
+    state = fit(tmp_path, good)
+    straight = fit(tmp_path / "straight", good)
+    np.testing.assert_array_equal(
+        state.params["last"]["kernel"], straight.params["last"]["kernel"]
+    )
+
+
+def test_asked_to_stop_it_saves_first(tmp_path):
+    stop = loop.StopSignal()
+
+    def batches(start):
+        for step in range(start, STEPS):
+            if step == 5:
+                stop.set()
+            yield tiny_task.batch(step)
+
+    with pytest.raises(loop.Stopped, match="tiny: stopped at step 6 of 12"):
+        fit(tmp_path, batches, stop=stop, checkpoint_steps=0)
+    begun = []
+
+    def rest(start):
+        begun.append(start)
+        return good(start)
+
+    fit(tmp_path, rest, checkpoint_steps=0)
+    assert begun == [6]
+
+
+def test_another_runs_folder_is_refused(tmp_path):
+    fit(tmp_path, good)
+    with pytest.raises(checkpoints.CheckpointError, match="seed = 0, this run has 1"):
+        fit(tmp_path, good, identity={"seed": 1})
+
+
+def test_processes_must_be_numbered():
+    with pytest.raises(ValueError, match="--num_processes=2 needs --coordinator"):
+        hosts.start(None, 2, 0)
+    with pytest.raises(ValueError, match="--process_id from 0 to 1"):
+        hosts.start("localhost:1", 2, 2)
