@@ -124,7 +124,6 @@ def paper() -> ml_collections.ConfigDict:
         threshold=0.29,
         margin=2.9,
         rankers=("solo_ranker", "ranker"),
-        clip_frames=64,
         optimiser=_optimiser(learning_rate=1e-3),
     )
     config.reliability = _stage(

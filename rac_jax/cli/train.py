@@ -57,6 +57,9 @@ def make_flags() -> flags.FlagValues:
     flags.DEFINE_string(
         "coordinator", None, "HOST:PORT of process 0", flag_values=values
     )
+    flags.DEFINE_bool(
+        "verbose", False, "more log, and where an error happened", flag_values=values
+    )
     return values
 
 
@@ -148,22 +151,22 @@ def main(argv: Sequence[str]) -> int:
         complain(f"train: {error.filename}: {error.strerror}")
         return 2
     logging.basicConfig(format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
-    logging.getLogger("rac_jax").setLevel(logging.INFO)
+    level = logging.DEBUG if values.verbose else logging.INFO
+    logging.getLogger("rac_jax").setLevel(level)
     logging.getLogger("absl").setLevel(logging.ERROR)  # orbax tells of every save
-    if values.num_processes is not None:
-        from rac_jax.train import hosts
-
-        hosts.start(values.coordinator, values.num_processes, values.process_id)
-    path = values["config"].value
     workdir = pathlib.Path(values.workdir)
     try:
+        if values.num_processes is not None:
+            from rac_jax.train import hosts
+
+            hosts.start(values.coordinator, values.num_processes, values.process_id)
         if values.sweep:
-            return _sweep(config, path, values.sweep, workdir)
+            return _sweep(config, values["config"].value, values.sweep, workdir)
         return _train(config, workdir)
+    # Of ours these are one line; of a library's the first line says what happened.
     except (ValueError, OSError, RuntimeError) as error:
-        # Of ours these are one line; of a library's the first line says what happened.
         complain(f"train: {str(error).strip().splitlines()[0]}")
-        logging.getLogger("rac_jax").debug("", exc_info=True)
+        logging.getLogger("rac_jax").debug("where it happened", exc_info=True)
         return 1
 
 
@@ -204,23 +207,24 @@ def _train(config: Any, workdir: pathlib.Path) -> int:
     from rac_jax.counting import weights
     from rac_jax.models import registry
     from rac_jax.train import loop, mesh, stages
+    from rac_jax.train.run import Run, check_config, stage_key
 
     counting.enable_compilation_cache()
     model = registry.build_model(
         "sight_sound", **config.model.to_dict(), dtype=compute_type(config.precision)
     )
-    run = stages.Run(
+    run = Run(
         config=config,
         workdir=workdir,
         model=model,
         mesh=mesh.make_mesh(config.mesh.data, config.mesh.fsdp),
         stop=loop.StopSignal().listen(),
     )
-    stages.check_config(run)
+    check_config(run)
     workdir.mkdir(parents=True, exist_ok=True)
     if jax.process_index() == 0:
         _describe(config, workdir)
-    variables = registry.init_variables(model, stages.stage_key(config.seed, "init"))
+    variables = registry.init_variables(model, stage_key(config.seed, "init"))
     variables = _started(config.start, variables, weights)
     try:
         variables = stages.run_stages(run, variables)

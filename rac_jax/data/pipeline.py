@@ -163,12 +163,16 @@ def prefetch(
       Device batches in order.
     """
     waiting: collections.deque = collections.deque()
-    for batch in batches:
-        waiting.append(put(batch))
-        if len(waiting) > ahead:
+    try:
+        for batch in batches:
+            waiting.append(put(batch))
+            if len(waiting) > ahead:
+                yield waiting.popleft()
+        while waiting:
             yield waiting.popleft()
-    while waiting:
-        yield waiting.popleft()
+    finally:
+        if hasattr(batches, "close"):
+            batches.close()  # of whoever stops early: worker processes end too
 
 
 @dataclasses.dataclass(frozen=True)

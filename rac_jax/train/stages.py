@@ -1,19 +1,19 @@
 """The four stages of paper 1 in their order, each a unit that can be resumed.
 
 A stage's folder in the workdir holds its checkpoints and metrics, and when it is done
-`variables.safetensors` (the model so far), `predictions.json` (counts of the training videos) and
+`variables.safetensors` (the parameter groups it trained), `predictions.json` (counts of the training videos) and
 `finished.json`. A finished stage is not run again; one that was made with other settings is an
 error.
 """
 
-import dataclasses
+import contextlib
 import functools
 import logging
 import os
 import pathlib
 import time
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
 import jax
@@ -21,28 +21,17 @@ import numpy as np
 
 from rac_jax.data import pipeline
 from rac_jax.data.examples import positive_stride
-from rac_jax.models.sight_sound import SightSound
 from rac_jax.train import evaluation, loop, sources, stage_files, video_counts
 from rac_jax.train import mesh as meshes
-from rac_jax.train.state import make_optimiser
-from rac_jax.train.tasks import reliability, repetitions, stride
+from rac_jax.train.run import STAGES, Run, check_config, identity, stage_key
+from rac_jax.train.tasks import repetitions
 from rac_jax.train.tasks.reliability import FUSION_HEAD, ReliabilityTask
 from rac_jax.train.tasks.sight import SightTask
 from rac_jax.train.tasks.sound import SoundTask
 from rac_jax.train.tasks.stride import StrideTask, stride_roles
 
 LOG = logging.getLogger("rac_jax.train")
-STAGES = ("sight", "sound", "stride", "reliability")
 EVALUATION = "evaluation.json"
-EXAMPLES = ("videos", "device")
-# What a stage depends on, by section of the config. What only says how fast or how often
-# something is shown is left out.
-DEPENDS = {
-    "sight": ("model", "loss", "data", "sight"),
-    "sound": ("model", "loss", "data", "sound"),
-    "stride": ("model", "loss", "data", "sight", "sound", "stride"),
-    "reliability": ("model", "loss", "data", "sight", "sound", "stride", "reliability"),
-}
 # The parameter groups that a stage leaves.
 GROUPS = {
     "sight": ("sight_encoder", "sight_head"),
@@ -50,80 +39,7 @@ GROUPS = {
     "stride": ("ranker", "solo_ranker"),
     "reliability": ("reliability_head", FUSION_HEAD),
 }
-FREE = {"workers", "cache", "log_steps", "checkpoint_steps", "test"}
-# Of later stages' sections, the few fields that the first two read.
-CLIPS = ("strides", "positive")
-
-
-@dataclasses.dataclass
-class Run:
-    """One run of the recipe.
-
-    Attributes:
-      config: resolved.
-      workdir: the run's folder.
-      model: the whole system.
-      mesh: devices.
-      stop: asks to stop.
-    """
-
-    config: Any
-    workdir: pathlib.Path
-    model: SightSound
-    mesh: Any
-    stop: loop.StopSignal
-
-    _opened: dict[str, Any] = dataclasses.field(default_factory=dict)
-
-    def _open(self, split: str) -> tuple[pipeline.Source, list[evaluation.VideoFacts]]:
-        if split not in self._opened:
-            source = sources.open_split(self.config.data, split, self.workdir)
-            self._opened[split] = (source, evaluation.describe(source))
-        return self._opened[split]
-
-    def source(self, split: str) -> pipeline.Source:
-        """The videos of a split, opened when first asked for."""
-        return self._open(split)[0]
-
-    def facts(self, split: str) -> list[evaluation.VideoFacts]:
-        """What is known of them."""
-        return self._open(split)[1]
-
-    @functools.cached_property
-    def counter(self) -> video_counts.VideoCounts:
-        """Runs the model over videos."""
-        return video_counts.VideoCounts(self.model, self.mesh, self.config.eval_batch)
-
-    @property
-    def strides(self) -> tuple[int, ...]:
-        """1 to S_K."""
-        return tuple(self.config.stride.strides)
-
-
-def stage_key(seed: int, name: str) -> jax.Array:
-    """The key of a stage, of the run's seed and the stage's name."""
-    return jax.random.fold_in(jax.random.key(seed), zlib.crc32(name.encode()))
-
-
-def identity(config: Any, stage: str) -> dict[str, Any]:
-    """The fields of the config that a stage's result depends on, by dotted name."""
-    known = config.to_dict()
-    chosen = {name: known[name] for name in DEPENDS[stage]}
-    if "stride" not in chosen:
-        chosen["stride"] = {name: known["stride"][name] for name in CLIPS}
-    flat = {"seed": known["seed"], "precision": known["precision"]}
-
-    def add(prefix, value):
-        if isinstance(value, Mapping):
-            for name, inner in value.items():
-                if name not in FREE:
-                    add(f"{prefix}.{name}", inner)
-        else:
-            flat[prefix] = list(value) if isinstance(value, tuple) else value
-
-    for name, section in chosen.items():
-        add(name, section)
-    return flat
+HOST_ONLY = ("index", "broken")  # of a batch
 
 
 def run_stages(run: Run, variables: dict[str, Any]) -> dict[str, Any]:
@@ -143,7 +59,7 @@ def run_stages(run: Run, variables: dict[str, Any]) -> dict[str, Any]:
     check_config(run)
     for stage in STAGES:
         folder = run.workdir / stage
-        if not is_finished(run, stage):
+        if run.config.share_stages:
             adopt_sibling(run, stage)
         if not is_finished(run, stage):
             began = time.monotonic()
@@ -168,42 +84,6 @@ def run_stages(run: Run, variables: dict[str, Any]) -> dict[str, Any]:
     return variables
 
 
-def check_config(run: Run) -> None:
-    """Checks settings before hours are spent on them.
-
-    Raises:
-      ValueError: naming the field.
-    """
-    config = run.config
-    repetitions.check_loss(config.loss)
-    stride.check_settings(config.stride, run.model.use_sight_only_ranker)
-    reliability.check_settings(config.reliability)
-    for split in sources.SPLITS:
-        sources.check_split(config.data, split)
-    for stage in ("sight", "sound"):
-        if config[stage].examples not in EXAMPLES:
-            raise ValueError(
-                f"{stage}.examples: {config[stage].examples!r} is not one of "
-                f"{', '.join(EXAMPLES)}"
-            )
-        if config[stage].examples == "device" and not config[stage].epoch_steps:
-            raise ValueError(
-                f"{stage}.epoch_steps: rendered clips have no epoch of their own"
-            )
-    for stage in STAGES:
-        make_optimiser(config[stage].optimiser, 1, {})
-        batch = config[stage].batch
-        if batch % run.mesh.size:
-            raise ValueError(
-                f"{stage}.batch: {batch} does not divide by {run.mesh.size} devices"
-            )
-        if batch % config[stage].accumulate:
-            raise ValueError(
-                f"{stage}.accumulate: {config[stage].accumulate} does not divide the "
-                f"batch of {batch}"
-            )
-
-
 def is_finished(run: Run, stage: str) -> bool:
     """Whether a stage is done.
 
@@ -225,18 +105,15 @@ def is_finished(run: Run, stage: str) -> bool:
 
 def adopt_sibling(run: Run, stage: str) -> None:
     """Takes over a stage from another run of the same sweep that has the same settings."""
-    own = run.workdir / stage
-    if not run.config.share_stages or own.exists():
-        return
-    wanted = identity(run.config, stage)
-    for path in sorted(run.workdir.parent.glob(f"*/{stage}/{stage_files.FINISHED}")):
+    own, wanted = run.workdir / stage, identity(run.config, stage)
+    others = sorted(run.workdir.parent.glob(f"*/{stage}/{stage_files.FINISHED}"))
+    for path in [] if own.exists() or jax.process_index() else others:
         if stage_files.read_json(path, "identity")["identity"] == wanted:
-            if jax.process_index() == 0:
-                own.parent.mkdir(parents=True, exist_ok=True)
-                os.symlink(os.path.relpath(path.parent.resolve(), own.parent), own)
-            sources.barrier(f"adopt {stage}")
+            own.parent.mkdir(parents=True, exist_ok=True)
+            os.symlink(os.path.relpath(path.parent.resolve(), own.parent), own)
             LOG.info("stage %s: taken over from %s", stage, path.parent)
-            return
+            break
+    sources.barrier(f"adopt {stage}")
 
 
 def _fit(run: Run, task: Any, variables: dict, folder: pathlib.Path, evaluate) -> dict:
@@ -257,7 +134,7 @@ def _fit(run: Run, task: Any, variables: dict, folder: pathlib.Path, evaluate) -
         broken = pipeline.BrokenVideos(videos)
 
         def read():
-            for batch in pipeline.make_batches(
+            found = pipeline.make_batches(
                 videos,
                 task.cut(),
                 seed=zlib.crc32(f"{run.config.seed} {task.name}".encode()),
@@ -266,9 +143,11 @@ def _fit(run: Run, task: Any, variables: dict, folder: pathlib.Path, evaluate) -
                 start=start,
                 rows=rows,
                 workers=run.config.data.workers,
-            ):
-                broken.note(batch)
-                yield {k: v for k, v in batch.items() if k not in ("index", "broken")}
+            )
+            with contextlib.closing(found):
+                for batch in found:
+                    broken.note(batch)
+                    yield {k: v for k, v in batch.items() if k not in HOST_ONLY}
 
         return pipeline.prefetch(read(), put)
 

@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from rac_jax.data.clips import CLIP_FRAMES
 from rac_jax.data.examples import POSITIVES, StrideCut
 from rac_jax.models.sight_sound import SightSound
 from rac_jax.train import losses
@@ -148,7 +149,7 @@ def stride_roles(
     Returns:
       Index of every video's positive stride, and indices of its negative ones.
     """
-    covered = config.clip_frames * np.asarray(strides)[None] / periods[:, None]
+    covered = CLIP_FRAMES * np.asarray(strides)[None] / periods[:, None]
     if config.positive == "released":
         # The authors' rule depends on the period alone: the first stride over this bound.
         covered = np.where(

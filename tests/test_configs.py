@@ -1,0 +1,87 @@
+"""Every config loads, holds plain values, and passes its checks."""
+
+import ml_collections
+import pytest
+
+from rac_jax.models import registry
+from rac_jax.train import loop, mesh
+from rac_jax.train import run as runs
+from tests.train import toy
+
+VARIANTS = ("", "released", "scenes", "small")
+
+
+def run_of(config, folder):
+    model = registry.build_model("sight_sound", **config.model.to_dict())
+    return runs.Run(config, folder, model, mesh.make_mesh(), loop.StopSignal())
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_variants_are_sound(variant, tmp_path):
+    config = toy.load_config(variant)
+    for split in ("train", "val", "test"):
+        if config.data[split].kind == "csv":
+            config.data[split].path = "labels.csv"
+    runs.check_config(run_of(config, tmp_path))
+
+    def plain(value):
+        if isinstance(value, ml_collections.ConfigDict):
+            return all(plain(inner) for inner in value.values())
+        if isinstance(value, tuple):
+            return all(plain(inner) for inner in value)
+        return isinstance(value, bool | int | float | str)
+
+    assert plain(config)
+
+
+def test_the_papers_numbers():
+    config = toy.load_config("")
+    assert config.sight.epochs == 8 and config.sound.epochs == 20
+    assert config.stride.epochs == 5 and config.reliability.epochs == 20
+    assert {s.batch for s in (config.sight, config.sound, config.reliability)} == {8}
+    assert config.sight.optimiser.learning_rate == 1e-4
+    assert config.stride.optimiser.learning_rate == 1e-3
+    assert config.reliability.optimiser.learning_rate == 1e-4
+    assert config.loss.relative == config.loss.diversity_weight == 10.0
+    assert config.stride.strides == tuple(range(1, 9))
+    assert (config.stride.threshold, config.stride.margin) == (0.29, 2.9)
+    thresholds = config.reliability.sight_threshold, config.reliability.sound_threshold
+    assert thresholds == (0.36, 0.40)
+    assert (config.model.sight_classes, config.model.sound_classes) == (41, 43)
+    assert config.loss.diversity == "class_cosine" and config.data.size == 112
+
+
+def test_the_released_numbers():
+    config = toy.load_config("released")
+    for stage in runs.STAGES:
+        optimiser = config[stage].optimiser
+        assert (optimiser.momentum, optimiser.weight_decay) == (0.9, 1e-4)
+    assert config.loss.diversity == "sample_product"
+    assert config.stride.strides == tuple(range(1, 8))
+    assert (config.stride.threshold, config.stride.margin) == (0.3, 1.0)
+    assert config.stride.positive == "released"
+    assert "sound_encoder/stage3" in config.sound.trained
+
+
+def test_an_unknown_variant_lists_the_known():
+    with pytest.raises(
+        ValueError, match="no variant 'big'; there are: released, scenes"
+    ):
+        toy.load_config("big")
+
+
+def test_what_a_stage_depends_on():
+    config = toy.load_config("small")
+    before = {stage: runs.identity(config, stage) for stage in runs.STAGES}
+    config.reliability.sight_threshold = 0.3
+    config.sight.log_steps = 1
+    config.data.workers = 7
+    config.data.test.number = 1
+    after = {stage: runs.identity(config, stage) for stage in runs.STAGES}
+    changed = [stage for stage in runs.STAGES if before[stage] != after[stage]]
+    assert changed == ["reliability"]
+    config.sight.optimiser.learning_rate = 1.0
+    found = runs.identity(config, "sight")
+    assert found["sight.optimiser.learning_rate"] == 1.0
+    assert "sight.optimiser.learning_rate" not in runs.identity(config, "sound")
+    assert found["stride.strides"] == [1, 2, 3, 4, 5]
