@@ -1,6 +1,7 @@
 """`rac train`: trains a system from a config, stage by stage, and exports the model."""
 
 import datetime
+import difflib
 import importlib.metadata
 import importlib.util
 import json
@@ -63,6 +64,19 @@ def make_flags() -> flags.FlagValues:
     return values
 
 
+def help_text(argv: Sequence[str] = ()) -> str:
+    """Help on the flags, and on the fields of the config if the command line names one."""
+    values = make_flags()
+    text = USAGE + values.module_help(__name__)
+    named = [argument for argument in argv if not argument.startswith("--config.")]
+    values(["rac train", *named])
+    if values.config is None:
+        return text + "\nWith --config, --help lists its fields."
+    fields = _flat(load_config(values.config).to_dict(), ".")
+    lines = [f"  --config.{name}={value!r}" for name, value in fields.items()]
+    return text + f"\nfields of {values.config}:\n" + "\n".join(lines)
+
+
 def run_file(path: pathlib.Path) -> Any:
     """Runs a Python file and returns its module.
 
@@ -94,6 +108,16 @@ def load_config(config: str) -> Any:
     return module.get_config(variant) if variant else module.get_config()
 
 
+def _check_fields(config: Any, fields: Sequence[str]) -> None:
+    known = _flat(config.to_dict(), ".")
+    for field in fields:
+        name = field.partition("=")[0].removeprefix("--config.")
+        if name not in known:
+            close = difflib.get_close_matches(name, known, 1)
+            hint = f"; did you mean --config.{close[0]}?" if close else ""
+            raise ValueError(f"--config.{name}: the config has no such field{hint}")
+
+
 def parse(argv: Sequence[str]) -> tuple[flags.FlagValues, Any]:
     """Reads a command line.
 
@@ -117,6 +141,7 @@ def parse(argv: Sequence[str]) -> tuple[flags.FlagValues, Any]:
         if values[name].value is None:
             raise flags.Error(f"--{name} is missing")
     config = load_config(values["config"].value)
+    _check_fields(config, fields)
     overrides = flags.FlagValues()
     argv = ["rac train", *fields]
     config_flags.DEFINE_config_dict(
@@ -138,10 +163,14 @@ def main(argv: Sequence[str]) -> int:
       0 when trained, or stopped by SIGTERM with everything saved; 1 if training failed; 2 for
       a wrong command line.
     """
-    if not argv or "--help" in argv or "-h" in argv:
-        print(USAGE + "\n" + make_flags().get_help())
-        return 0 if argv else 2
+    asks = [argument for argument in argv if argument in ("--help", "-h")]
+    if not argv:
+        print(help_text(), file=sys.stderr)
+        return 2
     try:
+        if asks:
+            print(help_text([one for one in argv if one not in asks]))
+            return 0
         values, config = parse(argv)
     # What a wrong override raises depends on the field's type.
     except (flags.Error, ValueError, TypeError, KeyError, AttributeError) as error:
@@ -278,10 +307,10 @@ def _started(start: Any, variables: dict, weights) -> dict:
     return changed
 
 
-def _flat(tree: Any) -> dict:
+def _flat(tree: Any, separator: str = "/") -> dict:
     import flax.traverse_util
 
-    return flax.traverse_util.flatten_dict(tree, sep="/")
+    return flax.traverse_util.flatten_dict(tree, sep=separator)
 
 
 def _describe(config: Any, workdir: pathlib.Path) -> None:

@@ -114,7 +114,11 @@ def test_a_damaged_stage_file_is_named(trained, tmp_path, capsys):
 @pytest.mark.parametrize(
     ("changes", "code", "message"),
     [
-        ({"sight__epoch": 3}, 2, "epoch"),
+        (
+            {"sight__epoch": 3},
+            2,
+            "sight.epoch: the config has no such field; did you mean --config.sight.epochs",
+        ),
         ({"sight__batch": "many"}, 2, "sight.batch"),
         ({"loss__terms": ("l1",)}, 1, "loss.terms: 'l1' is not one of"),
         (
@@ -168,6 +172,12 @@ def test_help(capsys):
     assert train.main(["--help"]) == 0
     text = capsys.readouterr().out
     assert "--workdir" in text and "--sweep" in text and "--config" in text
+
+
+def test_help_lists_the_fields_of_a_config(capsys):
+    assert train.main(["--help", f"--config={toy.CONFIG}:small"]) == 0
+    text = capsys.readouterr().out
+    assert "--config.sight.optimiser.learning_rate=0.002" in text
 
 
 def test_missing_labels_are_said(tmp_path, capsys):
