@@ -79,13 +79,13 @@ def fit(
     Args:
       task: see `tasks`: `trained`, `first`, `prepare`, `loss`.
       settings: the stage's section: `batch`, `accumulate`, `average_decay`, `optimiser`,
-        `log_steps`, `checkpoint_steps` (0: at the ends of epochs only).
+        `log_steps`, `evaluate_epochs` (every so many, and the last), `checkpoint_steps` (0:
+        at evaluations only).
       variables: what the stage begins with.
       steps: batches to take in all.
       epoch_steps: batches to an epoch.
       batches: (batches already taken) -> the device batches that follow.
-      evaluate: (variables, epoch from 1) -> metrics with "error", the validation error, or
-        nothing where an epoch is not measured.
+      evaluate: (variables, epoch from 1) -> metrics with "error", the validation error.
       mesh: devices.
       folder: of the stage; checkpoints and metrics go there.
       identity: what makes a checkpoint fit this run.
@@ -136,14 +136,13 @@ def fit(
         try:
             while True:
                 error = None
-                if done != restored and done and done % epoch_steps == 0:
+                epoch, rest = divmod(done, epoch_steps)
+                judged = epoch and not rest and epoch % settings.evaluate_epochs == 0
+                if done != restored and (judged or done == steps):
                     _check_finite(task.name, state, saved)
-                    found = evaluate(
-                        meshes.to_host(state.variables), done // epoch_steps
-                    )
-                    error = found.get("error")
-                    if found:
-                        writer.write(done, "validation", found)
+                    found = evaluate(meshes.to_host(state.variables), epoch)
+                    error = found["error"]
+                    writer.write(done, "validation", found)
                     progress.restart()
                 stopping = done < steps and stop.agreed(done)
                 due = (

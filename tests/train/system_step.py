@@ -70,6 +70,7 @@ def main() -> None:
     # Plain descent: the change is the gradient, not its sign.
     settings = config[args.stage].optimiser
     settings.update({"name": "sgd", "schedule": "constant", "warmup": 0, "clip": 0.0})
+    settings.learning_rate = 1e-4  # the paper's
     optimiser = states.make_optimiser(settings, 1, labels)
     state = states.first_state(variables, optimiser, jax.random.key(1), False)
     shardings = meshes.state_shardings(state, mesh)

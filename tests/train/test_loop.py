@@ -37,7 +37,7 @@ def test_it_learns_and_evaluates_at_the_ends_of_epochs(tmp_path):
 
     def evaluate(variables, epoch):
         seen.append((epoch, variables["params"]["last"]["kernel"].copy()))
-        return {"error": 1 / epoch} if epoch != 2 else {}
+        return {"error": 1 / epoch}
 
     state = fit(tmp_path, good, evaluate=evaluate)
     assert [epoch for epoch, _ in seen] == [1, 2, 3] and int(state.step) == STEPS
@@ -45,6 +45,17 @@ def test_it_learns_and_evaluates_at_the_ends_of_epochs(tmp_path):
     np.testing.assert_array_equal(seen[2][1], state.params["last"]["kernel"])
     with checkpoints.Checkpoints(tmp_path / "checkpoints", {"seed": 0}) as saved:
         assert saved.latest == STEPS and saved.best == STEPS
+
+
+def test_epochs_can_be_left_out_but_for_the_last(tmp_path):
+    seen = []
+
+    def evaluate(variables, epoch):
+        seen.append(epoch)
+        return {"error": 0.5}
+
+    fit(tmp_path, good, evaluate=evaluate, evaluate_epochs=2)
+    assert seen == [2, 3]
 
 
 def test_a_finished_stage_takes_no_more_steps(tmp_path):
