@@ -11,7 +11,7 @@ import jax
 
 from rac_jax.data import pipeline
 from rac_jax.models.sight_sound import SightSound
-from rac_jax.train import evaluation, loop, sources, video_counts
+from rac_jax.train import evaluation, loop, splits, video_counts
 from rac_jax.train.state import make_optimiser
 from rac_jax.train.tasks import reliability, repetitions, stride
 
@@ -52,7 +52,7 @@ class Run:
 
     def _open(self, split: str) -> tuple[pipeline.Source, list[evaluation.VideoFacts]]:
         if split not in self._opened:
-            source = sources.open_split(self.config.data, split, self.workdir)
+            source = splits.open_split(self.config.data, split, self.workdir)
             self._opened[split] = (source, evaluation.describe(source))
         return self._opened[split]
 
@@ -111,8 +111,8 @@ def check_config(run: Run) -> None:
     repetitions.check_loss(config.loss)
     stride.check_settings(config.stride, run.model.use_sight_only_ranker)
     reliability.check_settings(config.reliability)
-    for split in sources.SPLITS:
-        sources.check_split(config.data, split)
+    for split in splits.SPLITS:
+        splits.check_split(config.data, split)
     for stage in ("sight", "sound"):
         if config[stage].examples not in EXAMPLES:
             raise ValueError(

@@ -21,7 +21,7 @@ import numpy as np
 
 from rac_jax.data import pipeline
 from rac_jax.data.examples import positive_stride
-from rac_jax.train import evaluation, loop, sources, stage_files, video_counts
+from rac_jax.train import evaluation, loop, splits, stage_files, video_counts
 from rac_jax.train import mesh as meshes
 from rac_jax.train.run import STAGES, Run, check_config, identity, stage_key
 from rac_jax.train.tasks import repetitions
@@ -76,7 +76,7 @@ def run_stages(run: Run, variables: dict[str, Any]) -> dict[str, Any]:
             record = {"identity": identity(run.config, stage), "seconds": spent}
             stage_files.write_json(folder / stage_files.FINISHED, record)
             LOG.info("stage %s finished after %.0f s", stage, spent)
-        sources.barrier(f"{stage} finished")
+        splits.barrier(f"{stage} finished")
         own = stage_files.load_variables(folder / stage_files.VARIABLES)
         variables = {kind: tree | own.get(kind, {}) for kind, tree in variables.items()}
     if not (run.workdir / EVALUATION).exists():
@@ -113,7 +113,7 @@ def adopt_sibling(run: Run, stage: str) -> None:
             os.symlink(os.path.relpath(path.parent.resolve(), own.parent), own)
             LOG.info("stage %s: taken over from %s", stage, path.parent)
             break
-    sources.barrier(f"adopt {stage}")
+    splits.barrier(f"adopt {stage}")
 
 
 def _fit(run: Run, task: Any, variables: dict, folder: pathlib.Path, evaluate) -> dict:
@@ -212,7 +212,7 @@ def train_sight(run: Run, variables: dict, folder: pathlib.Path):
     scenes = None
     if settings.examples == "device":
         size = run.config.data.size
-        scenes = sources.scene_config(settings.scenes, height=size, width=size)
+        scenes = splits.scene_config(settings.scenes, height=size, width=size)
     task = SightTask(run.model, run.config, scenes, _scene_classes(run, scenes))
 
     def count(found: dict, split: str) -> np.ndarray:
@@ -248,7 +248,7 @@ def train_sound(run: Run, variables: dict, folder: pathlib.Path):
     scenes = None
     if settings.examples == "device":
         # The picture is never looked at, so it costs nothing whatever its size.
-        scenes = sources.scene_config(settings.scenes)
+        scenes = splits.scene_config(settings.scenes)
     task = SoundTask(run.model, run.config, scenes, _scene_classes(run, scenes))
 
     def count(found: dict, split: str) -> np.ndarray:

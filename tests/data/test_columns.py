@@ -19,7 +19,7 @@ def test_constants_are_those_of_the_device():
         assert getattr(columns, name) == getattr(spectrogram, name), name
 
 
-@pytest.mark.parametrize("samples", [1, 300, 511, 512, 670, 671, 22050, 22050 * 3 + 7])
+@pytest.mark.parametrize("samples", [300, 511, 512, 670, 671, 22050, 22050 * 3 + 7])
 def test_equals_the_device(samples):
     waveform = noise(samples)
     ours = columns.log_columns(waveform)

@@ -9,7 +9,7 @@ import pytest
 from rac_jax.cli.main import main
 from rac_jax.data import clip_cache
 from rac_jax.scenes import SceneConfig
-from rac_jax.train import sources
+from rac_jax.train import splits
 from rac_jax.train.scene_videos import SceneVideos
 from tests.train import toy
 
@@ -57,13 +57,13 @@ def test_damage_becomes_challenges():
 def test_scenes_are_cached(data, tmp_path):
     data.train.update({"kind": "scenes", "number": 2})
     data.train.scenes = {"frames": 60, "period": (8.0, 20.0), "max_cycles": 16}
-    opened = sources.open_split(data, "train", tmp_path)
+    opened = splits.open_split(data, "train", tmp_path)
     assert isinstance(opened, clip_cache.CachedVideos) and len(opened) == 2
     expected = SceneVideos(SCENES, 2, seed=1)
     same(opened[1], expected[1])
     # Another size is another cache, in the same folder.
     data.size = 8
-    assert sources.open_split(data, "train", tmp_path)[0].frames.shape[1] == 8
+    assert splits.open_split(data, "train", tmp_path)[0].frames.shape[1] == 8
     assert len(list((tmp_path / "cache").iterdir())) == 2
 
 
@@ -78,13 +78,13 @@ def test_a_csv_with_a_broken_file(data, tmp_path, caplog, capsys):
         file.write("broken.mp4,,,3" + "," * (columns - 4) + "\n")
     data.val.update({"kind": "csv", "path": str(labels)})
     with caplog.at_level(logging.WARNING, "rac_jax.data"):
-        opened = sources.open_split(data, "val", tmp_path)
+        opened = splits.open_split(data, "val", tmp_path)
     assert len(opened) == 2 and opened[0].frames.shape[1:] == (16, 16, 3)
     assert [pathlib.Path(one["name"]).name for one in opened.broken] == ["broken.mp4"]
     assert "broken.mp4" in caplog.text
     # Taken again as it is.
     data.test.update({"kind": "cache", "path": str(opened.folder)})
-    same(sources.open_split(data, "test", tmp_path)[0], opened[0])
+    same(splits.open_split(data, "test", tmp_path)[0], opened[0])
 
 
 @pytest.mark.parametrize(
@@ -105,4 +105,4 @@ def test_a_csv_with_a_broken_file(data, tmp_path, caplog, capsys):
 def test_wrong_sections_are_named(data, changes, message):
     data.val.update(changes)
     with pytest.raises(ValueError, match=message):
-        sources.check_split(data, "val")
+        splits.check_split(data, "val")

@@ -1,0 +1,178 @@
+"""Caches of decoded videos are whole, know what they were made from, and travel."""
+
+import json
+import logging
+import os
+import pickle
+import threading
+
+import numpy as np
+import pytest
+
+from rac_jax.data import clip_cache
+from rac_jax.data.annotations import Annotation
+from rac_jax.data.clip_cache import CachedVideos
+from rac_jax.data.labelled import LabelledVideo
+from tests.train.tiny_task import TinyVideos
+
+
+def video(index: int, **changes) -> LabelledVideo:
+    rng = np.random.default_rng(index)
+    whole = {
+        "video_id": f"v{index}",
+        "frames": rng.integers(0, 256, (5 + index, 4, 4, 3), np.uint8),
+        "fps": 25.0,
+        "columns": rng.normal(size=(257, 9)).astype(np.float16),
+        "count": float(index),
+        "label": "hop",
+        "challenges": ("dark picture",),
+    }
+    return LabelledVideo(**whole | changes)
+
+
+@pytest.fixture
+def cache(tmp_path):
+    videos = [video(1), video(2, columns=None), video(0)]
+    return clip_cache.build_cache(tmp_path / "cache", videos, "key1")
+
+
+def test_videos_come_back_in_any_order(cache):
+    cached = CachedVideos(cache)
+    assert len(cached) == 3 and cached.name(1) == "v2"
+    for index, expected in ((2, video(0)), (0, video(1)), (2, video(0))):
+        found = cached[index]
+        assert (found.video_id, found.count) == (expected.video_id, expected.count)
+        np.testing.assert_array_equal(found.frames, expected.frames)
+        np.testing.assert_array_equal(found.columns, expected.columns)
+    assert cached[1].columns is None
+    with pytest.raises(IndexError, match="video 3 of 3"):
+        cached[3]
+
+
+def test_the_index_says_what_is_in_it(cache):
+    entry, silent, still = CachedVideos(cache).index
+    assert entry == {
+        "video_id": "v1",
+        "frames": 6,
+        "fps": 25.0,
+        "count": 1.0,
+        "label": "hop",
+        "challenges": ["dark picture"],
+        "has_sound": True,
+        "columns": 9,
+        "period": 6.0,
+    }
+    assert (silent["has_sound"], silent["columns"]) == (False, 0)
+    assert still["period"] is None
+
+
+def test_a_build_that_fails_leaves_nothing(tmp_path):
+    def videos():
+        yield video(1)
+        raise RuntimeError("the power went")
+
+    with pytest.raises(RuntimeError, match="the power went"):
+        clip_cache.build_cache(tmp_path / "cache", videos(), "key1")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_nothing_to_keep_is_an_error(tmp_path):
+    broken = [{"name": "a.mp4", "reason": "is empty"}]
+    with pytest.raises(ValueError, match=r"no video can be read; a.mp4: is empty"):
+        clip_cache.build_cache(tmp_path / "cache", [], "key1", broken)
+
+
+def test_a_source_is_read_once_and_its_broken_videos_are_listed(tmp_path, caplog):
+    seen = []
+    with caplog.at_level(logging.WARNING, "rac_jax.data"):
+        cached = clip_cache.cache_source(
+            tmp_path / "cache",
+            TinyVideos(4, broken=(2,)),
+            "key1",
+            lambda done, total: seen.append((done, total)),
+        )
+    assert len(cached) == 3 and seen == [(1, 4), (2, 4), (3, 4), (4, 4)]
+    assert cached.broken == [{"name": "tiny2.mp4", "reason": "is broken"}]
+    assert caplog.messages == ["skipped tiny2.mp4: is broken"]
+    # The second time nothing is read.
+    again = clip_cache.cache_source(tmp_path / "cache", None, "key1")
+    assert again.index == cached.index and again.broken == cached.broken
+
+
+def test_a_cache_of_other_data_is_not_taken(cache):
+    with pytest.raises(ValueError, match="other data .key key1, wanted key2."):
+        clip_cache.cache_source(cache, TinyVideos(2), "key2")
+
+
+def test_it_travels_to_workers_and_threads(cache):
+    cached = CachedVideos(cache)
+    cached[0]
+    travelled = pickle.loads(pickle.dumps(cached))
+    np.testing.assert_array_equal(travelled[0].frames, video(1).frames)
+    found = [None] * 8
+
+    def read(place):
+        found[place] = cached[place % 3].video_id
+
+    threads = [threading.Thread(target=read, args=(i,)) for i in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert found == [["v1", "v2", "v0"][i % 3] for i in range(8)]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("index.json", None, "index.json: is missing, this is no cache of videos"),
+        ("index.json", b"{", "index.json: is damaged"),
+        ("index.json", b"[]", "index.json: is damaged"),
+        ("index.json", b'{"schema": 9}', "index.json: has schema 9"),
+        ("videos.array_record", None, "videos.array_record: is missing"),
+        ("videos.array_record", b"no records", "videos.array_record: is damaged"),
+    ],
+)
+def test_damage_is_named(cache, name, content, message):
+    if content is None:
+        (cache / name).unlink()
+    else:
+        (cache / name).write_bytes(content)
+    with pytest.raises(ValueError, match=message):
+        CachedVideos(cache)
+
+
+def test_a_file_cut_short_is_noticed(cache):
+    path = cache / "videos.array_record"
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    with pytest.raises(ValueError, match="videos.array_record"):
+        CachedVideos(cache)
+
+
+def test_an_index_of_other_records_is_noticed(cache):
+    path = cache / "index.json"
+    known = json.loads(path.read_text())
+    known["videos"].pop()
+    path.write_text(json.dumps(known))
+    with pytest.raises(ValueError, match="holds 3 videos, index.json names 2"):
+        CachedVideos(cache)
+
+
+def test_the_key_changes_with_labels_files_and_size(tmp_path):
+    file = tmp_path / "a.mp4"
+    file.write_bytes(b"one")
+
+    def key(size=112, **changes):
+        fields = {"video_id": "a", "path": str(file), "count": 3.0} | changes
+        return clip_cache.source_key([Annotation(**fields)], size)
+
+    first = key()
+    assert key() == first
+    others = {key(size=64), key(count=4.0), key(start_s=1.0), key(label="hop")}
+    file.write_bytes(b"three")
+    others.add(key())
+    os.utime(file, ns=(1, 1))
+    others.add(key())
+    (tmp_path / "a.wav").write_bytes(b"sound")
+    others.add(key())
+    assert len(others) == 7 and first not in others

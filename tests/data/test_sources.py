@@ -1,0 +1,151 @@
+"""Labelled parts are decoded with the sound of their own time, from files and from TFDS."""
+
+import numpy as np
+import pytest
+
+from rac_jax.data import encode
+from rac_jax.data.annotations import Annotation
+from rac_jax.data.columns import column_count, log_columns
+from rac_jax.data.container import MediaError
+from rac_jax.data.sources import FeatureSource, MediaSource
+from tests.data import media_factory
+
+FRAMES, RATE = 100, 22050
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory):
+    """Four seconds whose frames carry their number, silent but for the third second."""
+    path = tmp_path_factory.mktemp("sources") / "clip.mp4"
+    waveform = np.random.default_rng(0).normal(size=4 * RATE).astype(np.float32) * 0.1
+    waveform[: 2 * RATE] = 0
+    waveform[3 * RATE :] = 0
+    frames = media_factory.coded_frames(FRAMES)
+    encode.write_video(path, frames, 25, waveform, RATE)
+    return path
+
+
+def one(path, size=48, **changes):
+    fields = {"video_id": "clip", "path": str(path), "count": 4.0}
+    return MediaSource([Annotation(**fields | changes)], size)
+
+
+def test_the_whole_file(clip):
+    source = one(clip, label="hop")
+    video = source[0]
+    assert video.frames.shape == (FRAMES, 48, 48, 3) and video.fps == 25
+    assert media_factory.read_codes(video.frames) == list(range(FRAMES))
+    assert (video.video_id, video.count, video.label) == ("clip@0.000", 4.0, "hop")
+    assert video.columns.shape == (257, column_count(4 * RATE))
+    assert len(source) == 1 and source.name(0) == str(clip)
+
+
+def test_a_part_has_its_own_frames_sound_and_cycles(clip):
+    cycles = np.array([[1.0, 2.0], [2.0, 3.0]])
+    source = one(clip, start_s=1.0, end_s=3.0, cycles_s=cycles)
+    video = source[0]
+    assert media_factory.read_codes(video.frames) == list(range(25, 75))
+    np.testing.assert_allclose(video.cycles, [[0, 25], [25, 50]])
+    # The first second of it is silent, the other is not.
+    half = video.columns.shape[1] // 2
+    loud = video.columns.astype(np.float32).mean(0)
+    assert loud[: half - 10].max() < loud[half + 10 : -10].min()
+    assert source.name(0) == f"{clip} from 1 to 3 s"
+
+
+def test_silence_is_no_sound(clip):
+    assert one(clip, start_s=0.0, end_s=1.5)[0].columns is None
+
+
+def test_the_sound_beside_a_silent_video(tmp_path):
+    path = tmp_path / "mute.mp4"
+    encode.write_video(path, media_factory.coded_frames(50), 25)
+    assert one(path)[0].columns is None
+    waveform = np.random.default_rng(0).normal(size=RATE).astype(np.float32) * 0.1
+    media_factory.make_wav(tmp_path / "mute.wav", waveform, RATE)
+    columns = one(path)[0].columns
+    # The sound ends after one of two seconds: the rest is zeros.
+    assert columns.shape[1] == column_count(2 * RATE)
+    wanted = log_columns(waveform)
+    end = wanted.shape[1]
+    assert columns[:, : end - 2].any(0).all() and not columns[:, end + 2 :].any()
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"start_s": 9.0}, "has no frames after 9 s"),
+        ({"start_s": 9.0, "end_s": 10.0}, "has no frames from 9 to 10 s"),
+    ],
+)
+def test_what_cannot_be_decoded_is_named(clip, changes, message):
+    with pytest.raises(MediaError, match=message):
+        one(clip, **changes)[0]
+    with pytest.raises(MediaError, match="none.mp4"):
+        one("none.mp4")[0]
+    with pytest.raises(IndexError, match="video 1 of 1"):
+        one(clip)[1]
+
+
+def test_examples_with_bytes_or_paths_are_videos(clip):
+    examples = [
+        {"video": clip.read_bytes(), "count": 4, "label": b"hop", "video_id": b"x"},
+        {"path": str(clip).encode(), "count": np.float32(2), "start_s": 1.0},
+        {"path": str(clip), "count": 2, "end_s": float("nan"), "cycles_s": []},
+    ]
+    source = FeatureSource(examples, 48)
+    first, second, third = (source[index] for index in range(3))
+    np.testing.assert_array_equal(first.frames, one(clip)[0].frames)
+    assert (first.video_id, first.label, first.count) == ("x@0.000", "hop", 4.0)
+    assert len(second.frames) == 75 and second.count == 2.0
+    assert third.cycles.shape == (0, 2) and len(third.frames) == FRAMES
+
+
+@pytest.mark.parametrize(
+    ("example", "message"),
+    [
+        ({"count": 1}, "example 0: has no field 'video' or 'path', it has: count"),
+        ({"path": "a.mp4"}, "example 0: has no field 'count', it has: path"),
+        ({"path": "a.mp4", "count": "x"}, "example 0: count 'x' is not a number"),
+        ({"path": "a.mp4", "count": -1}, "example 0: count -1.0 must be at least 0"),
+        (
+            {"path": "a.mp4", "count": 1, "cycles_s": [1.0, 2.0]},
+            r"example 0: cycles_s must be \[K, 2\], not \[2\]",
+        ),
+        ({"video": b"nothing", "count": 1}, "example 0: "),
+    ],
+)
+def test_wrong_examples_are_named(example, message):
+    with pytest.raises(ValueError, match=message):
+        FeatureSource([example], 48)[0]
+
+
+def test_a_prepared_tfds_data_set(clip, tmp_path):
+    tfds = pytest.importorskip("tensorflow_datasets")
+
+    class TinyRepetitions(tfds.core.GeneratorBasedBuilder):
+        VERSION = tfds.core.Version("1.0.0")
+        pkg_dir_path = tmp_path  # this file is no package
+
+        def _info(self):
+            features = {
+                "video": tfds.features.Tensor(shape=(), dtype=np.object_),
+                "count": np.float32,
+            }
+            return self.dataset_info_from_configs(
+                features=tfds.features.FeaturesDict(features)
+            )
+
+        def _split_generators(self, manager):
+            return {"train": self._generate_examples()}
+
+        def _generate_examples(self):
+            for index in range(2):
+                yield index, {"video": clip.read_bytes(), "count": 3.0 + index}
+
+    builder = TinyRepetitions(data_dir=str(tmp_path), file_format="array_record")
+    builder.download_and_prepare()
+    source = FeatureSource(builder.as_data_source("train"), 48)
+    assert len(source) == 2
+    counts = sorted(source[index].count for index in range(2))
+    assert counts == [3.0, 4.0] and len(source[0].frames) == FRAMES
