@@ -15,6 +15,7 @@ VERSION = re.search(
 # Lower bounds are the versions the code was tried on; nothing is pinned from above.
 REQUIREMENTS = [
     "absl-py>=2.1",
+    "array-record>=0.8",
     "av>=18.0",
     "chex>=0.1.90",
     "flax>=0.12.8",
@@ -28,6 +29,7 @@ REQUIREMENTS = [
     "orbax-checkpoint>=0.12.8",
     "pillow>=10.0",
     "safetensors>=0.5",
+    "tensorboardX>=2.6",
     "tensorflow-datasets>=4.9.10",
     "tqdm>=4.66",
 ]
