@@ -5,6 +5,8 @@ A cache is a folder with `videos.array_record`, one `labelled.to_bytes` record p
 appears whole or not at all, and its key says what it was made from. Compression is lossless.
 """
 
+import collections
+import dataclasses
 import hashlib
 import json
 import logging
@@ -116,10 +118,15 @@ def build_cache(
 
 
 def _write_records(path: pathlib.Path, videos: Iterable[LabelledVideo]) -> list[dict]:
-    facts = []
+    facts, taken = [], collections.Counter()
     writer = ArrayRecordWriter(str(path), WRITER_OPTIONS)
     try:
         for video in videos:
+            # Files of one name in two folders, say: predictions are kept by this name.
+            taken[video.video_id] += 1
+            if (number := taken[video.video_id]) > 1:
+                name = f"{video.video_id}#{number}"
+                video = dataclasses.replace(video, video_id=name)
             _written(path, writer.write, labelled.to_bytes(video))
             facts.append(_facts(video))
     finally:

@@ -224,21 +224,19 @@ class StrideCut:
 
 @dataclasses.dataclass(frozen=True)
 class ReliabilityCut:
-    """A clip at the positive stride, the sound under it, and both streams' counts of the video.
+    """A clip at the video's stride, the sound under it, and both streams' counts of the video.
 
     Attributes:
       size: height and width of the frames.
-      largest: S_K.
-      positive: rule of `positive_stride`.
       labels: "share" or "cycles", for the clip's own count.
+      strides: video_id to the stride at which its clips are cut.
       sight: video_id to count by sight.
       sound: video_id to count by sound.
     """
 
     size: int
-    largest: int
-    positive: str
     labels: str
+    strides: Mapping[str, int]
     sight: Mapping[str, float]
     sound: Mapping[str, float]
 
@@ -258,7 +256,7 @@ class ReliabilityCut:
     ) -> dict[str, np.ndarray]:
         if video.count <= 0:  # Eq. 11 has no meaning
             return self.blank() | {"mask": np.False_}
-        stride = positive_stride(video.period, self.largest, self.positive)
+        stride = self.strides[video.video_id]
         start = _start(video, stride, rng)
         end = start + CLIP_FRAMES * stride
         return _audiovisual(video, stride, start) | {

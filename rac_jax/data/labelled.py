@@ -32,6 +32,9 @@ class LabelledVideo:
         the part or end after it. None where unknown.
       label: what is repeated, "" if unknown.
       challenges: names of what makes the part hard.
+
+    Raises:
+      ValueError: without frames, or for cycles that are not [K, 2] or do not end after they start.
     """
 
     video_id: str
@@ -42,6 +45,17 @@ class LabelledVideo:
     cycles: np.ndarray | None = None
     label: str = ""
     challenges: tuple[str, ...] = ()
+
+    def __post_init__(self):
+        if not len(self.frames):
+            raise ValueError(f"{self.video_id}: has no frames")
+        if self.cycles is None:
+            return
+        if self.cycles.ndim != 2 or self.cycles.shape[1] != 2:
+            shape = list(self.cycles.shape)
+            raise ValueError(f"{self.video_id}: cycles must be [K, 2], not {shape}")
+        if not np.all(self.cycles[:, 1] > self.cycles[:, 0]):
+            raise ValueError(f"{self.video_id}: a cycle does not end after its start")
 
     def progress(self, times: np.ndarray, labels: str = "share") -> np.ndarray:
         """Repetitions done by given instants.
@@ -113,9 +127,9 @@ def annotated(
     return LabelledVideo(
         video_id=f"{annotation.video_id}@{start_s:.3f}",
         frames=frames,
-        fps=fps,
+        fps=float(fps),
         columns=None if columns is None else columns.astype(np.float16),
-        count=annotation.count,
+        count=float(annotation.count),
         cycles=cycles,
         label=annotation.label,
         challenges=annotation.challenges,

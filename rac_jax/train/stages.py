@@ -178,14 +178,19 @@ def _classes(run: Run) -> tuple[str, ...]:
     return tuple(sorted({video.label for video in run.facts("train")} - {""}))
 
 
+def _positive_strides(run: Run, split: str) -> list[int]:
+    """S* of every video."""
+    rule = run.config.stride.positive
+    return [
+        positive_stride(video.period, max(run.strides), rule)
+        for video in run.facts(split)
+    ]
+
+
 def _own_rows(run: Run, split: str) -> list[video_counts.Row]:
     """Clips of every video at its own stride S*."""
-    facts, settings = run.facts(split), run.config.stride
-    wanted = [
-        (positive_stride(video.period, max(run.strides), settings.positive),)
-        for video in facts
-    ]
-    return video_counts.clip_rows([video.frames for video in facts], wanted)
+    wanted = [(stride,) for stride in _positive_strides(run, split)]
+    return video_counts.clip_rows([video.frames for video in run.facts(split)], wanted)
 
 
 def _stream_stage(run: Run, variables: dict, folder: pathlib.Path, task: Any, count):
@@ -308,22 +313,31 @@ def train_stride(run: Run, variables: dict, folder: pathlib.Path):
 
 def train_reliability(run: Run, variables: dict, folder: pathlib.Path):
     """Stage reliability, on empirical predictions (section 3.4) or the final ones."""
-    settings, found_epochs = run.config.reliability, {}
-    predictions = {}
+    settings, epochs, predictions = run.config.reliability, {}, {}
     for stream in ("sight", "sound"):
         place = run.workdir / stream
         if settings.predictions == "final":
             last = stage_files.read_epochs(place)[-1]
-            predictions[stream], epochs = last["predictions"], [last["epoch"]]
+            predictions[stream], chosen = last["predictions"], [last["epoch"]]
         else:
-            threshold = settings[f"{stream}_threshold"]
-            predictions[stream], epochs = stage_files.empirical_predictions(
-                place, threshold
+            predictions[stream], chosen = stage_files.empirical_predictions(
+                place, settings[f"{stream}_threshold"]
             )
-        found_epochs[stream] = epochs
-        LOG.info("reliability: predictions of %s from epochs %s", stream, epochs)
+        epochs[stream] = chosen
+        LOG.info("reliability: predictions of %s from epochs %s", stream, chosen)
+    strides = dict(
+        zip(
+            (video.video_id for video in run.facts("train")),
+            _positive_strides(run, "train"),
+            strict=True,
+        )
+    )
+    if settings.stride == "ranker":
+        strides, predictions["sight"] = _at_rankers_strides(
+            run, variables, strides, predictions["sight"]
+        )
     task = ReliabilityTask(
-        run.model, run.config, predictions["sight"], predictions["sound"]
+        run.model, run.config, strides, predictions["sight"], predictions["sound"]
     )
     facts, source = run.facts("val"), run.source("val")
 
@@ -341,7 +355,37 @@ def train_reliability(run: Run, variables: dict, folder: pathlib.Path):
         return scores | {"gamma": float(np.mean(ways["gamma"]))}
 
     trained = _fit(run, task, variables, folder, after_epoch)
-    return trained, {"epochs": found_epochs, "videos": predictions}
+    return trained, {"epochs": epochs, "strides": strides, "videos": predictions}
+
+
+def _at_rankers_strides(
+    run: Run, variables: dict, positive: dict, sight: dict
+) -> tuple[dict[str, int], dict[str, float]]:
+    """Moves predictions by sight from the true strides to those that the ranker chooses.
+
+    At inference nobody tells the true stride. A prediction moves by as much as the final
+    model's count of the video differs between the two strides.
+    """
+    path = run.workdir / "sight" / stage_files.PREDICTIONS
+    final = stage_files.read_json(path, "videos", "strides")["videos"]
+    ways = evaluation.count_ways(
+        run.counter,
+        variables,
+        run.source("train"),
+        run.facts("train"),
+        run.strides,
+        run.model.use_sight_only_ranker,
+    )
+    chosen = dict(zip(positive, map(int, ways["stride"]), strict=True))
+
+    def moved(name: str) -> float:
+        counts = dict(zip(run.strides, final[name], strict=True))
+        change = counts[chosen[name]] - counts[positive[name]]
+        return max(0.0, sight[name] + change)
+
+    right = np.mean([chosen[name] == positive[name] for name in chosen])
+    LOG.info("reliability: the ranker finds %.0f %% of the true strides", 100 * right)
+    return chosen, {name: moved(name) for name in sight}
 
 
 STAGE_FUNCTIONS = {

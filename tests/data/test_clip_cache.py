@@ -66,6 +66,14 @@ def test_the_index_says_what_is_in_it(cache):
     assert still["period"] is None
 
 
+def test_videos_of_one_name_are_told_apart(tmp_path):
+    videos = [video(1), video(1), video(2), video(1)]
+    cached = CachedVideos(clip_cache.build_cache(tmp_path / "cache", videos, "key1"))
+    names = ["v1", "v1#2", "v2", "v1#3"]
+    assert [entry["video_id"] for entry in cached.index] == names
+    assert [cached[index].video_id for index in range(4)] == names
+
+
 def test_a_build_that_fails_leaves_nothing(tmp_path):
     def videos():
         yield video(1)

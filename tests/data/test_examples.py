@@ -167,9 +167,7 @@ def test_a_pair_of_strides_has_the_sound_of_each():
 
 
 def test_reliability_examples_carry_both_counts():
-    cut = examples.ReliabilityCut(
-        2, 8, "two_repetitions", "share", {"v": 7.5}, {"v": 3.0}
-    )
+    cut = examples.ReliabilityCut(2, "share", {"v": 1}, {"v": 7.5}, {"v": 3.0})
     example = cut(video(), rng())
     assert (example["sight"], example["sound"], example["count"]) == (7.5, 3.0, 8.0)
     assert example["clip_count"] == pytest.approx(2.0)
@@ -180,7 +178,7 @@ CUTS = [
     examples.SightCut(2, 8),
     examples.SoundCut(),
     examples.StrideCut(2, (1, 2), {"v": 0}, {"v": [1]}),
-    examples.ReliabilityCut(2, 8, "released", "cycles", {"v": 1.0}, {"v": 1.0}),
+    examples.ReliabilityCut(2, "cycles", {"v": 1}, {"v": 1.0}, {"v": 1.0}),
 ]
 
 

@@ -171,3 +171,22 @@ def test_annotated_puts_cycles_on_the_clock_of_the_frames():
         Annotation(video_id="a", path="a.mp4", count=1), frames, 10.0, None, 0.0
     )
     assert (bare.columns, bare.cycles) == (None, None)
+
+
+@pytest.mark.parametrize(
+    ("cycles", "message"),
+    [
+        ([], r"cycles must be \[K, 2\], not \[0\]"),
+        ([[1.0, 2.0, 3.0]], r"cycles must be \[K, 2\], not \[1, 3\]"),
+        ([[5.0, 5.0]], "a cycle does not end after its start"),
+        ([[5.0, 4.0]], "a cycle does not end after its start"),
+    ],
+)
+def test_wrong_cycles_are_refused(cycles, message):
+    with pytest.raises(ValueError, match=message):
+        video(cycles=np.array(cycles, np.float32))
+
+
+def test_a_video_has_frames():
+    with pytest.raises(ValueError, match="has no frames"):
+        video(frames=0)

@@ -47,8 +47,8 @@ def build_task(name, model, config):
         return StrideTask(
             model, config, dict.fromkeys(names, 0), dict.fromkeys(names, (1,))
         )
-    counts = dict.fromkeys(names, 7.0)
-    return ReliabilityTask(model, config, counts, dict.fromkeys(names, 9.0))
+    strides, sight = dict.fromkeys(names, 1), dict.fromkeys(names, 7.0)
+    return ReliabilityTask(model, config, strides, sight, dict.fromkeys(names, 9.0))
 
 
 def main() -> None:

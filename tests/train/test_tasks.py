@@ -94,7 +94,7 @@ def test_the_released_rule_of_the_positive_stride(config):
 
 
 def test_equations_10_and_11(config):
-    task = ReliabilityTask(Streams(), config, {}, {})
+    task = ReliabilityTask(Streams(), config, {}, {}, {})
     batch = {
         "clip": jnp.zeros((2, 1)),
         "spectrogram": jnp.asarray([[0.25], [1.0]]),  # γ
@@ -112,7 +112,7 @@ def test_equations_10_and_11(config):
 def test_fully_connected_fusion_learns_the_clips_count(config):
     config.reliability.fusion = "fully_connected"
     config.loss.terms = ("squared",)
-    task = ReliabilityTask(Streams(), config, {}, {})
+    task = ReliabilityTask(Streams(), config, {}, {}, {})
     heads = {"counts": {"kernel": jnp.zeros((1, 3))}}
     stages = {"stage4": {}}
     variables = {

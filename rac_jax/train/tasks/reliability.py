@@ -16,6 +16,7 @@ from rac_jax.train.scene_batches import normalise
 from rac_jax.train.tasks import repetitions, start
 
 PREDICTIONS = ("empirical", "final")
+STRIDES = ("positive", "ranker")
 FUSIONS = ("gamma", "fully_connected")
 FUSION_HEAD = "fusion_head"  # parameter group of the alternative, not part of the model
 FUSION_CLASSES = 41  # appendix F
@@ -27,7 +28,8 @@ def check_settings(settings: Any) -> None:
     Raises:
       ValueError: naming the field.
     """
-    for name, known in (("predictions", PREDICTIONS), ("fusion", FUSIONS)):
+    fields = {"predictions": PREDICTIONS, "stride": STRIDES, "fusion": FUSIONS}
+    for name, known in fields.items():
         if settings[name] not in known:
             raise ValueError(
                 f"reliability.{name}: {settings[name]!r} is not one of {', '.join(known)}"
@@ -46,12 +48,14 @@ class ReliabilityTask:
     Attributes:
       model: the whole system.
       config: of the run; `reliability.fusion` is one of `FUSIONS`.
+      strides: video_id to the stride at which its clips are cut.
       sight: video_id to count by sight.
       sound: video_id to count by sound.
     """
 
     model: SightSound
     config: Any
+    strides: Mapping[str, int]
     sight: Mapping[str, float]
     sound: Mapping[str, float]
 
@@ -80,9 +84,8 @@ class ReliabilityTask:
         """Examples from videos."""
         return ReliabilityCut(
             size=self.config.data.size,
-            largest=max(self.config.stride.strides),
-            positive=self.config.stride.positive,
             labels=self.config.data.labels,
+            strides=self.strides,
             sight=self.sight,
             sound=self.sound,
         )
