@@ -66,12 +66,13 @@ def outputs(form):
 def test_shapes(form):
     _, _, _, out = outputs(form)
     wide = 64 if form == "paper" else 32
+    before = 52 if form == "paper" else 16  # channels of stage 3
     shapes = jax.tree.map(jnp.shape, out)
     assert shapes.sight == sight_sound.SightOutput(
-        (3,), (3, 5), (3, 5), (3, wide), (3, wide), (3,)
+        (3,), (3, 5), (3, 5), (3, wide), (3, 2, before), (3, wide), (3,)
     )
     assert shapes.sound == sight_sound.SoundOutput(
-        (3,), (3, 6), (3, 6), (3, 32), (3, 32), (3, 32)
+        (3,), (3, 6), (3, 6), (3, 32), (3, 4, 16), (3, 32), (3, 32)
     )
     assert shapes.score == shapes.reliability == (3,)
     assert all(leaf.dtype == jnp.float32 for leaf in jax.tree.leaves(out))

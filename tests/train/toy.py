@@ -27,6 +27,7 @@ FIELDS = {
     "stride.strides": (1, 2, 3),
     "reliability.batch": 2,
     "reliability.epochs": 1,
+    "reliability.stride": "positive",
     # Nothing so small learns to count: let every epoch be good enough.
     "reliability.sight_threshold": 1000.0,
     "reliability.sound_threshold": 1000.0,
