@@ -247,7 +247,7 @@ def scenes() -> ml_collections.ConfigDict:
     config.reliability.update(
         {"batch": 16, "epochs": 20, "optimiser": adamw, "evaluate_epochs": 5}
     )
-    config.reliability.optimiser.learning_rate = 1e-3
+    config.reliability.optimiser.learning_rate = 3e-3
     # At the true stride sight is better than it will be: the sound would be trusted too little.
     config.reliability.stride = "ranker"
     # The paper's videos were chosen for their sound; a part of these are silent or misleading.
