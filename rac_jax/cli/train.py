@@ -295,7 +295,7 @@ def _started(start: Any, variables: dict, weights) -> dict:
         for kind, tree in changed.items():
             found = loaded[kind].get(group, loaded[kind])
             shapes = [
-                {jax_path: leaf.shape for jax_path, leaf in _flat(one).items()}
+                {path: leaf.shape for path, leaf in _flat(one).items()}
                 for one in (found, tree[group])
             ]
             if shapes[0] != shapes[1]:

@@ -8,6 +8,7 @@ error.
 
 import contextlib
 import functools
+import json
 import logging
 import os
 import pathlib
@@ -57,12 +58,13 @@ def run_stages(run: Run, variables: dict[str, Any]) -> dict[str, Any]:
       TrainingError, Stopped: as `loop.fit`.
     """
     check_config(run)
+    changed = False
     for stage in STAGES:
         folder = run.workdir / stage
         if run.config.share_stages:
             adopt_sibling(run, stage)
         if not is_finished(run, stage):
-            began = time.monotonic()
+            began, changed = time.monotonic(), True
             LOG.info("stage %s", stage)
             trained, predictions = STAGE_FUNCTIONS[stage](run, variables, folder)
             own = {
@@ -79,9 +81,23 @@ def run_stages(run: Run, variables: dict[str, Any]) -> dict[str, Any]:
         splits.barrier(f"{stage} finished")
         own = stage_files.load_variables(folder / stage_files.VARIABLES)
         variables = {kind: tree | own.get(kind, {}) for kind, tree in variables.items()}
-    if not (run.workdir / EVALUATION).exists():
+    if changed or not is_measured(run):
         evaluate(run, variables)
+    splits.barrier("measured")
     return variables
+
+
+def is_measured(run: Run) -> bool:
+    """Whether the measurement of these test videos is there."""
+    path = run.workdir / EVALUATION
+    if not path.exists():
+        return False
+    return stage_files.read_json(path, "ways", "test")["test"] == _test_videos(run)
+
+
+def _test_videos(run: Run) -> dict[str, Any]:
+    """The section of the test videos as JSON has it."""
+    return json.loads(json.dumps(run.config.data.test.to_dict()))
 
 
 def is_finished(run: Run, stage: str) -> bool:
@@ -407,6 +423,6 @@ def evaluate(run: Run, variables: dict) -> dict[str, Any]:
         run.strides,
         run.model.use_sight_only_ranker,
     )
-    record = evaluation.report(counts, facts)
+    record = {"test": _test_videos(run)} | evaluation.report(counts, facts)
     stage_files.write_json(run.workdir / EVALUATION, record)
     return record

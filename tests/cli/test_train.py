@@ -98,6 +98,16 @@ def test_a_finished_stage_is_not_run_again(trained, tmp_path, capsys):
     assert str(folder / "export") in capsys.readouterr().out
 
 
+def test_other_test_videos_are_measured_without_training(trained, tmp_path):
+    folder = tmp_path / "other"
+    shutil.copytree(trained, folder, symlinks=True)
+    kept = (folder / "reliability" / "finished.json").read_bytes()
+    assert train.main(toy.arguments(folder, data__test__number=2)) == 0
+    report = json.loads((folder / "evaluation.json").read_text())
+    assert len(report["videos"]) == 2
+    assert (folder / "reliability" / "finished.json").read_bytes() == kept
+
+
 def test_another_config_in_the_same_workdir_is_refused(trained, capsys):
     assert train.main(toy.arguments(trained, sight__epochs=3)) == 1
     error = capsys.readouterr().err
