@@ -58,6 +58,7 @@ def _split(seed: int) -> dict:
 def paper() -> ml_collections.ConfigDict:
     """Sections 3 and 4.3."""
     config = ml_collections.ConfigDict()
+    config.family = "sight_sound"
     config.name = "sight-sound"
     config.seed = 0
     config.precision = "auto"  # bfloat16 encoders on accelerators, float32 on CPU
@@ -238,7 +239,7 @@ def scenes() -> ml_collections.ConfigDict:
         "cut": 0.5,
         "period": (5.0, 75.0),
         "max_cycles": 96,
-        "sound_damage": 0.25,
+        "sound_damage": 0.4,
     }
     config.stride.update(
         {"batch": 16, "strides": (1, 2, 3, 4, 5), "epochs": 5, "optimiser": adamw}
@@ -266,9 +267,9 @@ def small() -> ml_collections.ConfigDict:
     for split, number in (("train", 320), ("val", 32), ("test", 200)):
         config.data[split].number = number
     config.sight.update({"batch": 16, "epochs": 4, "epoch_steps": 120})
-    config.sound.update({"batch": 16, "epochs": 3, "epoch_steps": 100})
+    config.sound.update({"batch": 16, "epochs": 3, "epoch_steps": 140})
     config.stride.update({"epochs": 12, "evaluate_epochs": 6})
-    config.reliability.epochs = 10
+    config.reliability.epochs = 16
     return config
 
 

@@ -235,12 +235,13 @@ def _train(config: Any, workdir: pathlib.Path) -> int:
     from rac_jax import counting
     from rac_jax.counting import weights
     from rac_jax.models import registry
-    from rac_jax.train import loop, mesh, stages
-    from rac_jax.train.run import Run, check_config, stage_key
+    from rac_jax.train import loop, mesh, recipes, stages
+    from rac_jax.train.run import Run, stage_key
 
     counting.enable_compilation_cache()
+    recipe = recipes.find_recipe(config.get("family"))
     model = registry.build_model(
-        "sight_sound", **config.model.to_dict(), dtype=compute_type(config.precision)
+        config.family, **config.model.to_dict(), dtype=compute_type(config.precision)
     )
     run = Run(
         config=config,
@@ -249,20 +250,20 @@ def _train(config: Any, workdir: pathlib.Path) -> int:
         mesh=mesh.make_mesh(config.mesh.data, config.mesh.fsdp),
         stop=loop.StopSignal().listen(),
     )
-    check_config(run)
+    recipe.check(run)
     workdir.mkdir(parents=True, exist_ok=True)
     if jax.process_index() == 0:
         _describe(config, workdir)
     variables = registry.init_variables(model, stage_key(config.seed, "init"))
     variables = _started(config.start, variables, weights)
     try:
-        variables = stages.run_stages(run, variables)
+        variables = stages.run_stages(run, recipe, variables)
     except loop.Stopped as stopped:
         complain(f"{stopped}; run the same command again to go on")
         return 0
     if jax.process_index() == 0:
-        folder = _export(config, workdir, variables, weights)
         report = json.loads((workdir / stages.EVALUATION).read_text("utf-8"))
+        folder = _export(run, recipe.describe(run, report), variables, weights)
         print(runs.ways_text([report]))
         print(folder)
     return 0
@@ -362,46 +363,13 @@ def commit() -> str | None:
 
 
 def _export(
-    config: Any, workdir: pathlib.Path, variables: dict, weights
+    run: Any, description: dict[str, Any] | None, variables: dict, weights
 ) -> os.PathLike:
     """Writes the trained model as `rac count --model` reads it."""
-    from rac_jax.ops import spectrogram
-    from rac_jax.train import scene_batches, stages
-
-    if config.reliability.fusion != "gamma":
-        logging.getLogger("rac_jax.train").info(
-            "not exported: fusion %r is no part of the model", config.reliability.fusion
-        )
-        return workdir
-    report = json.loads((workdir / stages.EVALUATION).read_text("utf-8"))
-    run = json.loads((workdir / "run.json").read_text("utf-8"))
-    known = config.to_dict()
-    description = {
-        "name": config.name,
-        "family": "sight_sound",
-        "arguments": known["model"],
-        "preprocessing": {
-            "clip_frames": scene_batches.CLIP_FRAMES,
-            "size": config.data.size,
-            "mean": list(scene_batches.MEAN),
-            "std": list(scene_batches.STD),
-            "audio_rate": spectrogram.RATE,
-            "nperseg": spectrogram.WINDOW,
-            "noverlap": spectrogram.OVERLAP,
-            "columns": scene_batches.COLUMNS,
-        },
-        "protocol": "paper",
-        "max_stride": max(config.stride.strides),
-        "training": {
-            "config": known,
-            "seed": config.seed,
-            "commit": run["commit"],
-            "versions": run["versions"],
-        },
-        "accuracy": {
-            "data": f"test videos of the config ({config.data.test.kind})",
-            "ways": report["ways"],
-            "challenges": report["challenges"],
-        },
-    }
-    return weights.save_model(workdir / EXPORT, description, variables, half=True)
+    if description is None:
+        return run.workdir
+    about = json.loads((run.workdir / "run.json").read_text("utf-8"))
+    training = {"config": run.config.to_dict(), "seed": run.config.seed}
+    training |= {name: about[name] for name in ("commit", "versions")}
+    description = description | {"training": training}
+    return weights.save_model(run.workdir / EXPORT, description, variables, half=True)

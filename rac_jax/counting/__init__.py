@@ -7,7 +7,7 @@ _PUBLIC = {
     "CountResult": "rac_jax.counting.result",
     "ModelError": "rac_jax.counting.weights",
     "enable_compilation_cache": "rac_jax.counting.cache",
-    "load": "rac_jax.counting.counter",
+    "load": "rac_jax.counting.loading",
 }
 
 __all__ = list(_PUBLIC)

@@ -11,22 +11,20 @@ from typing import Any
 import flax.linen as nn
 import numpy as np
 
-from rac_jax.counting import paper, released, weights
+from rac_jax.counting import paper, released
 from rac_jax.counting.networks import Networks, Pass
-from rac_jax.counting.result import CountResult
+from rac_jax.counting.result import CountResult, Measured
 from rac_jax.counting.soundtrack import Soundtrack
 from rac_jax.counting.source import ArraySource, FileSource, Source
 from rac_jax.data.media import MediaError, collect_faults
 from rac_jax.models.sight_sound import fuse
 from rac_jax.ops import spectrogram
-from rac_jax.weights import DEFAULT_MODEL
 
 logger = logging.getLogger(__name__)
 
 PROTOCOLS = {"paper": paper.count, "released": released.count}
 # The release resizes frames without anti-aliasing; our own models see anti-aliased ones.
-INTERPOLATION = {"paper": "area", "released": "bilinear"}
-FAMILY = "sight_sound"
+INTERPOLATION = {"paper": "area", "released": "bilinear", "compact": "area"}
 DEFAULT_MAX_STRIDE = 5  # paper 1, appendix A
 PROGRESS_DELAY_S = 3.0
 
@@ -133,44 +131,70 @@ class Counter:
         ):
             if not (use_sight or track.samples):
                 raise MediaError(f"{source.name}: has no sound in the part to count")
-            run = Pass(self.networks, track)
-            options = {"seed": seed} if protocol == "released" else {}
-            sight_count, sound_count, gamma, picture_s = PROTOCOLS[protocol](
-                run,
+            found = self._measure(
                 source,
+                track,
+                protocol=protocol,
                 strides=strides,
                 use_sight=use_sight,
                 progress=advance,
-                **options,
+                seed=seed,
             )
-            for name, cost in run.cost().items():
+            for name, cost in found.encoders.items():
                 logger.debug(
                     "%s: %s: %d clips in %d encoder calls, %d compiled shapes",
                     source.name,
                     name,
                     *cost.values(),
                 )
-            duration_s = max(picture_s - start_s, track.duration_s)
-        if sight_count is None and sound_count is None:
+            duration_s = max(found.end_s - start_s, track.duration_s)
+        if found.sight is None and found.sound is None:
             raise MediaError(f"{source.name}: has no frames in the part to count")
-        if sight_count is not None and sound_count is not None:
-            total = float(fuse(sight_count.count, sound_count.count, gamma))
-        else:
-            total = (sight_count or sound_count).count
         return CountResult(
             file=source.name,
             duration_s=duration_s,
-            count=total,
-            sight=sight_count,
-            sound=sound_count,
-            reliability=gamma,
+            count=found.count,
+            sight=found.sight,
+            sound=found.sound,
+            reliability=found.reliability,
             model=self.config["name"],
             protocol=protocol,
             seconds=time.perf_counter() - began,
             start_s=start_s,
-            encoders=run.cost(),
+            encoders=found.encoders,
             faults=tuple(faults),
+            sets=found.sets,
+            confidence=found.confidence,
         )
+
+    def _measure(
+        self,
+        source: Source,
+        track: Soundtrack,
+        *,
+        protocol: str,
+        strides: tuple[int, ...],
+        use_sight: bool,
+        progress: Callable[[int], None],
+        seed: int,
+    ) -> Measured:
+        """Counts a source whose sound is in `track`; arguments as `count`."""
+        run = Pass(self.networks, track)
+        options = {"seed": seed} if protocol == "released" else {}
+        sight, sound, gamma, end_s = PROTOCOLS[protocol](
+            run,
+            source,
+            strides=strides,
+            use_sight=use_sight,
+            progress=progress,
+            **options,
+        )
+        if sight is not None and sound is not None:
+            total = float(fuse(sight.count, sound.count, gamma))
+        else:
+            one = sight or sound
+            total = one.count if one else 0.0
+        return Measured(total, sight, sound, gamma, end_s, run.cost())
 
     def _protocol(self, protocol: str | None) -> str:
         protocol = protocol or self.config.get("protocol", "paper")
@@ -229,28 +253,3 @@ def _progress_bar(source: Source, wanted: bool) -> Iterator[Callable[[int], None
     )
     with bar:
         yield bar.update
-
-
-def load(model: str | os.PathLike = DEFAULT_MODEL, **options) -> Counter:
-    """Loads a released model, ready to count.
-
-    Args:
-      model: the name of a model that ships with the package, or a model folder.
-      **options: see `Counter`.
-
-    Returns:
-      The counter.
-
-    Raises:
-      ModelError: if the model is missing, damaged, or of a family that does not count.
-    """
-    import jax  # asks the backend, so it must not run when the module is imported
-
-    dtype = "float32" if jax.default_backend() == "cpu" else "bfloat16"
-    module, variables, config = weights.load_model(model, dtype=dtype)
-    if config["family"] != FAMILY:
-        raise weights.ModelError(
-            f"{model}: is an encoder of the family {config['family']} to start training "
-            "from, it does not count"
-        )
-    return Counter(module, variables, config, **options)

@@ -45,6 +45,37 @@ class SoundCount:
 
 
 @dataclasses.dataclass(frozen=True)
+class RepetitionSet:
+    """Repetitions without a long break between them.
+
+    Attributes:
+      start_s: where the first one begins, in seconds of the file.
+      end_s: where the last one ends.
+      count: how many, a float.
+      cycles: (start_s, end_s) of each repetition, in order.
+    """
+
+    start_s: float
+    end_s: float
+    count: float
+    cycles: tuple[tuple[float, float], ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class Measured:
+    """What a family's networks and procedure find in a source; fields as `CountResult`."""
+
+    count: float
+    sight: SightCount | None
+    sound: SoundCount | None
+    reliability: float | None
+    end_s: float  # of the picture, in seconds of the file
+    encoders: dict[str, dict[str, int]]
+    sets: tuple[RepetitionSet, ...] | None = None
+    confidence: float | None = None
+
+
+@dataclasses.dataclass(frozen=True)
 class CountResult:
     """How many repetitions a video holds, and what each stream said.
 
@@ -64,6 +95,10 @@ class CountResult:
         and the batch sizes compiled for.
       faults: what was wrong with a file that could be read in part, "<path>: <reason>" each;
         the count is that of what could be read.
+      sets: the sets of repetitions, whose counts add up to the count; None from a model that
+        does not tell them apart.
+      confidence: estimated probability that the rounded count is off by one at most, in [0, 1],
+        or None from a model that does not say.
     """
 
     file: str
@@ -78,6 +113,8 @@ class CountResult:
     start_s: float = 0.0
     encoders: dict[str, dict[str, int]] = dataclasses.field(default_factory=dict)
     faults: tuple[str, ...] = ()
+    sets: tuple[RepetitionSet, ...] | None = None
+    confidence: float | None = None
 
     def __post_init__(self):
         if not math.isfinite(self.count):
@@ -117,6 +154,10 @@ class CountResult:
             "seconds": self.seconds,
             "encoders": self.encoders,
             "faults": list(self.faults),
+            "sets": None
+            if self.sets is None
+            else [dataclasses.asdict(one) for one in self.sets],
+            "confidence": self.confidence,
         }
 
     def to_json(self) -> str:
@@ -131,6 +172,8 @@ class CountResult:
             parts.append(f"sound {self.sound.count:.1f}")
         if self.reliability is not None:
             parts.append(f"reliability of sound {self.reliability:.2f}")
+        if self.confidence is not None:
+            parts.append(f"confidence {self.confidence:.2f}")
         return f"{self.file}: {self.rounded} repetitions ({', '.join(parts)})"
 
     def plot(self, path=None):

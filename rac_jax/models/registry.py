@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from rac_jax.models import compact
 from rac_jax.models.layers import HEAD_SCALE
 from rac_jax.models.r2plus1d import R2Plus1D18
 from rac_jax.models.resnet import ResNet18
@@ -20,6 +21,7 @@ FAMILIES: dict[str, type[nn.Module]] = {
     "s3d": S3D,
     "r2plus1d18": R2Plus1D18,
     "resnet18": ResNet18,
+    "compact": compact.Compact,
 }
 # Arguments whose name a method of the family has already: public name to field.
 RENAMED = {"sight_sound": {"reliability": "reliability_form"}}
@@ -31,6 +33,12 @@ _INPUTS = {
     S3D: (_CLIPS,),
     R2Plus1D18: (_CLIPS,),
     ResNet18: ((1, 32, 32, 1),),
+    compact.Compact: (
+        (1, 64, 32, 32),
+        (1, 64, 4, 32),
+        (1, 1, compact.GRID_BINS, 2 * len(compact.STRIDES)),
+        (1, 1, compact.GRID_BINS, 2 * len(compact.STRIDES)),
+    ),
 }
 
 
@@ -103,6 +111,9 @@ def init_variables(module: nn.Module, key: jax.Array) -> dict[str, Any]:
       with variance 2 / (taps · out), kernels of heads with 0.01²; scales and running variances
       are 1, biases and running means 0.
     """
+    if isinstance(module, compact.Compact):  # its own init compiles in a moment
+        inputs = [jnp.zeros(shape) for shape in _INPUTS[compact.Compact]]
+        return jax.device_get(jax.jit(module.init)(key, *inputs))
     words = np.asarray(jax.random.key_data(key)).ravel().tolist()
 
     def draw(path, leaf):

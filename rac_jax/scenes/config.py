@@ -6,7 +6,7 @@ KINDS = ("orbit", "stroke", "limb", "figure", "wheel", "bounce", "breath")
 
 # Damage to the picture and to the sound of a scene, by the number in its labels.
 PICTURE_DAMAGE = ("none", "dark", "coarse", "occluded")
-SOUND_DAMAGE = ("none", "noise", "missing", "silent", "other rhythm")
+SOUND_DAMAGE = ("none", "noise", "missing", "silent", "music", "speech")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,8 +31,8 @@ class SceneConfig:
       camera: scale of the camera's drift, zoom and shake; 0 is a tripod.
       distractor: probability of another thing that moves without repeating.
       picture_damage: probability that the picture is dark, coarse or occluded.
-      sound_damage: probability that the sound is noisy, lacks hits, is silent or has another
-        rhythm.
+      sound_damage: probability that the sound is noisy, lacks hits, is silent, or that only
+        music or speech is heard, with a rhythm of its own.
       one_damaged: probability that exactly one of the two is damaged, as often the picture as
         the sound; otherwise the two probabilities above hold, each on its own.
       kinds: names of the motions to draw from, of `KINDS`.

@@ -56,7 +56,9 @@ class Dice:
         """-1.0 or 1.0."""
         return jnp.where(self.chance(0.5, shape), 1.0, -1.0)
 
-    def choice(self, options: tuple[int, ...]) -> jax.Array:
-        """One of some integers, int32."""
-        index = jnp.floor(self.uniform(0, len(options))).astype(jnp.int32)
+    def choice(
+        self, options: tuple[int, ...], shape: tuple[int, ...] = ()
+    ) -> jax.Array:
+        """Some of the given integers, int32."""
+        index = jnp.floor(self.uniform(0, len(options), shape)).astype(jnp.int32)
         return jnp.asarray(options, jnp.int32)[jnp.minimum(index, len(options) - 1)]

@@ -1,8 +1,8 @@
-"""Makes a scene's sound: struck events in every cycle over a background.
+"""Makes a scene's sound: events in every cycle, a room, a background, music or speech.
 
 The sound is put together in the frequency domain: each kind of event is a short grain, its
 instants are an impulse train, and their spectra are multiplied and added to a background
-whose spectrum is drawn directly, so one inverse transform ends it.
+whose spectrum is drawn directly. Music and speech are voices that step from note to note.
 """
 
 import flax.struct
@@ -15,8 +15,12 @@ from rac_jax.scenes.dice import Dice
 from rac_jax.scenes.timeline import Timeline
 
 GRAIN_S = 0.3  # longest sound of one event, seconds
+ROOM_S = 0.4  # longest echo, seconds
 STRAYS = 6  # room for sounds that belong to no cycle
 PARTIALS = 4  # tones in a grain
+LOOK_UP = 64  # samples between two looks at which note it is; divides the total length
+NOTES_PER_S = 6  # of music, or syllables of speech, at most
+SCALE = (0, 2, 4, 7, 9, 12, -5, -3)  # semitones that a melody may take
 SWELLS_PER_S = 3  # points of the background's loudness per second
 
 
@@ -75,6 +79,65 @@ def _train(times_s: jax.Array, sizes: jax.Array, length: int, rate: int) -> jax.
     return jnp.zeros(length).at[index].add(sizes, mode="drop")
 
 
+def _voices(dice: Dice, music: jax.Array, config: SceneConfig, total: int):
+    """Music or speech: tones that step from note to note, or from syllable to syllable.
+
+    Returns:
+      (waveform [total] with a standard deviation of about 1, beats [K] and sizes [K] of the
+      drums; notes of speech have none).
+    """
+    notes = int(config.duration_s * NOTES_PER_S) + 2
+    beat = jnp.where(music, dice.log_uniform(0.17, 0.7), dice.log_uniform(0.12, 0.3))
+    long = jnp.where(dice.chance(0.3, (notes,)), 2.0, 1.0)
+    uneven = jnp.exp(0.35 * dice.normal((notes,)))
+    lengths = beat * jnp.where(music, long, uneven)  # [N] seconds
+    rests = dice.uniform(0.2, 1.2, (notes,)) * dice.chance(0.12, (notes,)) * ~music
+    spans = lengths + rests
+    onsets = jnp.cumsum(spans) - spans - beat * dice.uniform()
+
+    semitones = dice.choice(SCALE, (notes,)).astype(jnp.float32)
+    semitones = jnp.where(music, semitones, 2 * dice.normal((notes,)))
+    base = jnp.where(music, dice.log_uniform(80, 500), dice.log_uniform(90, 260))
+    pitch = base * 2 ** (semitones / 12)  # [N] Hz
+    glide = pitch * jnp.where(music, 0.0, dice.uniform(-0.6, 0.6, (notes,)))
+    loud = jnp.exp(0.3 * dice.normal((notes,)))
+    fade = jnp.where(music, dice.log_uniform(0.1, 2.0), 1e3)
+
+    # Which note it is, is looked up once in a while: gathers for every sample are slow.
+    time = np.arange(total, dtype=np.float32) / config.rate
+    note = jnp.searchsorted(onsets, time[::LOOK_UP], side="right") - 1
+    note = jnp.clip(note, 0, notes - 1)
+
+    def held(values):
+        """The current note's value at every sample. [total]"""
+        values = values[note][:, None]
+        return jnp.broadcast_to(values, (len(note), LOOK_UP)).reshape(-1)
+
+    since = time - held(onsets)
+    turns = since * (held(pitch) + 0.5 * held(glide) * since)
+    source = turns - jnp.round(turns)
+    for interval in ((1.2, 1.26), (1.5, 1.335)):  # a third and a fifth or a fourth
+        chord = turns * jnp.where(dice.chance(0.5), *interval)
+        share = dice.uniform(0, 0.8) * (dice.chance(0.6) & music)
+        source += share * (chord - jnp.round(chord))
+    within = jnp.clip(since / held(lengths), 0, 1)
+    spoken = jnp.square(jnp.sin(jnp.pi * within))
+    played = jnp.exp(-since / fade) * jnp.minimum(since / 0.01, 1.0)
+    source *= held(loud) * jnp.where(music, played, spoken)
+
+    octave = np.log2(np.maximum(np.fft.rfftfreq(total, 1 / config.rate), 20.0))[None]
+    centre = jnp.log2(dice.log_uniform(250, 2500, (2, 1)))
+    spread = dice.uniform(0.3, 1.2, (2, 1)) * jnp.where(music, 2.0, 1.0)
+    shape = jnp.sum(jnp.exp(-jnp.square((octave - centre) / spread)), axis=0) + 0.01
+    voice = jnp.fft.irfft(jnp.fft.rfft(source) * shape, n=total)
+    voice /= jnp.std(voice) + 1e-6
+
+    beats = onsets[0] + beat * jnp.arange(notes)
+    accent = jnp.arange(notes) % dice.choice((2, 3, 4)) == 0
+    drums = jnp.where(accent, 1.0, 0.5) * (dice.chance(0.7) & music)
+    return voice, beats, 4 * dice.uniform(0.3, 1) * drums
+
+
 def make_sound(
     key: jax.Array, timeline: Timeline, config: SceneConfig, damage: jax.Array
 ) -> Sound:
@@ -93,7 +156,8 @@ def make_sound(
     grain_length = round(GRAIN_S * rate)
     total = samples + grain_length  # room for the last grain: no wrapping round
     total += (-total) % 1024  # a length that the transform likes
-    dice = Dice(key, 192 + 10 * k_max)
+    notes = int(config.duration_s * NOTES_PER_S) + 2
+    dice = Dice(key, 256 + 8 * k_max + 8 * notes)
     grain_key, noise_key = jax.random.split(jax.random.fold_in(key, 1))
     noise = jax.random.normal(grain_key, (5, grain_length))
     main = _grain(dice, noise[:2], rate)  # two strokes never sound quite the same
@@ -104,7 +168,8 @@ def make_sound(
     missing = damage == SOUND_DAMAGE.index("missing")
     silent = damage == SOUND_DAMAGE.index("silent")
     noisy = damage == SOUND_DAMAGE.index("noise")
-    other = damage == SOUND_DAMAGE.index("other rhythm")
+    music = damage == SOUND_DAMAGE.index("music")
+    other = music | (damage == SOUND_DAMAGE.index("speech"))
 
     # Main sounds: at one phase of every cycle, usually where the stroke turns round.
     at = jnp.where(dice.chance(0.7), timeline.strike, dice.uniform())
@@ -125,12 +190,11 @@ def make_sound(
     strays = dice.uniform(0.1, 0.9, (STRAYS,)) * dice.chance(0.3, (STRAYS,))
     strays *= dice.chance(0.4) & ~silent
 
-    # Another rhythm: music or a metronome that has nothing to do with the picture.
-    beat = dice.log_uniform(0.2, 0.9)
-    beats = dice.uniform() * beat + beat * jnp.arange(k_max)
-    beat_sizes = (
-        jnp.where(jnp.arange(k_max) % dice.choice((2, 3, 4)) == 0, 1.0, 0.5) * other
-    )
+    # Music or speech that has nothing to do with the picture: alone, or softly behind it.
+    music = jnp.where(other, music, dice.chance(0.5))
+    voice, beats, drums = _voices(dice, music, config, total)
+    behind = dice.log_uniform(0.01, 0.12) * dice.chance(0.2) * ~silent
+    loud = jnp.where(other, dice.uniform(0.1, 0.3), behind)
 
     trains = jnp.stack(
         [
@@ -138,20 +202,32 @@ def make_sound(
             _train(times, sizes * ~which, total, rate),
             _train(back_times, back, total, rate),
             _train(stray_times, strays, total, rate),
-            _train(beats, beat_sizes, total, rate),
+            _train(beats, loud * drums, total, rate),
         ]
     )
     grains = jnp.concatenate([main, second, stray, rhythm])  # [5, L]
     grains = jnp.pad(grains, ((0, 0), (0, total - grain_length)))
     spectrum = jnp.sum(jnp.fft.rfft(trains) * jnp.fft.rfft(grains), axis=0)
 
-    # Background: coloured noise that swells, hum, and the noise of the recorder.
+    # The room: what is heard at once, and a tail of echoes.
+    tail = np.arange(round(ROOM_S * rate)) / rate
+    echoes = jax.random.normal(jax.random.fold_in(key, 2), tail.shape)
+    echoes *= jnp.exp(-tail / dice.log_uniform(0.02, 0.12))
+    echoes *= dice.uniform(0, 0.08) * dice.chance(0.5)
+    room = jnp.pad(echoes.at[0].set(1.0), (0, total - tail.size))
     frequency = np.fft.rfftfreq(total, 1 / rate)
+    # A low bit rate: nothing above some frequency.
+    highest = jnp.where(dice.chance(0.15), dice.log_uniform(1500, 6000), rate)
+    kept = jnp.clip(4 * (highest - frequency) / highest, 0, 1)
+    spectrum *= jnp.fft.rfft(room) * kept
+
+    # Background: coloured noise that swells, hum, and the noise of the recorder.
     colour = np.maximum(frequency, 60.0)[None] / 500.0
     # Above the corner the spectrum falls, or is flat.
     colour = jnp.minimum(1.0, colour[0] ** -dice.uniform(0, 1.5)) + dice.uniform(
         0, 0.05
     )
+    colour *= kept
     draws = jax.random.normal(noise_key, (2, frequency.size))
     bed = jnp.fft.irfft(jax.lax.complex(draws[0], draws[1]) * colour, n=total)
     bed /= jnp.std(bed) + 1e-6
@@ -164,13 +240,16 @@ def make_sound(
     ).reshape(-1)[:total]
     level = dice.log_uniform(0.003, 0.1)
     level = jnp.where(noisy, dice.log_uniform(0.3, 1.5), level)
-    sound = jnp.fft.irfft(spectrum, n=total) + level * swell * bed
+    sound = jnp.fft.irfft(spectrum, n=total) + level * swell * bed + loud * voice
     time = np.arange(total) / rate
     mains = dice.choice((50, 60, 100, 120)).astype(jnp.float32)
     hum = jnp.sin(2 * jnp.pi * mains * time) + 0.4 * jnp.sin(6 * jnp.pi * mains * time)
     sound += dice.log_uniform(0.001, 0.05) * dice.chance(0.3) * hum
 
-    loudness = dice.log_uniform(0.05, 0.9) / (jnp.max(jnp.abs(sound)) + 1e-6)
+    peak = jnp.max(jnp.abs(sound)) + 1e-6
+    ceiling = peak * jnp.where(dice.chance(0.1), dice.uniform(0.2, 0.8), 1.0)
+    sound = jnp.clip(sound, -ceiling, ceiling)  # sometimes overdriven
+    loudness = dice.log_uniform(0.05, 0.9) / ceiling
     loudness = jnp.where(silent & dice.chance(0.5), 0.0, loudness)
     waveform = (loudness * sound)[:samples]
     inside = (times >= 0) & (times < config.duration_s)

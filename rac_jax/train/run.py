@@ -2,28 +2,36 @@
 
 import dataclasses
 import functools
+import json
 import pathlib
 import zlib
 from collections.abc import Mapping
 from typing import Any
 
+import flax.linen as nn
 import jax
 
 from rac_jax.data import pipeline
-from rac_jax.models.sight_sound import SightSound
 from rac_jax.train import evaluation, loop, splits, video_counts
 from rac_jax.train.state import make_optimiser
 from rac_jax.train.tasks import reliability, repetitions, stride
 
-STAGES = ("sight", "sound", "stride", "reliability")
 EXAMPLES = ("videos", "device")
 # What a stage depends on, by section of the config. What only says how fast or how often
 # something is shown is left out.
+_ALL = ("model", "loss", "data")
 DEPENDS = {
-    "sight": ("model", "loss", "data", "sight"),
-    "sound": ("model", "loss", "data", "sound"),
-    "stride": ("model", "loss", "data", "sight", "sound", "stride"),
-    "reliability": ("model", "loss", "data", "sight", "sound", "stride", "reliability"),
+    "sight_sound": {
+        "sight": (*_ALL, "sight"),
+        "sound": (*_ALL, "sound"),
+        "stride": (*_ALL, "sight", "sound", "stride"),
+        "reliability": (*_ALL, "sight", "sound", "stride", "reliability"),
+    },
+    "compact": {
+        "sight": (*_ALL, "sight"),
+        "sound": (*_ALL, "sound"),
+        "reader": (*_ALL, "sight", "sound", "reader"),
+    },
 }
 FREE = {"workers", "cache", "log_steps", "checkpoint_steps", "test"}
 # Of later stages' sections, the few fields that the first two read.
@@ -44,7 +52,7 @@ class Run:
 
     config: Any
     workdir: pathlib.Path
-    model: SightSound
+    model: nn.Module
     mesh: Any
     stop: loop.StopSignal
 
@@ -83,8 +91,8 @@ def stage_key(seed: int, name: str) -> jax.Array:
 def identity(config: Any, stage: str) -> dict[str, Any]:
     """The fields of the config that a stage's result depends on, by dotted name."""
     known = config.to_dict()
-    chosen = {name: known[name] for name in DEPENDS[stage]}
-    if "stride" not in chosen:
+    chosen = {name: known[name] for name in DEPENDS[config.family][stage]}
+    if config.family == "sight_sound" and "stride" not in chosen:
         chosen["stride"] = {name: known["stride"][name] for name in CLIPS}
     flat = {"seed": known["seed"], "precision": known["precision"]}
 
@@ -94,11 +102,11 @@ def identity(config: Any, stage: str) -> dict[str, Any]:
                 if name not in FREE:
                     add(f"{prefix}.{name}", inner)
         else:
-            flat[prefix] = list(value) if isinstance(value, tuple) else value
+            flat[prefix] = value
 
     for name, section in chosen.items():
         add(name, section)
-    return flat
+    return json.loads(json.dumps(flat))  # as it will be read again
 
 
 def check_config(run: Run) -> None:
@@ -123,7 +131,7 @@ def check_config(run: Run) -> None:
             raise ValueError(
                 f"{stage}.epoch_steps: rendered clips have no epoch of their own"
             )
-    for stage in STAGES:
+    for stage in DEPENDS["sight_sound"]:
         make_optimiser(config[stage].optimiser, 1, {})
         batch = config[stage].batch
         if batch % run.mesh.size:

@@ -31,6 +31,7 @@ class SightTask:
 
     name = "sight"
     groups = ("sight_encoder",)
+    aids = (repetitions.LOCAL,)  # parameters that only training needs
 
     @property
     def trained(self) -> tuple[str, ...]:

@@ -28,6 +28,7 @@ class SoundTask:
 
     name = "sound"
     groups = ("sound_encoder",)
+    aids = (repetitions.LOCAL,)  # parameters that only training needs
 
     @property
     def trained(self) -> tuple[str, ...]:

@@ -1,0 +1,109 @@
+"""The compact family: what its streams must not see, and the laws of its features."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from rac_jax.models import compact, registry
+from rac_jax.ops import similarity
+
+WINDOW = np.random.default_rng(0).integers(0, 200, (2, 64, 16, 16)).astype(np.float32)
+MEL = np.random.default_rng(1).normal(size=(2, 64, 4, 32)).astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def model():
+    module = registry.build_model("compact", sight_features=["pixels", "learned"])
+    return module, registry.init_variables(module, jax.random.key(0))
+
+
+def test_periods_are_log_spaced():
+    grid = compact.period_grid()
+    assert grid.shape == (28,)
+    np.testing.assert_allclose(grid[[0, -1]], [2.5, 34.0], rtol=1e-6)
+    np.testing.assert_allclose(np.diff(np.log(grid)), np.log(13.6) / 27, rtol=1e-4)
+
+
+def test_outputs_are_distributions(model):
+    module, variables = model
+    sight, sound = module.apply(variables, WINDOW, MEL)
+    for output in (sight, sound):
+        assert output.periods.shape == (2, 64, 28)
+        assert output.periodicity.shape == (2, 64)
+        np.testing.assert_allclose(output.periods.sum(-1), 1.0, rtol=1e-5)
+        assert ((output.periodicity > 0) & (output.periodicity < 1)).all()
+
+
+def test_sight_averages_its_streams(model):
+    module, variables = model
+    both = module.apply(variables, WINDOW, method="sight")
+    alone = []
+    for name in ("pixels", "learned"):
+        single = registry.build_model("compact", sight_features=(name,))
+        alone.append(single.apply(variables, WINDOW, method="sight"))
+    mean = (alone[0].periods + alone[1].periods) / 2
+    np.testing.assert_allclose(both.periods, mean, atol=1e-6)
+
+
+def test_sight_ignores_brightness_and_contrast(model):
+    module, variables = model
+    plain = module.apply(variables, WINDOW, method="sight")
+    other = module.apply(variables, 17 + 1.2 * WINDOW, method="sight")
+    np.testing.assert_allclose(plain.periods, other.periods, atol=1e-3)
+    np.testing.assert_allclose(plain.periodicity, other.periodicity, atol=1e-3)
+
+
+def test_uint8_and_float_are_alike(model):
+    module, variables = model
+    whole = module.apply(variables, WINDOW, method="sight")
+    bytes_ = module.apply(variables, WINDOW.astype(np.uint8), method="sight")
+    np.testing.assert_allclose(whole.periods, bytes_.periods, atol=1e-6)
+
+
+def test_sound_ignores_loudness_and_colour(model):
+    module, variables = model
+    plain = module.apply(variables, MEL, method="sound")
+    colour = np.linspace(-2, 2, 32, dtype=np.float32)
+    other = module.apply(variables, MEL + colour, method="sound")
+    np.testing.assert_allclose(plain.periods, other.periods, atol=1e-3)
+
+
+def test_time_reversal_turns_the_similarities_round():
+    """Appearance has no direction of time, so its TSM is the same from the other end."""
+    features = compact.PixelFeatures()
+    forward = features.apply({}, jnp.asarray(WINDOW))[0]
+    backward = features.apply({}, jnp.asarray(WINDOW[:, ::-1]))[0]
+    np.testing.assert_allclose(
+        similarity.relative_distances(forward),
+        similarity.relative_distances(backward)[:, ::-1, ::-1],
+        atol=1e-4,
+    )
+
+
+def test_stillness_is_finite(model):
+    module, variables = model
+    sight, sound = module.apply(variables, np.zeros_like(WINDOW), np.zeros_like(MEL))
+    assert np.isfinite(sight.periods).all() and np.isfinite(sound.periods).all()
+
+
+def test_learned_statistics_are_of_the_batch_in_training(model):
+    module, variables = model
+    _, updates = module.apply(
+        variables, WINDOW, train=True, method="sight", mutable=["batch_stats"]
+    )
+    before = variables["batch_stats"]["sight_learned"]["features"]["norm0"]["mean"]
+    after = updates["batch_stats"]["sight_learned"]["features"]["norm0"]["mean"]
+    assert not np.allclose(before, after)
+
+
+def test_unknown_features_are_named():
+    module = registry.build_model("compact", sight_features=("pixels", "depth"))
+    with pytest.raises(ValueError, match="'depth'.*pixels, learned"):
+        registry.abstract_variables(module)
+
+
+def test_a_window_has_64_frames(model):
+    module, variables = model
+    with pytest.raises(AssertionError, match="64"):
+        module.apply(variables, WINDOW[:, :32], method="sight")
