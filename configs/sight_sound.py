@@ -268,7 +268,7 @@ def small() -> ml_collections.ConfigDict:
         config.data[split].number = number
     config.sight.update({"batch": 16, "epochs": 4, "epoch_steps": 120})
     config.sound.update({"batch": 16, "epochs": 3, "epoch_steps": 140})
-    config.stride.update({"epochs": 12, "evaluate_epochs": 6})
+    config.stride.update({"epochs": 18, "evaluate_epochs": 9})
     config.reliability.epochs = 16
     return config
 

@@ -1,6 +1,7 @@
 """The procedural audiovisual scene generator: a pure function of a PRNG key."""
 
 from rac_jax.scenes.config import (
+    CHALLENGES,
     KINDS,
     PICTURE_DAMAGE,
     SOUND_DAMAGE,
@@ -9,6 +10,7 @@ from rac_jax.scenes.config import (
 from rac_jax.scenes.scene import Scene, render_scene
 
 __all__ = [
+    "CHALLENGES",
     "KINDS",
     "PICTURE_DAMAGE",
     "SOUND_DAMAGE",

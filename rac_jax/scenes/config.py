@@ -4,6 +4,18 @@ import dataclasses
 
 KINDS = ("orbit", "stroke", "limb", "figure", "wheel", "bounce", "breath")
 
+# The seven challenges of paper 1's extreme split (section 4.1), as switches.
+CHALLENGES = (
+    "camera viewpoint change",
+    "clutter",
+    "low illumination",
+    "fast motion",
+    "disappearing activity",
+    "scale variation",
+    "low resolution",
+)
+FAST_PERIOD = (3.0, 8.0)  # frames, of the challenge of fast motion
+
 # Damage to the picture and to the sound of a scene, by the number in its labels.
 PICTURE_DAMAGE = ("none", "dark", "coarse", "occluded")
 SOUND_DAMAGE = ("none", "noise", "missing", "silent", "music", "speech")
@@ -29,12 +41,16 @@ class SceneConfig:
       jitter: largest standard deviation of the logarithm of a cycle's length.
       tempo_drift: largest change of the logarithm of the period over the scene.
       camera: scale of the camera's drift, zoom and shake; 0 is a tripod.
-      distractor: probability of another thing that moves without repeating.
+      distractor: probability of another thing that moves, without repeating or, seldom, with a
+        rhythm of its own.
+      shot_change: probability of a cut to another view of the same motion.
+      gestures: of the scenes without repetition, the share that moves a lot, irregularly.
       picture_damage: probability that the picture is dark, coarse or occluded.
       sound_damage: probability that the sound is noisy, lacks hits, is silent, or that only
         music or speech is heard, with a rhythm of its own.
       one_damaged: probability that exactly one of the two is damaged, as often the picture as
         the sound; otherwise the two probabilities above hold, each on its own.
+      challenges: what makes all of these scenes hard, of `CHALLENGES`.
       kinds: names of the motions to draw from, of `KINDS`.
       clean: keep noise, light changes and the lead-in's one-off movements out (for samples).
     """
@@ -54,9 +70,12 @@ class SceneConfig:
     tempo_drift: float = 0.25
     camera: float = 1.0
     distractor: float = 0.35
+    shot_change: float = 0.08
+    gestures: float = 0.5
     picture_damage: float = 0.0
     sound_damage: float = 0.0
     one_damaged: float = 0.0
+    challenges: tuple[str, ...] = ()
     kinds: tuple[str, ...] = KINDS
     clean: bool = False
 
@@ -82,6 +101,17 @@ class SceneConfig:
             raise ValueError(
                 f"SceneConfig.kinds: {unknown or 'none'}; the kinds are {', '.join(KINDS)}"
             )
+
+        unknown = [name for name in self.challenges if name not in CHALLENGES]
+        if unknown:
+            raise ValueError(
+                f"SceneConfig.challenges: {unknown[0]!r} is not one of "
+                f"{', '.join(CHALLENGES)}"
+            )
+
+    def has(self, challenge: str) -> bool:
+        """Whether a challenge is switched on."""
+        return challenge in self.challenges
 
     @property
     def samples(self) -> int:

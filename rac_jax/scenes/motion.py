@@ -15,7 +15,9 @@ from rac_jax.scenes.dice import Dice
 from rac_jax.scenes.timeline import Timeline
 
 ACTORS = 6  # bodies that take part in the repeated motion
-SLOTS = ACTORS + 2  # one distractor behind them, one occluder before them
+OTHERS = 3  # distractors behind them
+SLOTS = OTHERS + ACTORS + 1  # and one occluder before them
+TARGETS = 24  # places that an irregular motion goes to
 SIGNALS = 8
 TURN = 2 * jnp.pi
 HIDDEN = (0.0, 0.0, 0.0, -1.0, -1.0, 0.0)  # a body of negative size covers no pixel
@@ -65,15 +67,33 @@ def _show(body: jax.Array, shown: jax.Array) -> jax.Array:
     return jnp.where(shown, body, jnp.asarray(HIDDEN)[:, None])
 
 
-def _signals(dice: Dice, timeline: Timeline, frames: int) -> tuple[jax.Array, ...]:
+def _gestures(dice: Dice, frames: int) -> jax.Array:
+    """Irregular motion: from place to place, after unequal rests. [SIGNALS + 1, T]"""
+    gaps = dice.log_uniform(3, 40, (TARGETS,)) * dice.log_uniform(0.6, 2.5)
+    begins = jnp.cumsum(gaps) - gaps * dice.uniform()
+    quick = gaps * dice.uniform(0.2, 1.0, (TARGETS,))
+    steps = dice.uniform(-1, 1, (SIGNALS + 1, TARGETS))
+    steps *= dice.chance(0.8, (1, TARGETS))
+    time = jnp.arange(frames, dtype=jnp.float32)
+    way = jnp.clip((time[:, None] - begins[None]) / quick[None], 0, 1)  # [T, TARGETS]
+    way = way * way * (3 - 2 * way)
+    moves = jnp.diff(steps, axis=1, prepend=0.0)
+    return 0.6 * jnp.einsum("tk,sk->st", way, moves)
+
+
+def _signals(
+    dice: Dice, timeline: Timeline, config: SceneConfig
+) -> tuple[jax.Array, ...]:
     """Signals that repeat with the cycles and rest at 0 between them.
 
     The fundamental is strongest, so that one cycle looks like one repetition, not two. In a
-    scene without repetition they are slow wanderings with at most about one turning point.
+    scene without repetition they are slow wanderings with at most about one turning point, or
+    gestures.
 
     Returns:
       (stroke [T] in [0, 1] and back, loops [SIGNALS, T] within about +-1, stage [T]).
     """
+    frames = config.frames
     stage, gain = timeline.stage, timeline.gain * timeline.periodicity
     order = jnp.arange(1, 4)[:, None, None]
     angles = TURN * dice.uniform(shape=(3, SIGNALS, 1))
@@ -95,6 +115,8 @@ def _signals(dice: Dice, timeline: Timeline, frames: int) -> tuple[jax.Array, ..
         jnp.sin(TURN * (speeds * time + offsets)), axis=0
     )  # [SIGNALS + 1, T]
     wander *= 0.6 * dice.uniform(0, 1) * dice.chance(0.7)
+    gestures = _gestures(dice, frames)
+    wander = jnp.where(dice.chance(config.gestures), gestures, wander)
     loops = jnp.where(timeline.repeats, loops, wander[:-1])
     stroke = jnp.where(timeline.repeats, stroke, 0.5 + 0.4 * wander[-1])
     return stroke, loops, stage
@@ -199,7 +221,9 @@ def _figure(dice, stroke, loops, stage):
     trunk, girth = 0.14, dice.uniform(0.05, 0.09)
     hip = 0.06 + dip * stroke
     shoulder = hip - 2 * trunk
-    raised = arm_rest + arms * stroke
+    # Now and then the arms take turns: left and right are one repetition.
+    turns = 0.5 + 0.5 * jnp.sin(TURN * stage) * (stroke > 0)
+    alternate = dice.chance(0.12)
     reach = dice.uniform(0.2, 0.28)
     stance = 0.05 + (0.3 * spread) * stroke
     floor = 0.38 + jnp.minimum(dip, 0) * stroke
@@ -211,6 +235,8 @@ def _figure(dice, stroke, loops, stage):
     ]
     for side in (-1.0, 1.0):
         x = side * girth
+        own = jnp.where(side > 0, turns, 1 - turns)
+        raised = arm_rest + arms * jnp.where(alternate, own, stroke)
         bodies.append(
             _bone(
                 x,
@@ -311,8 +337,8 @@ def make_tracks(
     aspect = max(config.width, config.height) / min(config.width, config.height)
     half_x = 0.5 * (aspect if config.width > config.height else 1.0)
     half_y = 0.5 * (aspect if config.height > config.width else 1.0)
-    dice = Dice(key, 384)
-    signals = _signals(dice, timeline, frames)
+    dice = Dice(key, 768)
+    signals = _signals(dice, timeline, config)
     loops = signals[1]
     gain = timeline.gain * timeline.periodicity
     irregular = jnp.where(timeline.repeats, 0.0, 1.5 * loops[0])
@@ -355,22 +381,12 @@ def make_tracks(
     )
     angle, a, b = angle + tilt, a * scale, b * scale
 
-    # A thing that moves but does not repeat, and a thing in the way.
-    shown = dice.chance(config.distractor)
-    path = dice.uniform(-0.5, 0.5, (2, 1)) * jnp.asarray([[half_x * 2], [half_y * 2]])
-    speeds, offsets = dice.uniform(0.05, 0.5, (2, 2, 1)), dice.uniform(shape=(2, 2, 1))
-    roam = 0.25 * jnp.sum(jnp.sin(TURN * (speeds * time[None, None] + offsets)), axis=0)
-    roam += 0.8 * dice.uniform(-1, 1, (2, 1)) * (time - 0.5)[None]  # [2, T]
-    size = dice.uniform(0.05, 0.15, (2,))
-    other = _body(
-        path[0] + roam[0],
-        path[1] + roam[1],
-        dice.uniform(-2, 2) * time + TURN * dice.uniform(),
-        size[0],
-        size[1],
-        dice.uniform(),
-    )
-    other = _show(other, shown)
+    # Things that move but do not repeat, or have their own rhythm; and a thing in the way.
+    clutter = config.has("clutter")
+    others = [
+        _distractor(dice, config, (half_x, half_y), 1.0 if clutter else probability)
+        for probability in (config.distractor, 0.3 * config.distractor, 0.0)
+    ]
     block = _body(
         place[0] + dice.uniform(-0.1, 0.1),
         place[1] + dice.uniform(-0.1, 0.1),
@@ -379,10 +395,39 @@ def make_tracks(
         dice.uniform(0.25, 0.4),
         dice.uniform(0, 0.6),
     )
-    block = _show(block, occluded)
+    # The activity disappears for a while, again and again.
+    span = dice.uniform(0.15, 0.4)
+    away = jnp.mod(time / span + dice.uniform(), 1.0) < dice.uniform(0.25, 0.5)
+    hidden = occluded | (away & config.has("disappearing activity"))  # [T]
+    block = jnp.where(hidden, block, jnp.asarray(HIDDEN)[:, None])
     actors = jnp.stack([x, y, angle, a, b, roundness], axis=1)  # [ACTORS, 6, T]
-    tracks = jnp.concatenate([other[None], actors, block[None]])  # [SLOTS, 6, T]
+    tracks = jnp.concatenate([jnp.stack(others), actors, block[None]])  # [SLOTS, 6, T]
     return Tracks(*jnp.moveaxis(tracks, 1, 0)), kind
+
+
+def _distractor(
+    dice: Dice, config: SceneConfig, half: tuple[float, float], probability: float
+) -> jax.Array:
+    """A body that roams, or seldom circles at its own tempo. [6, T]"""
+    time = jnp.arange(config.frames) / config.frames
+    path = dice.uniform(-1, 1, (2, 1)) * jnp.asarray([[half[0]], [half[1]]])
+    speeds, offsets = dice.uniform(0.05, 0.5, (2, 2, 1)), dice.uniform(shape=(2, 2, 1))
+    roam = 0.25 * jnp.sum(jnp.sin(TURN * (speeds * time[None, None] + offsets)), axis=0)
+    roam += 0.8 * dice.uniform(-1, 1, (2, 1)) * (time - 0.5)[None]  # [2, T]
+    turns = TURN * jnp.arange(config.frames)[None] / dice.log_uniform(8, 120)
+    turns = turns + TURN * dice.uniform(shape=(2, 1))  # [2, T]
+    circle = dice.uniform(0, 0.08, (2, 1)) * jnp.sin(turns)
+    roam = jnp.where(dice.chance(0.12), circle, roam)
+    size = dice.uniform(0.05, 0.15, (2,))
+    body = _body(
+        path[0] + roam[0],
+        path[1] + roam[1],
+        dice.uniform(-2, 2) * time + TURN * dice.uniform(),
+        size[0],
+        size[1],
+        dice.uniform(),
+    )
+    return _show(body, dice.chance(probability))
 
 
 def _one_off(dice: Dice, timeline: Timeline, frames: int) -> jax.Array:

@@ -12,7 +12,7 @@ import numpy as np
 
 from rac_jax.scenes.config import PICTURE_DAMAGE, SceneConfig
 from rac_jax.scenes.dice import Dice
-from rac_jax.scenes.motion import SLOTS, Tracks
+from rac_jax.scenes.motion import ACTORS, OTHERS, SLOTS, Tracks
 
 GRID = 48  # cells of the background along each side
 BLOCK_PIXELS = 1 << 20  # drawn at once; a 64-frame clip of 112 x 112 is one block
@@ -30,12 +30,59 @@ class Look:
     contrast: jax.Array  # [N, 3] of their textures
     waves: jax.Array  # [N, 2, 2] texture waves per unit length along the body's axes
     offsets: jax.Array  # [N, 2]
-    camera: jax.Array  # [3, T] x, y and the logarithm of the zoom
+    camera: jax.Array  # [4, T] x, y, the logarithm of the zoom, and the roll in radians
     light: jax.Array  # [T] brightness factor
     noise: jax.Array  # scalar, standard deviation in grey levels / 255
     blur: jax.Array  # scalar, softness of edges in pixels
     block: jax.Array  # scalar, side of the pixel blocks (1: full resolution)
+    shutter: jax.Array  # scalar, share of a frame's time during which it is exposed
+    levels: jax.Array  # scalar, levels of brightness that compression leaves
     seed: jax.Array  # uint32, for the noise
+
+
+@flax.struct.dataclass
+class Pose:
+    """The bodies as the camera sees them, and all else that changes along time."""
+
+    x: jax.Array  # [N, T] in the picture, of its shorter side
+    y: jax.Array  # [N, T]
+    angle: jax.Array  # [N, T] radians
+    a: jax.Array  # [N, T] half length
+    b: jax.Array  # [N, T] half width
+    roundness: jax.Array  # [N, T]
+    smear: jax.Array  # [N, T] by how much motion softens the edges
+    camera: jax.Array  # [4, T]
+    light: jax.Array  # [T]
+
+
+def make_pose(tracks: Tracks, look: Look, frames: int) -> Pose:
+    """Puts the bodies before the camera.
+
+    The roll turns the bodies; the background, whose axes are resampled apart, stays upright.
+    Motion blur is the same in all directions: edges soften with speed.
+    """
+    camera = look.camera
+    zoom, roll = jnp.exp(camera[2:3]), camera[3:4]  # [1, T]
+
+    def whole(track):
+        return jnp.broadcast_to(track, (SLOTS, frames))
+
+    c, s = jnp.cos(roll), jnp.sin(roll)
+    x = (c * tracks.x - s * tracks.y + camera[:1]) * zoom
+    y = (s * tracks.x + c * tracks.y + camera[1:2]) * zoom
+    step_x, step_y = (jnp.diff(z, axis=1, append=z[:, -1:]) for z in (x, y))
+    speed = jnp.sqrt(jnp.square(step_x) + jnp.square(step_y) + 1e-12)
+    return Pose(
+        x=whole(x),
+        y=whole(y),
+        angle=whole(tracks.angle + roll),
+        a=whole(tracks.a * zoom),
+        b=whole(tracks.b * zoom),
+        roundness=whole(tracks.roundness),
+        smear=whole(look.shutter * jnp.minimum(speed, 0.2)),  # a cut is no motion
+        camera=camera,
+        light=look.light,
+    )
 
 
 def wave(x: jax.Array) -> jax.Array:
@@ -66,15 +113,16 @@ def make_look(key: jax.Array, config: SceneConfig, damage: jax.Array) -> Look:
     Returns:
       The look.
     """
-    dice = Dice(key, 256)
+    dice = Dice(key, 384)
     frames = config.frames
     time = (jnp.arange(frames) / frames)[None, None]
     slopes = dice.uniform(0.8, 2.0, (2,))
     fields = _fields(jax.random.fold_in(key, 1), slopes)
+    clutter = config.has("clutter")
     hard = jnp.tanh(dice.uniform(0.5, 6) * fields[1])  # patches with edges
     fields = fields.at[1].set(hard)
     base = dice.uniform(0.15, 0.85) + dice.uniform(-0.12, 0.12, (3,))
-    strength = dice.uniform(0.0, 0.13, (2, 1))
+    strength = dice.uniform(0.08 if clutter else 0.0, 0.2 if clutter else 0.13, (2, 1))
     tints = strength * (1 + 0.6 * dice.normal((2, 3)))
     slope = dice.uniform(0, 0.3) * dice.normal((2, 1)) + 0.05 * dice.normal((2, 3))
 
@@ -92,29 +140,46 @@ def make_look(key: jax.Array, config: SceneConfig, damage: jax.Array) -> Look:
     heading = 2 * jnp.pi * dice.uniform(shape=(SLOTS, 2, 1))
     waves = pitch * jnp.concatenate([jnp.cos(heading), jnp.sin(heading)], axis=2)
 
-    # The camera: slow drift and zoom, and a little shake of a hand.
-    speeds = dice.uniform(0.1, 0.7, (3, 2, 1))
+    # The camera: slow drift, zoom and roll, and a little shake of a hand.
+    moves = config.has("camera viewpoint change")
+    zooms = config.has("scale variation")
+    speeds = dice.uniform(0.1, 0.7, (4, 2, 1))
     drift = jnp.sum(
-        jnp.sin(2 * jnp.pi * (speeds * time + dice.uniform(shape=(3, 2, 1)))), 1
+        jnp.sin(2 * jnp.pi * (speeds * time + dice.uniform(shape=(4, 2, 1)))), 1
     )
     drift -= jnp.mean(drift, axis=1, keepdims=True)
-    size = config.camera * jnp.asarray([[0.05], [0.05], [0.08]])
-    drift *= size * dice.uniform(0, 1.2, (3, 1)) * dice.chance(0.6)
-    wobble = dice.uniform(0.08, 0.3, (3, 3, 1)) * jnp.arange(frames)[None, None]
+    size = np.array([[0.05], [0.05], [0.08], [0.05]])
+    size = size * np.array([[4.0], [4.0], [2.0], [6.0]]) ** moves
+    size = size * np.array([[1.0], [1.0], [6.0], [1.0]]) ** zooms
+    often = 1.0 if moves or zooms else 0.6
+    drift *= config.camera * size * dice.uniform(0, 1.2, (4, 1)) * dice.chance(often)
+    wobble = dice.uniform(0.08, 0.3, (4, 3, 1)) * jnp.arange(frames)[None, None]
     wobble = jnp.sum(
-        jnp.sin(2 * jnp.pi * (wobble + dice.uniform(shape=(3, 3, 1)))), axis=1
+        jnp.sin(2 * jnp.pi * (wobble + dice.uniform(shape=(4, 3, 1)))), axis=1
     )
     shake = config.camera * 0.004 * dice.uniform() * dice.chance(0.3)
-    camera = drift + shake * wobble * jnp.asarray([[1.0], [1.0], [0.5]])
+    camera = drift + shake * wobble * jnp.asarray([[1.0], [1.0], [0.5], [1.0]])
+    # A cut: from some frame on everything is seen from elsewhere.
+    other = dice.uniform(-1, 1, (4, 1)) * jnp.asarray([[0.2], [0.2], [0.4], [0.2]])
+    later = jnp.arange(frames)[None] >= frames * dice.uniform(0.15, 0.85)
+    cut = dice.chance(0.6 if moves else config.shot_change) & (config.camera > 0)
+    camera += other * (later & cut)
 
     light = dice.uniform(0.05, 0.6) * time[0, 0] + dice.uniform()
     light = 1 + 0.2 * dice.uniform() * dice.chance(0.5) * jnp.sin(2 * jnp.pi * light)
     noise = dice.uniform(0, 0.035)
-    blur = dice.uniform(1.0, 2.0)
+    blur = dice.uniform(1.0, 2.0) + dice.uniform(0, 3.0) * dice.chance(0.15)
+    shutter = dice.uniform(0, 0.6)
+    levels = jnp.where(dice.chance(0.15), dice.log_uniform(10, 60), 255.0)
+    dim = jnp.where(dice.chance(0.2), dice.uniform(0.25, 0.9), 1.0)
     if config.clean:
         noise, blur, light = 0.004, 1.0, jnp.ones(frames)
+        shutter, levels, dim = 0.0, 255.0, 1.0
+    light = dim * light
     dark = damage == PICTURE_DAMAGE.index("dark")
+    dark |= config.has("low illumination")
     coarse = damage == PICTURE_DAMAGE.index("coarse")
+    coarse |= config.has("low resolution")
     light *= jnp.where(dark, dice.uniform(0.03, 0.15), 1.0)
     noise += jnp.where(dark, dice.uniform(0.05, 0.15), 0.0)
     noise += jnp.where(coarse, dice.uniform(0.0, 0.1), 0.0)
@@ -139,6 +204,8 @@ def make_look(key: jax.Array, config: SceneConfig, damage: jax.Array) -> Look:
         noise=noise,
         blur=blur,
         block=block,
+        shutter=jnp.asarray(shutter, jnp.float32),
+        levels=jnp.asarray(levels, jnp.float32),
         seed=jax.random.bits(jax.random.fold_in(key, 2), (), jnp.uint32),
     )
 
@@ -170,8 +237,6 @@ def _noise(shape: tuple[int, ...], seed: jax.Array) -> jax.Array:
 def draw_frames(tracks: Tracks, look: Look, config: SceneConfig) -> jax.Array:
     """Draws the frames of a scene.
 
-    Large pictures are drawn some frames at a time, so that memory holds few planes of floats.
-
     Args:
       tracks: where its bodies are.
       look: how it looks.
@@ -180,11 +245,37 @@ def draw_frames(tracks: Tracks, look: Look, config: SceneConfig) -> jax.Array:
     Returns:
       [T, H, W, 3] uint8.
     """
+    return _in_blocks(_draw, tracks, look, config)
+
+
+def draw_mask(tracks: Tracks, look: Look, config: SceneConfig) -> jax.Array:
+    """Where the bodies that take part in the motion are seen.
+
+    Args:
+      tracks: where the bodies are.
+      look: how the scene looks.
+      config: sizes.
+
+    Returns:
+      [T, H, W] bool.
+    """
+
+    def draw(pose, look, config, seed):
+        del seed
+        covers, _, _ = _cover(pose, look, config)
+        actors = jnp.max(covers[OTHERS : OTHERS + ACTORS], axis=0)
+        return actors * (1 - covers[-1]) > 0.5  # unless the occluder is before them
+
+    return _in_blocks(draw, tracks, look, config)
+
+
+def _in_blocks(draw, tracks: Tracks, look: Look, config: SceneConfig) -> jax.Array:
+    """Draws large pictures some frames at a time, so that memory holds few planes of floats."""
     frames = config.frames
     block = max(1, BLOCK_PIXELS // (config.height * config.width))
-    pose = (tracks, look.camera, look.light)
+    pose = make_pose(tracks, look, frames)
     if frames <= block:
-        return _draw(pose, look, config, look.seed)
+        return draw(pose, look, config, look.seed)
     blocks = -(-frames // block)
 
     def split(x):
@@ -195,20 +286,44 @@ def draw_frames(tracks: Tracks, look: Look, config: SceneConfig) -> jax.Array:
 
     seeds = look.seed + jnp.arange(blocks, dtype=jnp.uint32) * jnp.uint32(0x632BE5AB)
     drawn = jax.lax.map(
-        lambda part: _draw(part[0], look, config, part[1]),
+        lambda part: draw(part[0], look, config, part[1]),
         (jax.tree.map(split, pose), seeds),
-    )  # [blocks, block, H, W, 3]
+    )  # [blocks, block, H, W, ...]
     return drawn.reshape(blocks * block, *drawn.shape[2:])[:frames]
 
 
-def _draw(
-    pose: tuple[Tracks, jax.Array, jax.Array],
-    look: Look,
-    config: SceneConfig,
-    seed: jax.Array,
-) -> jax.Array:
-    """Draws the frames of one block; `pose` is everything that changes along time."""
-    tracks, camera, light = pose
+def _cover(
+    pose: Pose, look: Look, config: SceneConfig
+) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """How far every body covers every pixel, and where on the body that is.
+
+    Returns:
+      (share [N, T, H, W], along the body [N, T, H, W], across it [N, T, H, W]).
+    """
+    height, width = config.height, config.width
+    rows = _axis(height, width, look.block)[None, None, :, None]
+    columns = _axis(width, height, look.block)[None, None, None, :]
+
+    # Everything that depends on the frame alone is worked out before the pixels.
+    def per_frame(track):
+        return track[:, :, None, None]  # [N, T, 1, 1]
+
+    a, b = per_frame(pose.a), per_frame(pose.b)
+    radius = per_frame(pose.roundness) * jnp.minimum(a, b)
+    c, s = per_frame(jnp.cos(pose.angle)), per_frame(jnp.sin(pose.angle))
+    dx = columns - per_frame(pose.x)  # [N, T, 1, W]
+    dy = rows - per_frame(pose.y)  # [N, T, H, 1]
+    u, v = c * dx + s * dy, c * dy - s * dx  # [N, T, H, W]
+    qu, qv = jnp.abs(u) - (a - radius), jnp.abs(v) - (b - radius)
+    outside = jnp.sqrt(jnp.square(jnp.maximum(qu, 0)) + jnp.square(jnp.maximum(qv, 0)))
+    distance = outside + jnp.minimum(jnp.maximum(qu, qv), 0) - radius
+    softness = look.blur * look.block / min(height, width) + per_frame(pose.smear)
+    return jnp.clip(0.5 - distance / softness, 0, 1), u, v
+
+
+def _draw(pose: Pose, look: Look, config: SceneConfig, seed: jax.Array) -> jax.Array:
+    """Draws the frames of one block."""
+    camera, light = pose.camera, pose.light
     frames, height, width = light.shape[0], config.height, config.width
     short, long = min(height, width), max(height, width)
     rows = _axis(height, width, look.block)  # [H]
@@ -225,26 +340,11 @@ def _draw(
     fields = jnp.einsum("thi,fij->tfhj", _hat(at_rows), look.background)
     fields = jnp.einsum("tfhj,twj->tfhw", fields, _hat(at_columns))  # [T, 2, H, W]
 
-    # Everything that depends on the frame alone is worked out before the pixels. [N, T, 1, 1]
-    def per_frame(track):
-        return jnp.broadcast_to(track, (SLOTS, frames))[:, :, None, None]
+    covers, u, v = _cover(pose, look, config)
 
     def per_body(numbers):
         return numbers[:, None, None, None]
 
-    a, b = per_frame(tracks.a * zoom[None]), per_frame(tracks.b * zoom[None])
-    radius = per_frame(tracks.roundness) * jnp.minimum(a, b)
-    centre_x = per_frame((tracks.x + camera[:1]) * zoom[None])
-    centre_y = per_frame((tracks.y + camera[1:2]) * zoom[None])
-    c, s = per_frame(jnp.cos(tracks.angle)), per_frame(jnp.sin(tracks.angle))
-    dx = columns[None, None, None, :] - centre_x  # [N, T, 1, W]
-    dy = rows[None, None, :, None] - centre_y  # [N, T, H, 1]
-    u, v = c * dx + s * dy, c * dy - s * dx  # [N, T, H, W]
-    qu, qv = jnp.abs(u) - (a - radius), jnp.abs(v) - (b - radius)
-    outside = jnp.sqrt(jnp.square(jnp.maximum(qu, 0)) + jnp.square(jnp.maximum(qv, 0)))
-    distance = outside + jnp.minimum(jnp.maximum(qu, qv), 0) - radius
-    softness = look.blur * look.block / short
-    covers = jnp.clip(0.5 - distance / softness, 0, 1)
     textures = 1.0
     for i in range(2):
         phase = per_body(look.waves[:, i, 0]) * u + per_body(look.waves[:, i, 1]) * v
@@ -268,7 +368,8 @@ def _draw(
         for n in range(SLOTS):
             colour = look.colours[n, channel] + look.contrast[n, channel] * textures[n]
             value = value + covers[n] * (colour - value)
-        value = (jnp.clip(value, 0, 1) * light + noise) * 255 + 0.5
+        value = jnp.clip(value, 0, 1) * light + noise
+        value = jnp.round(value * look.levels) / look.levels * 255 + 0.5
         channels.append(jnp.clip(value, 0, 255).astype(jnp.uint8))
     channels = jax.lax.optimization_barrier(channels)
     return jnp.stack(channels, axis=-1)  # [T, H, W, 3]

@@ -24,6 +24,9 @@ class Scene:
     phase: jax.Array  # [T] in [0, 1); 0 outside of cycles
     periodicity: jax.Array  # [T] bool
     rate: jax.Array  # [T] repetitions per frame; the count of frames [i, j) is its sum
+    period: jax.Array  # [T] frames per repetition; 0 outside of cycles
+    density: jax.Array  # [T] a bump of area 1 in every cycle, the density map of LMRL
+    mask: jax.Array  # [T, H, W] bool, where the things are that take part in the motion
     events: jax.Array  # [K] instants of the cycles' sounds
     events_mask: jax.Array  # [K] bool
     repeats: jax.Array  # scalar bool
@@ -43,6 +46,15 @@ def _damage(
     hit, which = jax.random.split(key)
     index = jax.random.randint(which, (), 1, len(kinds))
     return jnp.where(jax.random.bernoulli(hit, probability), index, 0)
+
+
+def _density(when: timeline.Timeline, config: SceneConfig) -> jax.Array:
+    """A Gaussian in the middle of every cycle, as wide as it covers the cycle. [T]"""
+    time = jnp.arange(config.frames) + 0.5
+    middle, width = when.starts + when.lengths / 2, when.lengths / 6 + 1e-3
+    far = (time[:, None] - middle[None]) / width[None]  # [T, K]
+    bump = jnp.exp(-0.5 * jnp.square(far)) / (width[None] * jnp.sqrt(2 * jnp.pi))
+    return jnp.sum(bump * when.valid[None], axis=1)
 
 
 def render_scene(key: jax.Array, config: SceneConfig) -> Scene:
@@ -86,6 +98,9 @@ def render_scene(key: jax.Array, config: SceneConfig) -> Scene:
         phase=when.phase,
         periodicity=when.periodicity,
         rate=when.rate,
+        period=jnp.where(when.periodicity, 1 / jnp.maximum(when.rate, 1e-4), 0.0),
+        density=_density(when, config),
+        mask=picture.draw_mask(tracks, look, config),
         events=heard.events,
         events_mask=heard.events_mask,
         repeats=when.repeats,

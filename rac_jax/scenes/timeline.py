@@ -7,7 +7,7 @@ import flax.struct
 import jax
 import jax.numpy as jnp
 
-from rac_jax.scenes.config import SceneConfig
+from rac_jax.scenes.config import FAST_PERIOD, SceneConfig
 from rac_jax.scenes.dice import Dice
 
 
@@ -45,7 +45,8 @@ def make_timeline(key: jax.Array, config: SceneConfig) -> Timeline:
     dice = Dice(key, 32 + 4 * k_max)
     repeats = ~dice.chance(config.still)
     cut = dice.chance(config.cut)
-    period = dice.log_uniform(*config.period)
+    tempo = FAST_PERIOD if config.has("fast motion") else config.period
+    period = dice.log_uniform(*tempo)
 
     # Lengths of cycles and of the pauses after them, in mean periods.
     order = jnp.arange(k_max)

@@ -6,30 +6,30 @@ import pytest
 from conftest import knocks, moving_square
 
 import rac_jax
-from rac_jax.counting import compact, weights
+from rac_jax.counting import compact, sets, weights
 from rac_jax.data.media import MediaError
 from rac_jax.models import registry
 
 CONFIG = {
     "name": "tiny-compact",
     "family": "compact",
-    "arguments": {},
+    "arguments": {"sight_features": ["pixels"]},
     "preprocessing": {"size": 16},
-    "strides": [1, 2, 4],
     # Lets everything through: the weights have learned nothing.
-    "rule": {"score": 0.0, "least": 0.0},
-    "reliability": {"bias": 0.0, "sight": -1.0, "sound": 1.0},
+    "rule": {"score": 0.0, "least": 0.0, "nothing": 0.0},
+    "confidence": {
+        "positive_score": [0.0, 1.0],
+        "positive": [0.2, 0.8],
+        "negative_score": [0.0, 1.0],
+        "negative": [0.5, 0.5],
+    },
 }
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    model = registry.build_model("compact")
+    model = registry.build_model("compact", sight_features=("pixels",))
     variables = registry.init_variables(model, jax.random.key(0))
-    # Every frame is held periodic.
-    for stream in ("sight_pixels", "sound_stream"):
-        output = variables["params"][stream]["head"]["output"]
-        output["bias"] = output["bias"].at[-1].set(5.0)
     path = tmp_path_factory.mktemp("models") / "compact"
     return weights.save_model(path, CONFIG, variables, half=True)
 
@@ -55,11 +55,17 @@ def test_result_adds_up(result, clip):
     for stream in (result.sight, result.sound):
         assert stream.count == pytest.approx(sum(w.count for w in stream.windows))
         assert stream.count > 0
-    assert set(result.sight.stride_scores) == {1, 2, 4}
+    assert set(result.sight.stride_scores) == {1, 2, 3, 4, 6, 8}
     assert 0 < result.reliability < 1
-    mixed = result.sight.count * (1 - result.reliability)
-    mixed += result.sound.count * result.reliability
-    assert result.count == pytest.approx(mixed, rel=1e-5)
+    assert result.count == pytest.approx(sum(one.count for one in result.sets))
+    assert 0.2 <= result.confidence <= 0.8
+    for one in result.sets:
+        edges = np.array(one.cycles)
+        assert one.start_s == edges[0, 0] and one.end_s == edges[-1, 1]
+        assert len(edges) == max(1, int(one.count + 0.5))
+        np.testing.assert_allclose(edges[1:, 0], edges[:-1, 1])
+        assert (np.diff(edges, axis=1) > 0).all()
+        assert 0 <= one.start_s and one.end_s <= 4.1
     assert result.encoders["sight"]["compiled"] == 1
 
 
@@ -107,8 +113,10 @@ def test_strides_can_be_given(counter, clip):
 def test_mistakes(counter, clip):
     with pytest.raises(ValueError, match="not for models of the family compact"):
         counter.count(clip, protocol="released")
-    with pytest.raises(ValueError, match="at least 1"):
-        counter.count(clip, stride=0)
+    with pytest.raises(ValueError, match="stride: 5 is not one of"):
+        counter.count(clip, stride=5)
+    with pytest.raises(ValueError, match="max_stride: must be at least 1"):
+        counter.count(clip, max_stride=0)
     with pytest.raises(MediaError, match="no frames"):
         counter.count(clip, start_s=3000.0, sound=False)
 
@@ -116,11 +124,26 @@ def test_mistakes(counter, clip):
 def test_a_config_without_a_rule_is_refused():
     model = registry.build_model("compact")
     with pytest.raises(weights.ModelError, match="lacks rule"):
-        compact.CompactCounter(model, {}, {"name": "x", "strides": [1]})
+        compact.CompactCounter(model, {}, {"name": "x", "confidence": {}})
 
 
-def test_reliability_rises_with_the_sound():
-    given = {"bias": 0.0, "sight": -8.0, "sound": 8.0}
-    assert compact.reliability(given, 0.9, 0.1) < 0.01
-    assert compact.reliability(given, 0.1, 0.9) > 0.99
-    assert compact.reliability(given, 0.5, 0.5) == pytest.approx(0.5)
+def test_confidence_is_read_off_the_table():
+    table = CONFIG["confidence"]
+    found = sets.Tally(3.0, ("one",), np.zeros(4), 0.5)
+    assert compact.confidence(table, found) == pytest.approx(0.5)
+    nothing = sets.Tally(0.0, (), np.zeros(4), 0.9)
+    assert compact.confidence(table, nothing) == pytest.approx(0.5)
+
+
+def test_long_videos_are_read_in_blocks_that_agree(counter, monkeypatch):
+    """The reader's blocks, with their margins, give what one block of everything gives."""
+    rng = np.random.default_rng(0)
+    line = rng.dirichlet(np.ones(29), 3000).astype(np.float16)
+    lines = compact.Lines(
+        {s: line[: 3000 // s] for s in (1, 2, 4)}, None, np.arange(3000.0), 3000.0, {}
+    )
+    blocks = counter.networks.read(lines)
+    monkeypatch.setattr(compact, "BLOCK_INSTANTS", 10_000)
+    whole = counter.networks.read(lines)
+    assert blocks.fused.shape == (750, 55)
+    np.testing.assert_allclose(blocks.fused, whole.fused, atol=1e-5)

@@ -1,33 +1,18 @@
-"""Joining overlapping windows, against sums over the whole line."""
+"""Joining overlapping windows, and laying strides side by side, against plain sums."""
 
 import numpy as np
 import pytest
 
 from rac_jax.counting import periods
 from rac_jax.data.windows import window_starts
-from rac_jax.models.compact import period_grid
-
-
-def test_decoding_reads_the_peak():
-    rows = np.full((3, 28), 1e-4)
-    rows[0, 10] = 1
-    rows[1, 10:12] = 0.5
-    rows[2, [0, 20]] = 0.6, 0.4
-    log_period, mass = periods.decode(rows)
-    grid = np.log(period_grid())
-    np.testing.assert_allclose(
-        log_period[:2], [grid[10], grid[10:12].mean()], rtol=1e-2
-    )
-    np.testing.assert_allclose(np.exp(log_period[2]), 2.5, rtol=1e-2)
-    np.testing.assert_allclose(mass, [1, 1, 0.6], atol=1e-3)
+from rac_jax.models import compact
 
 
 @pytest.mark.parametrize("frames", [5, 64, 70, 104, 301])
-@pytest.mark.parametrize("stride", [1, 3])
-def test_a_line_is_the_weighted_mean_of_its_windows(frames, stride):
+def test_a_line_is_the_weighted_mean_of_its_windows(frames):
     rng = np.random.default_rng(frames)
     sums = np.zeros((frames, 30))
-    line = periods.PeriodLine(stride)
+    line = periods.PeriodLine()
     for start in window_starts(frames):
         rows, sure = rng.dirichlet(np.ones(28), 64), rng.uniform(size=64)
         valid = min(64, frames - start)
@@ -35,8 +20,31 @@ def test_a_line_is_the_weighted_mean_of_its_windows(frames, stride):
         weights = periods.WEIGHTS[:valid, None]
         values = np.concatenate([rows, sure[:, None], np.ones((64, 1))], axis=1)
         sums[start : start + valid] += weights * values[:valid]
-    got = line.finish()
-    log_period, mass = periods.decode(sums[:, :28] / sums[:, 29:])
-    np.testing.assert_allclose(got.log_period, log_period + np.log(stride), rtol=1e-5)
-    np.testing.assert_allclose(got.mass, mass, rtol=1e-5)
-    np.testing.assert_allclose(got.periodicity, sums[:, 28] / sums[:, 29], rtol=1e-5)
+    np.testing.assert_allclose(line.finish(), sums[:, :29] / sums[:, 29:], atol=1e-3)
+
+
+@pytest.mark.parametrize("stride", compact.STRIDES)
+def test_evidence_keeps_the_period_and_the_mass(stride):
+    """A distribution at one period of a stride lies at that period of the video."""
+    grid, absolute = np.log(compact.period_grid()), compact.absolute_log_periods()
+    line = np.zeros((50, 29), np.float32)
+    line[:, 12], line[:, -1] = 1.0, 0.5
+    evidence = periods.stack_evidence({stride: line}, 0, 9).astype(np.float64)
+    channel = compact.STRIDES.index(stride)
+    seen = evidence[:, :, channel]
+    np.testing.assert_allclose(seen.sum(1), 0.5, atol=1e-3)
+    np.testing.assert_allclose(
+        seen @ absolute / seen.sum(1), grid[12] + np.log(stride), atol=2e-3
+    )
+    assert (evidence[:, :, len(compact.STRIDES) + channel] == 0.5).all()
+    evidence[:, :, [channel, len(compact.STRIDES) + channel]] = 0
+    assert not evidence.any()
+
+
+def test_instants_read_the_frame_in_their_middle():
+    line = np.zeros((12, 29), np.float32)
+    line[:, -1] = np.arange(12) / 16
+    evidence = periods.stack_evidence({1: line}, 1, 2)
+    channel = len(compact.STRIDES)
+    np.testing.assert_allclose(evidence[:, 0, channel], [6 / 16, 10 / 16])
+    assert [periods.instants(n) for n in (0, 1, 4, 5)] == [1, 1, 1, 2]

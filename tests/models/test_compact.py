@@ -27,7 +27,8 @@ def test_periods_are_log_spaced():
 
 def test_outputs_are_distributions(model):
     module, variables = model
-    sight, sound = module.apply(variables, WINDOW, MEL)
+    sight = module.apply(variables, WINDOW, method="sight")
+    sound = module.apply(variables, MEL, method="sound")
     for output in (sight, sound):
         assert output.periods.shape == (2, 64, 28)
         assert output.periodicity.shape == (2, 64)
@@ -83,7 +84,8 @@ def test_time_reversal_turns_the_similarities_round():
 
 def test_stillness_is_finite(model):
     module, variables = model
-    sight, sound = module.apply(variables, np.zeros_like(WINDOW), np.zeros_like(MEL))
+    sight = module.apply(variables, np.zeros_like(WINDOW), method="sight")
+    sound = module.apply(variables, np.zeros_like(MEL), method="sound")
     assert np.isfinite(sight.periods).all() and np.isfinite(sound.periods).all()
 
 
@@ -107,3 +109,53 @@ def test_a_window_has_64_frames(model):
     module, variables = model
     with pytest.raises(AssertionError, match="64"):
         module.apply(variables, WINDOW[:, :32], method="sight")
+
+
+EVIDENCE = np.random.default_rng(2).uniform(size=(2, 20, 54, 14)).astype(np.float32)
+
+
+def read(model, sight, sound):
+    module, variables = model
+    return module.apply(variables, sight, sound, method="read")
+
+
+def test_reading_is_a_mixture_by_gamma(model):
+    """Eq. 10 with distributions for counts."""
+    reading = read(model, EVIDENCE, EVIDENCE[::-1])
+    assert reading.fused.shape == (2, 20, 55) and reading.gamma.shape == (2, 20)
+    np.testing.assert_allclose(reading.fused.sum(-1), 1.0, rtol=1e-5)
+    gamma = reading.gamma[..., None]
+    mixed = (1 - gamma) * reading.sight + gamma * reading.sound
+    np.testing.assert_allclose(reading.fused, mixed, rtol=1e-5)
+
+
+def test_either_stream_reads_alone(model):
+    both = read(model, EVIDENCE, EVIDENCE[::-1])
+    seen, heard = read(model, EVIDENCE, None), read(model, None, EVIDENCE[::-1])
+    assert seen.sound is None and seen.gamma is None and heard.sight is None
+    np.testing.assert_allclose(seen.fused, both.sight, rtol=1e-5)
+    np.testing.assert_allclose(heard.fused, both.sound, rtol=1e-5)
+
+
+def test_reading_is_shift_invariant_in_time(model):
+    """Away from the ends: what the reader sees is 62 instants wide."""
+    evidence = np.random.default_rng(3).uniform(size=(1, 200, 54, 14))
+    whole = read(model, evidence, None).fused
+    part = read(model, evidence[:, 40:], None).fused
+    np.testing.assert_allclose(whole[0, 110:130], part[0, 70:90], atol=1e-5)
+
+
+def test_the_gate_does_not_teach_the_readers(model):
+    """Section 3.4: the streams are trained before; gradients of what is fused stop there."""
+    module, variables = model
+
+    def fused(params):
+        found = module.apply(
+            {"params": params}, EVIDENCE, EVIDENCE[::-1], method="read"
+        )
+        return jnp.sum(jnp.log(found.fused[..., 3]))
+
+    gradients = jax.grad(fused)(variables["params"])
+    for group, leaves in gradients.items():
+        moved = any(np.any(leaf) for leaf in jax.tree.leaves(leaves))
+        assert moved == group.startswith("gate"), group

@@ -26,7 +26,12 @@ def test_lists_from_json_become_tuples():
 @pytest.mark.parametrize(
     "family,arguments,error,message",
     [
-        ("s4d", {}, ValueError, "'s4d', known: r2plus1d18, resnet18, s3d, sight_sound"),
+        (
+            "s4d",
+            {},
+            ValueError,
+            "'s4d', known: compact, r2plus1d18, resnet18, s3d, sight_sound",
+        ),
         ("s3d", {"depth": 3}, TypeError, "no argument 'depth', known: dtype, momentum"),
         ("sight_sound", {"reliability_form": "paper"}, TypeError, "known: .*reliab"),
         ("sight_sound", {"ranker": "mine"}, ValueError, "one of paper, released"),

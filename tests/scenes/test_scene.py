@@ -1,5 +1,6 @@
 """Scenes are pure functions of a key, and their labels say what is in them."""
 
+import dataclasses
 import functools
 
 import jax
@@ -8,6 +9,7 @@ import numpy as np
 import pytest
 
 from rac_jax.scenes import (
+    CHALLENGES,
     KINDS,
     PICTURE_DAMAGE,
     SOUND_DAMAGE,
@@ -156,7 +158,7 @@ def test_sounds_are_where_the_events_are():
 def test_damage_is_flagged():
     scenes = render(DAMAGED, 40)
     assert set(scenes.picture_damage) == {1, 2, 3}
-    assert set(scenes.sound_damage) == {1, 2, 3, 4}
+    assert set(scenes.sound_damage) == {1, 2, 3, 4, 5}
     silent = scenes.sound_damage == SOUND_DAMAGE.index("silent")
     assert not scenes.events_mask[silent].any()
     dark = scenes.picture_damage == PICTURE_DAMAGE.index("dark")
@@ -214,3 +216,73 @@ def test_dice_runs_out_loudly():
 def test_wrong_settings_are_named(fields, message):
     with pytest.raises(ValueError, match=message):
         SceneConfig(**fields)
+
+
+@pytest.mark.parametrize("challenge", CHALLENGES)
+def test_challenges_change_the_picture_and_nothing_of_the_count(challenge):
+    easy = dataclasses.replace(SMALL, frames=64, camera=1.0, still=0.0)
+    hard = dataclasses.replace(easy, challenges=(challenge,))
+    plain, changed = render(easy, 8), render(hard, 8)
+    assert (plain.frames != changed.frames).mean() > 0.05
+    if challenge == "fast motion":
+        assert changed.count.mean() > 1.5 * plain.count.mean()
+    else:
+        np.testing.assert_allclose(changed.count, plain.count, rtol=1e-5)
+    if challenge == "low illumination":
+        assert changed.frames.mean() < 40
+    if challenge == "disappearing activity":
+        assert changed.mask.mean() < 0.9 * plain.mask.mean()
+    if challenge == "scale variation":
+        sizes = [one.mask.mean((2, 3)) for one in (changed, plain)]
+        wide, narrow = (np.median(x.std(1) / x.mean(1)) for x in sizes)
+        assert wide > 1.2 * narrow
+
+
+def test_an_unknown_challenge_is_named():
+    with pytest.raises(ValueError, match="'fog' is not one of camera viewpoint"):
+        SceneConfig(challenges=("fog",))
+
+
+def test_the_mask_covers_what_moves():
+    scenes = render(REGULAR, 16)
+    assert scenes.mask.shape == scenes.frames.shape[:-1]
+    change = np.abs(np.diff(scenes.frames.astype(float), axis=1)).mean(-1)
+    moving = scenes.mask[:, 1:] | scenes.mask[:, :-1]
+    assert change[moving].mean() > 5 * change[~moving].mean()
+
+
+def test_density_adds_up_to_the_whole_cycles():
+    scenes = render(SMALL)
+    whole = dataclasses.replace(SMALL, cut=0.0)
+    np.testing.assert_allclose(
+        render(whole).density.sum(1), render(whole).count, atol=0.05
+    )
+    assert (scenes.density >= 0).all()
+
+
+def test_period_is_the_inverse_of_the_rate():
+    scenes = render(REGULAR, 8)
+    inside = scenes.periodicity
+    assert (scenes.period[~inside] == 0).all()
+    np.testing.assert_allclose(scenes.period[inside], 16.5, rtol=1e-3)
+
+
+def test_gestures_move_without_a_rhythm():
+    """Irregular motion is motion: as much change as in a scene that repeats."""
+    still = dataclasses.replace(REGULAR, still=1.0, gestures=1.0, clean=False)
+    scenes = render(still, 16)
+    assert not scenes.repeats.any() and not scenes.count.any()
+    assert not scenes.cycles_mask.any() and not scenes.density.any()
+    positions = scenes.mask.mean((2, 3)).std(1)
+    change = np.abs(np.diff(scenes.mask.astype(int), axis=1)).mean((1, 2, 3))
+    assert np.median(change) > 0.002 and np.isfinite(positions).all()
+
+
+def test_music_and_speech_hide_the_events():
+    config = dataclasses.replace(DAMAGED, frames=75, still=0.0, picture_damage=0.0)
+    scenes = render(config, 40)
+    for name in ("music", "speech"):
+        chosen = scenes.sound_damage == SOUND_DAMAGE.index(name)
+        assert chosen.any() and not scenes.events_mask[chosen].any()
+        assert (np.abs(scenes.waveform[chosen]).max(1) > 0.01).all()
+    assert np.abs(scenes.waveform).max() <= 1.0

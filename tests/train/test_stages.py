@@ -5,7 +5,7 @@ import types
 import numpy as np
 import pytest
 
-from rac_jax.train import evaluation, stage_files, stages
+from rac_jax.train import evaluation, sight_sound, stage_files, stages
 
 
 def test_predictions_move_to_the_strides_that_the_ranker_chooses(tmp_path, monkeypatch):
@@ -25,10 +25,10 @@ def test_predictions_move_to_the_strides_that_the_ranker_chooses(tmp_path, monke
         evaluation, "count_ways", lambda *arguments: {"stride": np.array([4, 2])}
     )
     positive, sight = {"a": 2, "b": 2}, {"a": 7.0, "b": 6.5}
-    strides, moved = stages._at_rankers_strides(run, {}, positive, sight)
+    strides, moved = sight_sound._at_rankers_strides(run, {}, positive, sight)
     # a: 7 + (5 - 8); b stays where it is.
     assert strides == {"a": 4, "b": 2} and moved == {"a": 4.0, "b": 6.5}
-    _, moved = stages._at_rankers_strides(run, {}, positive, {"a": 2.0, "b": 1.0})
+    _, moved = sight_sound._at_rankers_strides(run, {}, positive, {"a": 2.0, "b": 1.0})
     assert moved["a"] == 0.0  # no count is below zero
 
 
