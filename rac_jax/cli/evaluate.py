@@ -118,6 +118,7 @@ def _score(counter, record, options: dict) -> dict[str, Any]:
         "stride": result.sight and result.sight.stride,
         "sound": result.sound and result.sound.count,
         "reliability": result.reliability,
+        "confidence": result.confidence,
         "seconds": result.seconds,
     }
 
@@ -180,22 +181,13 @@ def print_report(report: dict[str, Any]) -> None:
     """Prints a line per video and the summary."""
     import os
 
-    print(f"{'count':>6} {'found':>6} {'sight':>6} {'sound':>6} {'stride':>6}  file")
+    columns = ("count", "predicted", "sight", "sound", "stride", "confidence")
+    heads = ("count", "found", "sight", "sound", "stride", "sure")
+    print(" ".join(f"{head:>6}" for head in heads) + "  file")
     for video in report["videos"]:
-        if "error" in video:
-            print(
-                f"{video['count']:>6g} {'-':>6} {'-':>6} {'-':>6} {'-':>6}  {video['file']}"
-            )
-            continue
-        sight, sound = (
-            "-" if video[stream] is None else f"{video[stream]:.1f}"
-            for stream in ("sight", "sound")
-        )
-        stride = "-" if video["stride"] is None else video["stride"]
-        print(
-            f"{video['count']:>6g} {video['predicted']:>6.1f} {sight:>6} {sound:>6} {stride:>6}  "
-            f"{os.path.basename(video['file'])}"
-        )
+        cells = [_cell(name, video.get(name)) for name in columns]
+        name = os.path.basename(video["file"])
+        print(" ".join(f"{cell:>6}" for cell in cells) + f"  {name}")
     print()
     _print_scores("overall", report["overall"])
     if any(video["alt_count"] is not None for video in report["videos"]):
@@ -209,6 +201,14 @@ def print_report(report: dict[str, Any]) -> None:
         )
     if report["failed"]:
         print(f"failed: {report['failed']} videos")
+
+
+def _cell(name: str, value: Any) -> str:
+    if value is None:
+        return "-"
+    if name in ("count", "stride"):
+        return f"{value:g}"
+    return f"{value:.2f}" if name == "confidence" else f"{value:.1f}"
 
 
 def _print_scores(name: str, scores: dict[str, Any]) -> None:

@@ -2,6 +2,8 @@
 
 import argparse
 import csv
+import dataclasses
+import functools
 import io
 import json
 import pathlib
@@ -13,6 +15,7 @@ from rac_jax.cli.output import complain, write_text
 
 SHEET_FRAMES = 16
 SHEET_SCENES = 12
+ALL = "all"  # of the challenges, in turn
 
 
 def _size(text: str) -> tuple[int, int]:
@@ -87,6 +90,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="share of damaged pictures, and of damaged sounds (default: %(default)s)",
     )
     parser.add_argument(
+        "--challenges",
+        nargs="+",
+        default=[],
+        metavar="NAME",
+        help="what makes all of them hard, as paper 1's extreme split; 'all' gives each "
+        "video one of the seven in turn, in the column `challenge` of labels.csv",
+    )
+    parser.add_argument(
         "--clean", action="store_true", help="plain scenes: a tripod, little noise"
     )
     parser.add_argument(
@@ -95,7 +106,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _config(args: argparse.Namespace):
-    """The scenes that the options ask for."""
+    """The scenes that the options ask for, but for challenges that take turns."""
     from rac_jax import scenes
 
     frames = max(1, round(args.seconds * args.fps))
@@ -113,8 +124,18 @@ def _config(args: argparse.Namespace):
         sound_damage=args.damage,
         clean=args.clean,
         kinds=tuple(args.kinds or scenes.KINDS),
+        challenges=() if args.challenges == [ALL] else tuple(args.challenges),
         **plain,
     )
+
+
+def _challenges(args: argparse.Namespace, index: int) -> tuple[str, ...]:
+    """What makes a scene hard."""
+    from rac_jax import scenes
+
+    if args.challenges == [ALL]:
+        return (scenes.CHALLENGES[index % len(scenes.CHALLENGES)],)
+    return tuple(args.challenges)
 
 
 def _scenes(args: argparse.Namespace, config, number: int):
@@ -124,10 +145,14 @@ def _scenes(args: argparse.Namespace, config, number: int):
 
     from rac_jax import scenes
 
-    render = jax.jit(scenes.render_scene, static_argnums=1)
+    @functools.partial(jax.jit, static_argnums=1)
+    def render(key, config):
+        return scenes.render_scene(key, config).replace(mask=None)  # of no use here
+
     key = jax.random.key(args.seed)
     for index in range(number):
-        scene = render(jax.random.fold_in(key, index), config)
+        hard = dataclasses.replace(config, challenges=_challenges(args, index))
+        scene = render(jax.random.fold_in(key, index), hard)
         yield jax.tree.map(np.asarray, scene)
 
 
@@ -141,6 +166,7 @@ def record(scene, index: int, config, args: argparse.Namespace) -> dict:
         "fps": config.fps,
         "size": [config.height, config.width],
         "cycles": [[round(float(t), 4) for t in cycle] for cycle in cycles],
+        "challenges": list(_challenges(args, index)),
         "events": [round(float(t), 4) for t in events],
         "seed": args.seed,
         "scene": index,
@@ -155,6 +181,8 @@ def _command_line(args: argparse.Namespace) -> list[str]:
     options += ["--fps", f"{args.fps:g}", "--size", f"{args.size[0]}x{args.size[1]}"]
     options += ["--period", *(f"{value:g}" for value in args.period)]
     options += ["--still", f"{args.still:g}", "--damage", f"{args.damage:g}"]
+    if args.challenges:
+        options += ["--challenges", *args.challenges]
     if args.clean:
         options.append("--clean")
     if args.kinds:
@@ -169,14 +197,17 @@ def _write_videos(args: argparse.Namespace, config, number: int) -> None:
     out.mkdir(parents=True, exist_ok=True)
     table = io.StringIO()
     writer = csv.writer(table, lineterminator="\n")
-    writer.writerow(("file", "start_s", "end_s", "count"))
+    groups = ("challenge",) if args.challenges else ()
+    writer.writerow(("file", "start_s", "end_s", "count", *groups))
     for index, scene in enumerate(_scenes(args, config, number)):
         name = f"scene_{index:05d}.mp4"
         encode.write_video(
             out / name, scene.frames, config.fps, scene.waveform, config.rate
         )
         known = record(scene, index, config, args)
-        writer.writerow((name, 0, f"{config.duration_s:g}", known["count"]))
+        named = (", ".join(known["challenges"]),) if groups else ()
+        end_s = f"{config.duration_s:g}"
+        writer.writerow((name, 0, end_s, known["count"], *named))
         if args.json:
             text = json.dumps(known, indent=2)
             write_text((out / name).with_suffix(".json"), text)
@@ -202,7 +233,9 @@ def _draw_sheet(args: argparse.Namespace, config, number: int) -> None:
         picture.set_title(
             f"{index}: count {scene.count:g}, picture "
             f"{scenes.PICTURE_DAMAGE[int(scene.picture_damage)]}, sound "
-            f"{scenes.SOUND_DAMAGE[int(scene.sound_damage)]}; phases "
+            f"{scenes.SOUND_DAMAGE[int(scene.sound_damage)]}"
+            + "".join(f", {name}" for name in _challenges(args, index))
+            + "; phases "
             + " ".join(f"{phase:.1f}" for phase in scene.phase[shown]),
             fontsize=8,
         )

@@ -3,6 +3,7 @@
 import os
 
 from rac_jax.counting import weights
+from rac_jax.counting.baselines import BASELINES, BaselineCounter
 from rac_jax.counting.compact import CompactCounter
 from rac_jax.counting.counter import Counter
 from rac_jax.weights import DEFAULT_MODEL
@@ -13,11 +14,14 @@ COUNTERS: dict[str, type[Counter]] = {
 }
 
 
-def load(model: str | os.PathLike = DEFAULT_MODEL, **options) -> Counter:
+def load(
+    model: str | os.PathLike = DEFAULT_MODEL, **options
+) -> Counter | BaselineCounter:
     """Loads a released model, ready to count.
 
     Args:
-      model: the name of a model that ships with the package, or a model folder.
+      model: the name of a model that ships with the package, a model folder, or the name of
+        a baseline ("frame-differences", "self-similarity"), which only counts files.
       **options: see `Counter`.
 
     Returns:
@@ -26,6 +30,8 @@ def load(model: str | os.PathLike = DEFAULT_MODEL, **options) -> Counter:
     Raises:
       ModelError: if the model is missing, damaged, or of a family that does not count.
     """
+    if model in BASELINES:
+        return BaselineCounter(str(model))
     import jax  # asks the backend, so it must not run when the module is imported
 
     family = weights.read_config(model)["family"]

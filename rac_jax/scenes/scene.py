@@ -26,7 +26,9 @@ class Scene:
     rate: jax.Array  # [T] repetitions per frame; the count of frames [i, j) is its sum
     period: jax.Array  # [T] frames per repetition; 0 outside of cycles
     density: jax.Array  # [T] a bump of area 1 in every cycle, the density map of LMRL
-    mask: jax.Array  # [T, H, W] bool, where the things are that take part in the motion
+    mask: (
+        jax.Array | None
+    )  # [T, H, W] bool, where the things are that take part in the motion
     events: jax.Array  # [K] instants of the cycles' sounds
     events_mask: jax.Array  # [K] bool
     repeats: jax.Array  # scalar bool

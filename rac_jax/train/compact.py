@@ -154,7 +154,9 @@ def gather_evidence(
     parts, rows = long_scenes(config, split), []
     most = periods.instants(max(scenes.frames for _, scenes in parts))
     for part, (number, scenes) in enumerate(parts):
-        render = jax.jit(lambda key, scenes=scenes: render_scene(key, scenes))
+        render = jax.jit(
+            lambda key, scenes=scenes: render_scene(key, scenes).replace(mask=None)
+        )
         key = jax.random.fold_in(jax.random.key(config.data[split].seed), part)
         for index in range(number):
             scene = jax.device_get(render(jax.random.fold_in(key, index)))

@@ -29,7 +29,8 @@ class SceneVideos:
         @jax.jit
         def render(key):
             scene = render_scene(key, config)
-            return scene.replace(waveform=scene_spectrogram(scene.waveform))
+            columns = scene_spectrogram(scene.waveform)
+            return scene.replace(waveform=columns, mask=None)
 
         self._render = render
 
