@@ -54,7 +54,7 @@ def full() -> ml_collections.ConfigDict:
     # Weight of the periodicity's cross entropy beside the period's, and the width of the soft
     # period classes in bins.
     config.loss = {"periodicity": 2.0, "sigma": 0.8}
-    config.sight = _stage(2000, padded=0.15)
+    config.sight = _stage(1600, padded=0.15)
     config.sight.scenes = {
         "repeats": {
             "share": 0.6,
@@ -75,7 +75,7 @@ def full() -> ml_collections.ConfigDict:
         # Nothing repeats, but much moves.
         "still": {"share": 0.2, "still": 1.0, "camera": 2.0, "distractor": 0.7},
     }
-    config.sound = _stage(1600, batch=28, padded=0.1)
+    config.sound = _stage(1600, batch=28, padded=0.2)
     config.sound.scenes = {
         "all": {
             "share": 1.0,
@@ -89,37 +89,29 @@ def full() -> ml_collections.ConfigDict:
         }
     }
     config.sound.strides = (1, 2, 2, 3, 4, 6, 8)
-    config.reader = _stage(1200, stride_dropout=0.1)
+    config.reader = _stage(1000, stride_dropout=0.1)
+    # What the reader learns from, as long as videos are: length, frame rate and tempo differ.
     common = {
-        "still": 0.2,
+        "still": 0.25,
         "pause": 0.35,
         "picture_damage": 0.3,
         "sound_damage": 0.5,
         "max_cycles": 100,
     }
+    lengths = {
+        "brief": {"frames": 72, "fps": 25.0, "period": (5.0, 26.0)},
+        "short": {"frames": 240, "fps": 25.0, "period": (5.0, 75.0)},
+        "long": {"frames": 480, "fps": 30.0, "period": (6.0, 220.0)},
+        "coarse": {"frames": 180, "fps": 15.0, "period": (3.5, 60.0)},
+    }
     config.data = {"size": 64}
-    for seed, (split, numbers) in enumerate(
-        {"train": (300, 300), "val": (60, 60), "test": (100, 100)}.items()
-    ):
-        config.data[split] = {
-            "seed": seed + 1,
-            "scenes": {
-                "short": {
-                    "number": numbers[0],
-                    "frames": 240,
-                    "fps": 25.0,
-                    "period": (5.0, 75.0),
-                }
-                | common,
-                "long": {
-                    "number": numbers[1],
-                    "frames": 480,
-                    "fps": 30.0,
-                    "period": (6.0, 220.0),
-                }
-                | common,
-            },
+    numbers = {"train": 180, "val": 40, "test": 60}
+    for seed, (split, number) in enumerate(numbers.items()):
+        parts = {
+            name: {"number": number} | fields | common
+            for name, fields in lengths.items()
         }
+        config.data[split] = {"seed": seed + 1, "scenes": parts}
     return config
 
 
@@ -129,7 +121,7 @@ def quick() -> ml_collections.ConfigDict:
     config.name = "compact-quick"
     for stage in ("sight", "sound", "reader"):
         config[stage].epoch_steps //= 20
-    for split, number in (("train", 24), ("val", 12), ("test", 12)):
+    for split, number in (("train", 12), ("val", 6), ("test", 6)):
         for part in config.data[split].scenes.values():
             part.number = number
     return config

@@ -7,6 +7,7 @@ import pytest
 
 from rac_jax.cli import main
 from rac_jax.data import media
+from rac_jax.scenes import CHALLENGES
 
 OPTIONS = ["--num", "2", "--seed", "3", "--seconds", "1.5", "--size", "32x48"]
 
@@ -39,3 +40,14 @@ def test_says_what_is_missing_or_wrong(tmp_path, capsys):
     wrong = ["scenes", "--out", str(tmp_path), "--kinds", "walk"]
     assert main.main(wrong) == 1
     assert "walk" in capsys.readouterr().err
+
+
+def test_challenges_take_turns(tmp_path, capsys):
+    out = tmp_path / "hard"
+    options = "--num 3 --seconds 1 --size 16x16 --challenges all".split()
+    assert main.main(["scenes", "--out", str(out), *options]) == 0
+    rows = list(csv.DictReader((out / "labels.csv").open()))
+    assert [row["challenge"] for row in rows] == list(CHALLENGES[:3])
+    capsys.readouterr()
+    assert main.main(["scenes", "--out", str(out), "--challenges", "fog"]) == 1
+    assert "'fog' is not one of" in capsys.readouterr().err
