@@ -7,7 +7,9 @@ reliability of the sound, the running count is paper 1's Eq. 10 over time:
 
     R(t) = ∫ (1 - γ) r_sight + γ r_sound,    scaled so that R(end) is the fused count.
 
-It never falls, and the number in the last frame is `CountResult.rounded`.
+Where the model tells when each repetition begins and ends, the running count goes by that
+instead: it rises by a set's share in every cycle of the set. It never falls, and the number in
+the last frame is `CountResult.rounded`.
 """
 
 import functools
@@ -45,6 +47,8 @@ def running_count(result: CountResult, times_s: np.ndarray) -> np.ndarray:
       float64 [n], not rounded: 0 up to the start of the counted part, `result.count` (0 if that
       is negative) from its end on, never falling between.
     """
+    if result.sets is not None:
+        return _count_by_cycles(result, times_s)
     start_s, end_s = result.start_s, result.start_s + result.duration_s
     gamma = result.reliability
     if gamma is None:
@@ -66,6 +70,16 @@ def running_count(result: CountResult, times_s: np.ndarray) -> np.ndarray:
     return max(0.0, result.count) * np.interp(
         times_s, knots, shape, left=0.0, right=1.0
     )
+
+
+def _count_by_cycles(result: CountResult, times_s: np.ndarray) -> np.ndarray:
+    """The running count where sets and their cycles are known."""
+    knots, done = [result.start_s], [0.0]
+    for one in result.sets:
+        edges = [one.start_s, *(end for _, end in one.cycles)]
+        knots += edges
+        done += list(done[-1] + np.linspace(0, one.count, len(edges)))
+    return np.interp(times_s, knots, done)
 
 
 def _edges(stream: SightCount | SoundCount) -> np.ndarray:

@@ -72,7 +72,9 @@ def plot_result(result: CountResult, path: str | os.PathLike | None = None) -> F
     material = _gather(result)
     _draw_header(figure, result)
     _draw_frames(_main_axes(figure, result, 0.695, ROW_HEIGHT), material)
-    _draw_spectrogram(_main_axes(figure, result, 0.46, 0.215), material)
+    heard = _main_axes(figure, result, 0.46, 0.215)
+    _draw_spectrogram(heard, material)
+    _draw_cycles(heard, result)
     lanes = [
         (
             "sight",
@@ -287,6 +289,8 @@ def _draw_gauge(axes: Axes, result: CountResult) -> None:
     axes.plot([gamma], [0.56], "o", ms=15, color=INK, mec="white", mew=1.5, zorder=2)
     share = round(100 * gamma)
     trust = f"trusts sight {100 - share} %, sound {share} % (γ = {gamma:.2f})"
+    if result.confidence is not None:
+        trust += f"; right to one: {100 * result.confidence:.0f} %"
     middle = {"ha": "center", "va": "center"}
     axes.text(
         gamma, 0.92, f"{result.count:.2f}", size=11, weight="bold", color=INK, **middle
@@ -356,6 +360,15 @@ def _draw_spectrogram(axes: Axes, material: _Material) -> None:
     axes.set_yticks([0, 5, 10])
     axes.set_ylabel("kHz", fontsize=9, color=GREY)
     axes.set_xlim(low, high)
+
+
+def _draw_cycles(axes: Axes, result: CountResult) -> None:
+    """Where each repetition begins and ends, between the frames and the sound."""
+    for one in result.sets or ():
+        edges = [one.start_s, *(end for _, end in one.cycles)]
+        place = {"transform": axes.get_xaxis_transform(), "clip_on": False}
+        axes.plot([edges[0], edges[-1]], [1.05, 1.05], color=INK, lw=1.2, **place)
+        axes.plot(edges, [1.05] * len(edges), "|", ms=9, color=INK, mew=1.2, **place)
 
 
 def _draw_windows(

@@ -174,7 +174,14 @@ class CountResult:
             parts.append(f"reliability of sound {self.reliability:.2f}")
         if self.confidence is not None:
             parts.append(f"confidence {self.confidence:.2f}")
-        return f"{self.file}: {self.rounded} repetitions ({', '.join(parts)})"
+        text = f"{self.file}: {self.rounded} repetitions ({', '.join(parts)})"
+        if self.sets and len(self.sets) > 1:
+            sets = (
+                f"{one.count:.1f} at {one.start_s:.1f}-{one.end_s:.1f} s"
+                for one in self.sets
+            )
+            text += f" in {len(self.sets)} sets: {', '.join(sets)}"
+        return text
 
     def plot(self, path=None):
         """Draws the result; see `rac_jax.counting.plot.plot_result`.

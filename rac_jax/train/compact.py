@@ -71,6 +71,11 @@ def check(run: Run) -> None:
             f"sound.scenes: {longest} frames are too few for stride "
             f"{max(config.sound.strides)}"
         )
+    strides = config.sound.strides
+    if config.sound.batch % len(strides):
+        raise ValueError(
+            f"sound.batch: {config.sound.batch} is not a multiple of the {len(strides)} strides"
+        )
     for split in splits.SPLITS:
         long_scenes(config, split)
 
@@ -114,6 +119,7 @@ def long_scenes(config: Any, split: str) -> list[tuple[int, SceneConfig]]:
     return [
         (part["number"], splits.scene_config(_fields(part), height=size, width=size))
         for _, part in sorted(config.data[split].scenes.items())
+        if part["number"]
     ]
 
 

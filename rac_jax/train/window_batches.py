@@ -130,10 +130,6 @@ def render_sound_windows(
     """
     render_key, early_key = jax.random.split(key)
     strides = scenes.strides
-    if number % len(strides):
-        raise ValueError(
-            f"sound.batch: {number} is not a multiple of the {len(strides)} strides"
-        )
 
     def pick(scene_key, scene):
         columns = mel_columns(scene.waveform)

@@ -44,7 +44,7 @@ def test_says_what_is_missing_or_wrong(tmp_path, capsys):
 
 def test_challenges_take_turns(tmp_path, capsys):
     out = tmp_path / "hard"
-    options = "--num 3 --seconds 1 --size 16x16 --challenges all".split()
+    options = ["--num", "3", "--seconds", "1", "--size", "16x16", "--challenges", "all"]
     assert main.main(["scenes", "--out", str(out), *options]) == 0
     rows = list(csv.DictReader((out / "labels.csv").open()))
     assert [row["challenge"] for row in rows] == list(CHALLENGES[:3])

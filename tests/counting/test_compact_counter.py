@@ -1,12 +1,15 @@
 """The compact counter's machinery with weights drawn at random, and its laws."""
 
+import dataclasses
+
 import jax
 import numpy as np
 import pytest
 from conftest import knocks, moving_square
 
 import rac_jax
-from rac_jax.counting import compact, sets, weights
+from rac_jax.counting import annotate, compact, sets, weights
+from rac_jax.counting.result import RepetitionSet
 from rac_jax.data.media import MediaError
 from rac_jax.models import registry
 
@@ -147,3 +150,41 @@ def test_long_videos_are_read_in_blocks_that_agree(counter, monkeypatch):
     whole = counter.networks.read(lines)
     assert blocks.fused.shape == (750, 55)
     np.testing.assert_allclose(blocks.fused, whole.fused, atol=1e-5)
+
+
+def test_the_running_count_rises_by_the_cycles(result):
+    """It is the fused count at the end, and passes each set's count at the set's end."""
+    times = np.linspace(-1, 6, 200)
+    counts = annotate.running_count(result, times)
+    assert (np.diff(counts) >= 0).all() and counts[0] == 0
+    assert counts[-1] == pytest.approx(result.count)
+    done = 0.0
+    for one in result.sets:
+        done += one.count
+        at_end = annotate.running_count(result, np.array([one.end_s]))
+        assert at_end[0] == pytest.approx(done)
+
+
+def test_sets_are_said(result):
+    two = dataclasses.replace(
+        result,
+        sets=(
+            RepetitionSet(0.0, 1.0, 2.0, ((0.0, 0.5), (0.5, 1.0))),
+            RepetitionSet(3.0, 4.0, 1.2, ((3.0, 4.0),)),
+        ),
+    )
+    assert str(two).endswith("in 2 sets: 2.0 at 0.0-1.0 s, 1.2 at 3.0-4.0 s")
+    assert two.to_dict()["sets"][0]["cycles"] == ((0.0, 0.5), (0.5, 1.0))
+    assert "confidence" in str(two)
+
+
+def test_the_plot_shows_the_cycles(result, tmp_path):
+    figure = result.plot(tmp_path / "plot.png")
+    ticks = [
+        line
+        for axes in figure.axes
+        for line in axes.lines
+        if line.get_marker() == "|" and len(line.get_xdata()) > 1
+    ]
+    assert len(ticks) == len(result.sets)
+    assert next(iter(ticks[0].get_xdata())) == pytest.approx(result.sets[0].start_s)

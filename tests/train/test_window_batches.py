@@ -62,12 +62,6 @@ def test_sound_windows_of_every_stride(heard):
     assert rates[2] > rates[0]  # more repetitions to a frame of a larger stride
 
 
-def test_a_batch_that_strides_do_not_divide_is_refused():
-    scenes = window_batches.WindowScenes(((1.0, SOUND),), STRIDES)
-    with pytest.raises(ValueError, match="sound.batch: 8 is not a multiple of the 3"):
-        window_batches.render_sound_windows(jax.random.key(0), scenes, 8, 0.0)
-
-
 def test_averages_of_columns_agree_with_the_hosts():
     rng = np.random.default_rng(0)
     columns = rng.normal(-8, 3, (900, 5)).astype(np.float32)
