@@ -18,6 +18,7 @@ MODELS = {
     "r2plus1d18": ("r2plus1d18", {}),
     "r2plus1d18_half": ("r2plus1d18", {"width": 0.5}),
     "resnet18": ("resnet18", {}),
+    "compact": ("compact", {}),
     "sight_sound_paper": ("sight_sound", {}),
     "sight_sound_released": (
         "sight_sound",
