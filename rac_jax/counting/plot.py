@@ -247,6 +247,8 @@ def _draw_header(figure: Figure, result: CountResult) -> None:
     figure.text(beside, 0.912, noun, size=20, color=INK, **words)
     name = _drawable(os.path.basename(result.file))
     facts = f"model {_drawable(result.model)}, {result.protocol} protocol"
+    if result.confidence is not None:
+        facts += f"  ·  right to one with {100 * result.confidence:.0f} %"
     span = _clock(result.duration_s, result.duration_s)
     if result.start_s:
         span += f" from {_clock(result.start_s, result.start_s)}"
@@ -289,8 +291,6 @@ def _draw_gauge(axes: Axes, result: CountResult) -> None:
     axes.plot([gamma], [0.56], "o", ms=15, color=INK, mec="white", mew=1.5, zorder=2)
     share = round(100 * gamma)
     trust = f"trusts sight {100 - share} %, sound {share} % (γ = {gamma:.2f})"
-    if result.confidence is not None:
-        trust += f"; right to one: {100 * result.confidence:.0f} %"
     middle = {"ha": "center", "va": "center"}
     axes.text(
         gamma, 0.92, f"{result.count:.2f}", size=11, weight="bold", color=INK, **middle

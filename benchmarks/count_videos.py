@@ -1,0 +1,104 @@
+"""How long `rac count` takes: a 10-second 720p video, and a long one in how much memory.
+
+    python -m benchmarks.count_videos [--model NAME|DIR] [--minutes 60] [--repeats 3]
+
+Writes procedural videos into a temporary folder: one of 10 s at 1280 x 720 and 30 frames/s, and
+one of many minutes at 320 x 240 (a scene again and again). The short one is counted in this
+process, warm, and by whole `rac count` processes; the long one by a process of its own, whose
+peak memory the system tells.
+"""
+
+import argparse
+import os
+import pathlib
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+
+import jax
+import numpy as np
+
+from rac_jax import counting
+from rac_jax.data import encode
+from rac_jax.scenes import SceneConfig, render_scene
+from rac_jax.weights import DEFAULT_MODEL
+
+COMMAND = (sys.executable, "-m", "rac_jax.cli.main", "count")
+
+
+def make_video(path: pathlib.Path, config: SceneConfig, times: int) -> None:
+    """Writes a scene, so many times on end."""
+    scene = jax.device_get(
+        jax.jit(lambda key: render_scene(key, config).replace(mask=None))(
+            jax.random.key(5)
+        )
+    )
+    size = (config.height, config.width)
+    with encode.VideoWriter(
+        path, fps=config.fps, size=size, audio_rate=config.rate
+    ) as writer:
+        for _ in range(times):
+            writer.write(scene.frames)
+            writer.write_audio(np.asarray(scene.waveform))
+
+
+def run_process(*arguments: str) -> tuple[float, int]:
+    """(seconds, peak resident memory in MB) of a whole `rac count`."""
+    began = time.perf_counter()
+    process = subprocess.Popen(
+        [*COMMAND, *arguments], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        raise SystemExit(f"rac count ended with {process.returncode}")
+    return time.perf_counter() - began, usage.ru_maxrss // 1024
+
+
+def main() -> None:
+    """Prints a table."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--model", default=DEFAULT_MODEL)
+    parser.add_argument("--minutes", type=float, default=60.0)
+    parser.add_argument("--repeats", type=int, default=3)
+    args = parser.parse_args()
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = pathlib.Path(temporary)
+        short, long = folder / "short.mp4", folder / "long.mp4"
+        make_video(short, SceneConfig(300, 720, 1280, 30.0, period=(12.0, 60.0)), 1)
+        scene = SceneConfig(600, 240, 320, 30.0, period=(12.0, 90.0), max_cycles=60)
+        make_video(long, scene, max(1, round(args.minutes * 3)))
+        counting.enable_compilation_cache()
+        counter = counting.load(args.model)
+        inside = []
+        for _ in range(args.repeats + 1):
+            began = time.perf_counter()
+            counter.count(short)
+            inside.append(time.perf_counter() - began)
+        run_process(str(short), "--model", args.model)  # fills the compilation cache
+        whole = [
+            run_process(str(short), "--model", args.model)[0]
+            for _ in range(args.repeats)
+        ]
+        spent, memory = run_process(str(long), "--model", args.model)
+        _, small = run_process(str(short), "--model", args.model)
+    print("| what | time | peak memory |\n|---|---|---|")
+    print(f"| 10 s of 720p, first count of a process | {inside[0]:.2f} s | |")
+    warm = statistics.median(inside[1:])
+    print(f"| 10 s of 720p, warm | {warm:.2f} s | |")
+    median = statistics.median(whole)
+    print(
+        f"| 10 s of 720p, whole `rac count`, compilation cache full | {median:.2f} s "
+        f"| {small} MB |"
+    )
+    speed = args.minutes * 60 / spent
+    print(
+        f"| {args.minutes:g} min of 240p, whole `rac count` | {spent:.0f} s, "
+        f"{speed:.0f} times real time | {memory} MB |"
+    )
+
+
+if __name__ == "__main__":
+    main()
