@@ -35,7 +35,8 @@ def first_peak(similarity: np.ndarray, shortest: int) -> tuple[int, float]:
     peaks = peaks[peaks >= shortest]
     if not len(peaks):
         return 0, 0.0
-    near = peaks[similarity[peaks] >= 0.9 * similarity[peaks].max()]
+    highest = similarity[peaks].max()
+    near = peaks[similarity[peaks] >= highest - 0.1 * abs(highest)]
     return int(near[0]), float(similarity[near[0]])
 
 
