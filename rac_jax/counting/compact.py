@@ -2,6 +2,7 @@
 
 import dataclasses
 import itertools
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -23,6 +24,7 @@ from rac_jax.counting.result import (
 from rac_jax.counting.soundtrack import Soundtrack
 from rac_jax.counting.source import Source
 from rac_jax.counting.weights import ModelError
+from rac_jax.data.media import FrameChunk
 from rac_jax.data.windows import (
     WINDOW_FRAMES,
     Window,
@@ -34,6 +36,9 @@ from rac_jax.models.compact import STRIDES, Reading
 PROTOCOL = "compact"
 CONFIG_FIELDS = ("rule", "confidence")
 SOUND_FPS = 30.0  # frames per second of the grid when there is no picture
+MOST_FPS = (
+    45.0  # of a picture; of faster ones only every second frame is seen, or fewer
+)
 SHORTEST_LINE = 12  # strided frames under which a stride has nothing to say
 BLOCK_INSTANTS = 256  # read at once, with a margin on both sides
 MARGIN_INSTANTS = 64  # more than the reader sees to one side
@@ -375,8 +380,12 @@ def _look(
     listen: Callable[[Window], None],
     progress: Callable[[int], None],
 ) -> tuple[np.ndarray, float]:
-    """Reads the picture once; returns the times of its frames and its end, in seconds."""
+    """Reads the picture once; returns the times of its frames and its end, in seconds.
+
+    Periods are found up to a number of frames: at twice the frame rate, half as slow ones.
+    """
     assembler, times = WindowAssembler(strides), [np.zeros(0)]
+    skip, seen = max(1, math.ceil(source.fps / MOST_FPS)), 0
 
     def pass_on(windows: list[Window]) -> None:
         for window in windows:
@@ -384,8 +393,11 @@ def _look(
             listen(window)
 
     for chunk in source.frames():
-        pass_on(assembler.feed(chunk))
-        times.append(chunk.times_s)
+        kept = slice(-seen % skip, None, skip)
+        part = FrameChunk(chunk.frames[kept], chunk.times_s[kept])
+        pass_on(assembler.feed(part))
+        times.append(part.times_s)
+        seen += len(chunk.frames)
         progress(len(chunk.frames))
     pass_on(assembler.finish())
     return np.concatenate(times), assembler.end_s

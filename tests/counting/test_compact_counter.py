@@ -10,6 +10,8 @@ from conftest import knocks, moving_square
 import rac_jax
 from rac_jax.counting import annotate, compact, sets, weights
 from rac_jax.counting.result import RepetitionSet
+from rac_jax.counting.soundtrack import Soundtrack
+from rac_jax.counting.source import ArraySource
 from rac_jax.data.media import MediaError
 from rac_jax.models import registry
 
@@ -188,3 +190,19 @@ def test_the_plot_shows_the_cycles(result, tmp_path):
     ]
     assert len(ticks) == len(result.sets)
     assert next(iter(ticks[0].get_xdata())) == pytest.approx(result.sets[0].start_s)
+
+
+@pytest.mark.parametrize(("fps", "kept"), [(30.0, 90), (60.0, 90), (120.0, 60)])
+def test_fast_pictures_are_thinned(counter, fps, kept):
+    """At 60 frames/s every second frame is seen, so that slow motion stays in reach."""
+    frames = moving_square(round(kept * np.ceil(fps / 45)))
+    source = ArraySource(
+        frames, fps=fps, waveform=None, audio_rate=None, size=16, rate=22050
+    )
+    with Soundtrack(()) as track:
+        lines = counter.lines(
+            source, track, strides=(1,), use_sight=True, progress=lambda n: None
+        )
+    assert len(lines.times) == kept
+    np.testing.assert_allclose(np.diff(lines.times), np.ceil(fps / 45) / fps)
+    assert lines.end_s == pytest.approx(len(frames) / fps)
