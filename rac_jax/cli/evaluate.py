@@ -34,6 +34,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="the measurements of `rac train`, several as mean and spread",
     )
     trained.add_argument(
+        "--curves",
+        metavar="FILE",
+        help="with --runs, draw their training curves (.png or .svg)",
+    )
+    trained.add_argument(
         "--sweep", metavar="NAME", help="a sweep's table beside the paper's numbers"
     )
     trained.add_argument("--workdir", metavar="DIR", help="of the sweep")

@@ -7,6 +7,7 @@ import statistics
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from rac_jax.cli import curves
 from rac_jax.cli.output import complain, write_text
 
 EVALUATION = "evaluation.json"
@@ -25,6 +26,8 @@ def evaluate(args: argparse.Namespace) -> int:
             reports = [read_report(pathlib.Path(folder)) for folder in args.runs]
             text = ways_text(reports)
             record = {"runs": list(args.runs), "scores": _scores(reports)}
+            if args.curves:
+                curves.draw([pathlib.Path(r) for r in args.runs], args.curves)
         print(text)
         if args.out:
             write_text(args.out, json.dumps(record, indent=2))

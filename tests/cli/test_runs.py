@@ -5,6 +5,7 @@ import types
 
 import pytest
 
+from rac_jax.cli import curves
 from rac_jax.cli.main import main
 
 REPORT = {
@@ -102,3 +103,27 @@ def test_a_sweep_prints_beside_the_paper(tmp_path, rac):
     assert done.returncode == 0 and "0.250 (0.331)" in done.stdout
     done = rac("evaluate", "--sweep", "table3", "--workdir", tmp_path)
     assert done.returncode == 1 and "it has: table2" in done.stderr
+
+
+def test_curves_are_drawn_and_damage_is_named(tmp_path, rac):
+    run = write(tmp_path / "a")
+    out = tmp_path / "curves.png"
+    done = rac("evaluate", "--runs", run, "--curves", out)
+    assert done.returncode == 1 and "has no metrics.jsonl" in done.stderr
+    (run / "sight").mkdir()
+    rows = [
+        {"kind": "train", "step": 5, "loss": 2.0},
+        {"kind": "train", "step": 10, "loss": 1.0},
+        {"kind": "validation", "step": 10, "error": 0.5},
+    ]
+    metrics = run / "sight" / "metrics.jsonl"
+    metrics.write_text("\n".join(map(json.dumps, rows)))
+    assert curves.read_curve(metrics) == {
+        "train": [(5, 2.0), (10, 1.0)],
+        "validation": [(10, 0.5)],
+    }
+    assert rac("evaluate", "--runs", run, "--curves", out).returncode == 0
+    assert out.stat().st_size > 5000
+    metrics.write_text('{"kind": "train"}')
+    done = rac("evaluate", "--runs", run, "--curves", out)
+    assert done.returncode == 1 and "metrics.jsonl:1" in done.stderr
