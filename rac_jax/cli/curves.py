@@ -63,8 +63,8 @@ def draw(runs: Sequence[pathlib.Path], target: pathlib.Path) -> None:
             right.plot(*_columns(curve[VALIDATION]), "o-", color="#D55E00", ms=4, lw=1)
         axes.set_ylabel("training loss", color="#0072B2")
         right.set_ylabel("validation error", color="#D55E00")
-        right.set_ylim(bottom=0)
-        axes.set_ylim(bottom=0)
+        for side in (axes, right):
+            side.set_ylim(0, 1.05 * side.dataLim.ymax)
     figure.savefig(target, dpi=90)
 
 
