@@ -1,6 +1,7 @@
 """`rac scenes`: procedural videos with sound and known counts, or a sheet of them to look at."""
 
 import argparse
+import ast
 import csv
 import dataclasses
 import functools
@@ -38,6 +39,17 @@ def _positive(text: str) -> float:
     if not 0 < value < float("inf"):
         raise argparse.ArgumentTypeError(f"{text!r} is not a number above 0")
     return value
+
+
+def _field(text: str) -> tuple[str, object]:
+    """A field of `SceneConfig` and its value as Python writes it."""
+    name, _, value = text.partition("=")
+    try:
+        return name, ast.literal_eval(value)
+    except (ValueError, SyntaxError):
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is not FIELD=VALUE with a number, or a tuple or text in quotes"
+        ) from None
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -98,6 +110,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "video one of the seven in turn, in the column `challenge` of labels.csv",
     )
     parser.add_argument(
+        "--config",
+        nargs="+",
+        type=_field,
+        default=[],
+        metavar="FIELD=VALUE",
+        help="any field of rac_jax.scenes.SceneConfig, such as pause=0.5 jitter=0.3",
+    )
+    parser.add_argument(
         "--clean", action="store_true", help="plain scenes: a tripod, little noise"
     )
     parser.add_argument(
@@ -112,7 +132,7 @@ def _config(args: argparse.Namespace):
     frames = max(1, round(args.seconds * args.fps))
     low, high = sorted(args.period)
     plain = {"camera": 0.0, "distractor": 0.0} if args.clean else {}
-    return scenes.SceneConfig(
+    config = scenes.SceneConfig(
         frames=frames,
         height=args.size[0],
         width=args.size[1],
@@ -127,6 +147,14 @@ def _config(args: argparse.Namespace):
         challenges=() if args.challenges == [ALL] else tuple(args.challenges),
         **plain,
     )
+    known = {field.name for field in dataclasses.fields(config)}
+    for name, _ in args.config:
+        if name not in known:
+            raise ValueError(
+                f"--config {name}: scenes have no such field, known: "
+                f"{', '.join(sorted(known))}"
+            )
+    return dataclasses.replace(config, **dict(args.config))
 
 
 def _challenges(args: argparse.Namespace, index: int) -> tuple[str, ...]:
@@ -183,6 +211,8 @@ def _command_line(args: argparse.Namespace) -> list[str]:
     options += ["--still", f"{args.still:g}", "--damage", f"{args.damage:g}"]
     if args.challenges:
         options += ["--challenges", *args.challenges]
+    if args.config:
+        options += ["--config", *(f"{name}={value!r}" for name, value in args.config)]
     if args.clean:
         options.append("--clean")
     if args.kinds:

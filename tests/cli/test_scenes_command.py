@@ -46,8 +46,24 @@ def test_challenges_take_turns(tmp_path, capsys):
     out = tmp_path / "hard"
     options = ["--num", "3", "--seconds", "1", "--size", "16x16", "--challenges", "all"]
     assert main.main(["scenes", "--out", str(out), *options]) == 0
-    rows = list(csv.DictReader((out / "labels.csv").open()))
+    rows = list(csv.DictReader((out / "labels.csv").read_text().splitlines()))
     assert [row["challenge"] for row in rows] == list(CHALLENGES[:3])
     capsys.readouterr()
     assert main.main(["scenes", "--out", str(out), "--challenges", "fog"]) == 1
     assert "'fog' is not one of" in capsys.readouterr().err
+
+
+def test_fields_of_the_scenes_can_be_set(tmp_path, capsys):
+    out = tmp_path / "regular"
+    fields = ["--config", "period=(10,10)", "jitter=0.0", "cut=1.0", "pause=0.0"]
+    fields += ["still=0.0", "tempo_drift=0.0"]
+    options = ["--num", "1", "--seconds", "2", "--size", "16x16", *fields]
+    assert main.main(["scenes", "--out", str(out), "--json", *options]) == 0
+    known = json.loads((out / "scene_00000.json").read_text())
+    assert "--config 'period=(10, 10)' jitter=0.0" in known["command"]
+    assert known["count"] == pytest.approx(5, abs=1)  # 50 frames
+    assert main.main(["scenes", "--out", str(out), "--config", "fog=1"]) == 1
+    assert "--config fog: scenes have no such field" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        main.main(["scenes", "--out", str(out), "--config", "pause=often"])
+    assert "is not FIELD=VALUE" in capsys.readouterr().err
