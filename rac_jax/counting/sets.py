@@ -31,8 +31,8 @@ class Rule:
 
     nothing: float = 1.0
     drift: float = 0.3
-    jump: float = 4.0
-    score: float = 0.4
+    jump: float = 2.0
+    score: float = 0.3
     least: float = 1.6
     gap: float = 1.0
 

@@ -1,3 +1,3 @@
 """Released models that ship with the package: one folder each, and which one is the default."""
 
-DEFAULT_MODEL = "sight-sound-small"
+DEFAULT_MODEL = "compact"
