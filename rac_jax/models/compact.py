@@ -297,7 +297,9 @@ class Reading:
     sight: jax.Array | None  # [B, G, 55]
     sound: jax.Array | None  # [B, G, 55]
     fused: jax.Array  # [B, G, 55], paper 1's Eq. 10 with distributions for counts
-    gamma: jax.Array | None  # [B, G] weight of the sound
+    gamma: (
+        jax.Array | None
+    )  # [B, G] weight of the sound, at most how much rhythm it hears
 
 
 class Compact(nn.Module):
@@ -391,10 +393,12 @@ class Compact(nn.Module):
         silent = jnp.stack([seen_part[..., -1], heard_part[..., -1]], axis=-1)
         both = jnp.concatenate([seen_features, heard_features, same, silent], axis=-1)
         hidden = nn.relu(self.gate_hidden(both))
-        gamma = jax.nn.sigmoid(self.gate(hidden)[..., 0])  # [B, G]
-        weight = gamma[..., None]
-        fused = (1 - weight) * seen_part + weight * heard_part
-        return Reading(seen, heard, fused, gamma)
+        trust = jax.nn.sigmoid(self.gate(hidden))  # [B, G, 1]
+        # A sound that hears no rhythm is no reason to see none.
+        rhythm = heard_part.at[..., -1].set(0.0)
+        gamma = trust * jnp.sum(rhythm, axis=-1, keepdims=True)
+        fused = (1 - gamma) * seen_part + trust * rhythm
+        return Reading(seen, heard, fused, gamma[..., 0])
 
     def __call__(self, sight_windows, sound_windows, sight_evidence, sound_evidence):
         """Runs everything once."""

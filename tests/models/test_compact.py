@@ -125,8 +125,24 @@ def test_reading_is_a_mixture_by_gamma(model):
     assert reading.fused.shape == (2, 20, 55) and reading.gamma.shape == (2, 20)
     np.testing.assert_allclose(reading.fused.sum(-1), 1.0, rtol=1e-5)
     gamma = reading.gamma[..., None]
-    mixed = (1 - gamma) * reading.sight + gamma * reading.sound
-    np.testing.assert_allclose(reading.fused, mixed, rtol=1e-5)
+    rhythm = np.array(reading.sound)
+    rhythm[..., -1] = 0
+    heard = rhythm.sum(-1, keepdims=True)
+    assert (gamma <= heard).all()
+    mixed = (1 - gamma) * reading.sight + gamma * rhythm / heard
+    np.testing.assert_allclose(reading.fused, mixed, rtol=1e-4)
+
+
+def test_a_sound_without_rhythm_changes_nothing(model):
+    """Where the sound hears no rhythm, what is seen counts."""
+    module, variables = model
+    params = dict(variables["params"])
+    reader = dict(params["sound_reader"])
+    nothing = dict(reader["nothing"], bias=reader["nothing"]["bias"] + 60.0)
+    params["sound_reader"] = reader | {"nothing": nothing}
+    reading = read((module, {"params": params}), EVIDENCE, EVIDENCE[::-1])
+    np.testing.assert_allclose(reading.fused, reading.sight, atol=1e-6)
+    np.testing.assert_allclose(reading.gamma, 0.0, atol=1e-6)
 
 
 def test_either_stream_reads_alone(model):
