@@ -113,7 +113,8 @@ def init_variables(module: nn.Module, key: jax.Array) -> dict[str, Any]:
     """
     if isinstance(module, compact.Compact):  # its own init compiles in a moment
         inputs = [jnp.zeros(shape) for shape in _INPUTS[compact.Compact]]
-        return jax.device_get(jax.jit(module.init)(key, *inputs))
+        variables = jax.device_get(jax.jit(module.init)(key, *inputs))
+        return {"batch_stats": {}} | variables  # pixels and sound keep none
     words = np.asarray(jax.random.key_data(key)).ravel().tolist()
 
     def draw(path, leaf):
