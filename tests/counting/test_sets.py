@@ -83,6 +83,6 @@ def test_too_few_and_too_unsure_is_nothing():
     short = distribution([None] * 20 + [40.0] * 12 + [None] * 20)
     assert sets.tally(short, 208, sets.Rule()).count == 0
     assert sets.tally(short, 208, sets.Rule(least=1.0)).count > 1
-    unsure = 0.25 * distribution([20.0] * 40) + 0.75 / 55
+    unsure = 0.2 * distribution([20.0] * 40) + 0.8 / 55
     assert sets.tally(unsure, 160, sets.Rule(nothing=0.1)).count == 0
     assert sets.tally(unsure, 160, sets.Rule(nothing=0.1, score=0.0)).count > 1
