@@ -76,7 +76,7 @@ def full() -> ml_collections.ConfigDict:
         # Nothing repeats, but much moves.
         "still": {"share": 0.2, "still": 1.0, "camera": 2.0, "distractor": 0.7},
     }
-    config.sound = _stage(1600, batch=28, padded=0.2)
+    config.sound = _stage(4000, batch=28, padded=0.2)
     config.sound.scenes = {
         "all": {
             "share": 1.0,
@@ -90,7 +90,7 @@ def full() -> ml_collections.ConfigDict:
         }
     }
     config.sound.strides = (1, 2, 2, 3, 4, 6, 8)
-    config.reader = _stage(1000, stride_dropout=0.1)
+    config.reader = _stage(1000, stride_dropout=0.1, one_stride=0.1)
     # What the reader learns from, as long as videos are: length, frame rate and tempo differ.
     common = {
         "still": 0.25,

@@ -15,7 +15,10 @@ from rac_jax.train.tasks import periods as period_tasks
 from rac_jax.train.tasks.reader import ReaderTask
 
 CONFIG = ml_collections.ConfigDict(
-    {"loss": {"sigma": 0.8, "periodicity": 2.0}, "reader": {"stride_dropout": 0.0}}
+    {
+        "loss": {"sigma": 0.8, "periodicity": 2.0},
+        "reader": {"stride_dropout": 0.0, "one_stride": 0.0},
+    }
 )
 
 
@@ -108,18 +111,45 @@ def test_the_gate_learns_which_sound_to_trust():
     assert gamma[helpful & faint].min() > gamma[~helpful].max()
 
 
-def test_strides_are_dropped_whole():
-    config = ml_collections.ConfigDict({"reader": {"stride_dropout": 0.5}})
-    task = ReaderTask(None, config)
+def _prepared(stride_dropout: float, one_stride: float, log_period: float) -> dict:
+    settings = {"stride_dropout": stride_dropout, "one_stride": one_stride}
+    task = ReaderTask(None, ml_collections.ConfigDict({"reader": settings}))
     batch = {
-        "sight": jnp.ones((8, 3, 54, 14)),
-        "sound": jnp.ones((8, 3, 54, 14)),
-        "helpful": jnp.ones(8, bool),
+        "sight": jnp.ones((64, 3, 54, 14)),
+        "sound": jnp.ones((64, 3, 54, 14)),
+        "log_period": jnp.full((64, 3), log_period),
+        "periodic": jnp.ones((64, 3), bool),
+        "helpful": jnp.ones(64, bool),
     }
-    kept = task.prepare(batch, jax.random.key(0))["sight"]
-    channels = np.asarray(kept.reshape(8, -1, 2, 7))
-    assert set(np.unique(channels)) == {0.0, 1.0}
+    return task.prepare(batch, jax.random.key(0))
+
+
+def _kept(batch: dict) -> np.ndarray:
+    """[B, S], having checked that both streams and all channels of a stride agree."""
+    channels = np.asarray(batch["sight"]).reshape(64, -1, 2, 7)
     assert (channels == channels[:, :1, :1]).all()
+    np.testing.assert_array_equal(batch["sight"], batch["sound"])
+    return channels[:, 0, 0]
+
+
+def test_strides_are_dropped_whole():
+    batch = _prepared(0.5, 0.0, 3.0)
+    assert set(np.unique(_kept(batch))) == {0.0, 1.0}
+    assert batch["periodic"].all()
+
+
+def test_one_stride_is_asked_only_for_periods_it_has():
+    period = 40.0  # not every stride has a class for it
+    batch = _prepared(0.0, 1.0, float(np.log(period)))
+    kept = _kept(batch)
+    np.testing.assert_array_equal(kept.sum(1), 1)
+    assert (kept.sum(0) > 0).all()
+    grid = compact.period_grid()
+    stride = np.array(compact.STRIDES)[kept.argmax(1)]
+    within = (period / stride >= grid[0]) & (period / stride <= grid[-1])
+    assert within.any() and not within.all()
+    expected = np.broadcast_to(within[:, None], (64, 3))
+    np.testing.assert_array_equal(batch["periodic"], expected)
 
 
 def test_stream_groups():

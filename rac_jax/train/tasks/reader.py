@@ -5,6 +5,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from rac_jax.models import compact
 from rac_jax.train.metrics import Mean
@@ -34,7 +35,9 @@ class ReaderTask:
         return variables
 
     def prepare(self, batch: dict, key: jax.Array) -> dict:
-        """Leaves some strides out, as short videos do.
+        """Leaves some strides out, as short videos do, or all but one, as `--stride` does.
+
+        What the only stride has no period for is no repetition to it.
 
         Args:
           batch: "sight", "sound" [B, G, 54, 2 S] evidence, "log_period" [B, G], "periodic"
@@ -45,10 +48,23 @@ class ReaderTask:
           The batch.
         """
         number, strides = len(batch["helpful"]), len(compact.STRIDES)
-        dropped = self.config.reader.stride_dropout
-        lost = jax.random.bernoulli(key, dropped, (number, strides))
-        kept = 1.0 - jnp.concatenate([lost, lost], axis=-1)[:, None, None, :]
-        return batch | {name: batch[name] * kept for name in STREAMS}
+        settings = self.config.reader
+        lost_key, alone_key, choice_key = jax.random.split(key, 3)
+        lost = jax.random.bernoulli(
+            lost_key, settings.stride_dropout, (number, strides)
+        )
+        alone = jax.random.bernoulli(alone_key, settings.one_stride, (number,))
+        choice = jax.random.randint(choice_key, (number,), 0, strides)
+        only = jax.nn.one_hot(choice, strides, dtype=bool)
+        left = jnp.where(alone[:, None], only, ~lost)  # [B, S]
+        kept = jnp.concatenate([left, left], axis=-1)[:, None, None, :]
+        stride = jnp.asarray(compact.STRIDES)[choice][:, None]
+        strided = batch["log_period"] - jnp.log(stride)
+        grid = np.log(compact.period_grid())
+        within = (strided >= grid[0]) & (strided <= grid[-1])
+        periodic = batch["periodic"] & (within | ~alone[:, None])
+        evidence = {name: batch[name] * kept for name in STREAMS}
+        return batch | evidence | {"periodic": periodic}
 
     def loss(self, params: dict, stats: dict, batch: dict, key: jax.Array):
         """Cross entropies of sight, sound and both: (loss, (batch statistics, metrics))."""
