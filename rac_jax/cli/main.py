@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from rac_jax.version import __version__
 
 COMMANDS = {
+    "bench": "measure speed, beside PyTorch if asked",
     "count": "count the repetitions in videos",
     "convert": "read PyTorch checkpoints into models, and write them back",
     "evaluate": "score a model on videos with known counts",

@@ -32,7 +32,8 @@ def max_pool(
     Raises:
       ValueError: if the shapes do not fit or an output axis would be empty.
     """
-    return _pool(x, window, strides, padding, jnp.maximum, -jnp.inf)
+    with jax.named_scope("max_pool"):
+        return _pool(x, window, strides, padding, jnp.maximum, -jnp.inf)
 
 
 def average_pool(

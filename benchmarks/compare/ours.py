@@ -1,0 +1,188 @@
+"""Our side: the library's own modules, its own training step, its own counter."""
+
+import dataclasses
+import functools
+import pathlib
+import time
+from typing import Any
+
+import flax.traverse_util
+import jax
+import jax.numpy as jnp
+import ml_collections
+import numpy as np
+
+from benchmarks.compare import cases
+from benchmarks.compare.cases import Case
+from rac_jax.counting import weights
+from rac_jax.counting.counter import Counter
+from rac_jax.interop import convert, tables
+from rac_jax.models import registry
+from rac_jax.ops import similarity
+from rac_jax.train.metrics import Mean
+from rac_jax.train.state import first_state, make_optimiser, trained_paths
+from rac_jax.train.step import make_train_step
+
+
+def build_module(case: Case):
+    """The Flax module of a case, None for "tsm"."""
+    if case.suite == "tsm":
+        return None
+    if case.suite in ("stride", "full"):
+        return registry.build_model("sight_sound", dtype=case.dtype)
+    family = case.encoder if case.suite == "sight" else "resnet18"
+    # PyTorch's S3D keeps more of its running statistics; no output of a step depends on it.
+    return registry.build_model(family, dtype=case.dtype)
+
+
+def read_weights(module, folder: pathlib.Path) -> Any:
+    """The variables that the other side left, or random ones."""
+    path = folder / "weights.npz"
+    if not path.exists():
+        return registry.init_variables(module, jax.random.key(0))
+    with np.load(path) as file:
+        state = dict(file)
+    system = hasattr(module, "reliability_form")
+    table = tables.whole(module) if system else tables.backbone(module)
+    return flax.traverse_util.unflatten_dict(table.to_jax(state), sep="/")
+
+
+def outputs_of(case: Case, module, variables, inputs: list[jax.Array], train: bool):
+    """({name: array}, batch statistics), the names as on the other side."""
+    if case.suite == "tsm":
+        distances = similarity.relative_distances(inputs[0])
+        sheared, _ = similarity.lag_shear(distances, cases.FIRST_LAG, cases.LAST_LAG)
+        return {"sheared": sheared}, {}
+    if case.suite == "sound":
+        inputs = [inputs[0][..., None]]
+    out = module.apply(
+        variables, *inputs, train=train, mutable=["batch_stats"] if train else False
+    )
+    out, stats = out if train else (out, {})
+    stats = stats.get("batch_stats", {})
+    if case.suite in ("sight", "sound"):
+        return {"features": out.features}, stats
+    if case.suite == "stride":
+        return {"score": out.score}, stats
+    return {
+        "sight_count": out.sight.count,
+        "sound_count": out.sound.count,
+        "score": out.score,
+        "solo_score": out.sight.solo_score,
+        "reliability": out.reliability,
+    }, stats
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Squares:
+    """The task that both sides train: the mean square of every output towards zero."""
+
+    case: Case
+    module: Any
+
+    def prepare(self, batch, key):
+        """The batch as it is."""
+        del key
+        return batch
+
+    def loss(self, params, stats, batch, key):
+        """See `train.step.make_train_step`."""
+        del key
+        variables = {"params": params, "batch_stats": stats}
+        out, stats = outputs_of(self.case, self.module, variables, batch, train=True)
+        loss = sum(jnp.mean(jnp.square(v.astype(jnp.float32))) for v in out.values())
+        return loss, (stats, {"loss": Mean(loss, jnp.ones(()))})
+
+
+class Side:
+    """Our side of a case; see `reference.Side`."""
+
+    def __init__(self, case: Case, folder: pathlib.Path):
+        self.case, self.version = case, jax.__version__
+        self.way, self.way_ms = "jit", {}
+        self.compile_s, self.flops, self.bytes = 0.0, 0.0, 0.0
+        if case.mode == "count":
+            self._build_procedure(folder)
+            return
+        module = build_module(case)
+        variables = {} if module is None else read_weights(module, folder)
+        variables = jax.device_put(variables)
+        inputs = [jax.device_put(x) for x in cases.draw_inputs(case).values()]
+        forward = functools.partial(
+            lambda variables, *x: outputs_of(case, module, variables, x, train=False)[0]
+        )
+        forward = jax.jit(forward)
+        lowered = forward.lower(variables, *inputs)
+        # A backward pass is twice the forward one: for the inputs, and for the weights.
+        passes = 3 if case.mode == "train" else 1
+        self.flops = passes * lowered.cost_analysis().get("flops", 0.0)
+        began = time.perf_counter()
+        if case.mode == "forward":
+            compiled = lowered.compile()
+            self.step = lambda: jax.block_until_ready(compiled(variables, *inputs))
+        else:
+            compiled = self._build_train(module, variables, inputs)
+        self.compile_s = time.perf_counter() - began
+        costs = compiled.cost_analysis() or {}
+        self.bytes = float(costs.get("bytes accessed", 0.0))
+        self.compiled = compiled
+
+    def _build_procedure(self, folder: pathlib.Path) -> None:
+        files = ("visual", "audio", "sr", "conf")
+        paths = [folder / f"{name}_checkpoint.pt" for name in files]
+        config, variables = convert.read_release(*paths)
+        path = weights.save_model(folder / "model", config, variables)
+        counter = Counter(*weights.load_model(path))
+        frames, waveform = cases.draw_video(self.case)
+        self.step = lambda: counter.count(
+            frames, fps=cases.FPS, waveform=waveform, audio_rate=cases.RATE
+        )
+        began = time.perf_counter()
+        self.step()
+        self.compile_s = time.perf_counter() - began
+
+    def _build_train(self, module, variables, inputs):
+        task = Squares(self.case, module)
+        labels = trained_paths(variables["params"], tuple(variables["params"]))
+        settings = ml_collections.ConfigDict(
+            {
+                "name": "sgd",
+                "learning_rate": cases.LEARNING_RATE,
+                "momentum": cases.MOMENTUM,
+                "weight_decay": 0.0,
+                "clip": 0.0,
+                "schedule": "constant",
+                "warmup": 0,
+            }
+        )
+        optimiser = make_optimiser(settings, 1, labels)
+        run = jax.jit(make_train_step(task, optimiser, labels), donate_argnums=0)
+        self._state = first_state(variables, optimiser, jax.random.key(0), False)
+        compiled = run.lower(self._state, inputs).compile()
+
+        def step():
+            self._state, metrics = compiled(self._state, inputs)
+            return {"loss": jax.block_until_ready(metrics["loss"]).total}
+
+        self.step = step
+        return compiled
+
+    def outputs(self) -> dict[str, np.ndarray]:
+        """See `reference.Side.outputs`."""
+        case = self.case
+        if case.mode == "count":
+            result = self.step()
+            return {
+                "sight": np.array(result.sight.count),
+                "sound": np.array(result.sound.count),
+                "stride": np.array(result.sight.stride),
+            }
+        if case.mode == "train":
+            return {f"loss{i}": np.asarray(self.step()["loss"]) for i in range(3)}
+        out = jax.device_get(self.step())
+        return {name: np.asarray(value, np.float32) for name, value in out.items()}
+
+    def peak_mb(self) -> float | None:
+        """Of the accelerator's memory; None on CPU, where the process's own peak is taken."""
+        stats = jax.local_devices()[0].memory_stats()
+        return stats and stats["peak_bytes_in_use"] / 2**20

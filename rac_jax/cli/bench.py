@@ -1,0 +1,131 @@
+"""`rac bench`: how fast the networks run on this machine, beside PyTorch if asked."""
+
+import argparse
+import importlib.util
+import json
+import pathlib
+import sys
+
+from rac_jax.cli.arguments import whole_number
+from rac_jax.cli.output import complain, write_text
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+WAYS = ("eager", "channels_last", "compile")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the options of `rac bench`."""
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.description += (
+        "\n\nEach side runs in a process of its own, with the same weights and inputs; what"
+        "\ncomes out is compared before anything is timed, and they take turns, a few steps"
+        "\neach. `ratio` is PyTorch's time over ours. Needs a clone of the project: the"
+        "\nreference networks are in its folder benchmarks/."
+    )
+    parser.add_argument(
+        "--suite",
+        nargs="+",
+        default=["sight"],
+        choices=["sight", "sound", "stride", "full", "tsm"],
+        help="networks: sight encoder, sound encoder, both with the ranker, the whole "
+        "sight-and-sound system, or a self-similarity matrix (default: sight)",
+    )
+    parser.add_argument(
+        "--mode",
+        nargs="+",
+        default=["forward"],
+        choices=["forward", "train", "count"],
+        help="inference, a training step, or the released procedure on a whole video "
+        "(suite full) (default: forward)",
+    )
+    parser.add_argument("--device", default="cpu", choices=["cpu", "gpu"])
+    parser.add_argument(
+        "--batch",
+        nargs="+",
+        type=whole_number,
+        default=[1],
+        metavar="N",
+        help="clips; several for a curve (default: 1)",
+    )
+    parser.add_argument("--dtype", default="float32", choices=["float32", "bfloat16"])
+    parser.add_argument(
+        "--encoder",
+        nargs="+",
+        default=["s3d"],
+        choices=["s3d", "r2plus1d18"],
+        help="of suite sight (default: s3d)",
+    )
+    parser.add_argument("--frames", type=whole_number, default=64, metavar="T")
+    parser.add_argument("--size", type=whole_number, default=112, metavar="PIXELS")
+    parser.add_argument(
+        "--seconds", type=float, default=8.0, help="of mode count's video (default: 8)"
+    )
+    parser.add_argument("--steps", type=whole_number, default=20, help="(default: 20)")
+    parser.add_argument("--warmup", type=whole_number, default=3, help="(default: 3)")
+    parser.add_argument("--against", choices=["torch"], help="compare with PyTorch")
+    parser.add_argument(
+        "--torch-ways",
+        nargs="+",
+        default=list(WAYS),
+        choices=WAYS,
+        help="how PyTorch may run a case; the fastest is compared (default: all)",
+    )
+    parser.add_argument("--json", metavar="FILE", help="write the rows as a list, too")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Runs the command; 1 if a case failed."""
+    if not (ROOT / "benchmarks" / "compare").is_dir():
+        complain("bench: benchmarks/ is not beside the package: use a clone")
+        return 1
+    if args.against and importlib.util.find_spec("torch") is None:
+        complain("--against torch: PyTorch is missing; pip install -e '.[bench]'")
+        return 1
+    sys.path.insert(0, str(ROOT))
+    from benchmarks.compare import run as compare
+    from benchmarks.compare.cases import Case
+
+    def told(line: str) -> None:
+        print(line, file=sys.stderr, flush=True)
+
+    rows, failed = [], 0
+    for suite, mode, encoder, batch in _combinations(args):
+        try:
+            case = Case(
+                suite,
+                mode,
+                args.device,
+                batch,
+                args.dtype,
+                encoder,
+                args.frames,
+                args.size,
+                seconds=args.seconds,
+            )
+            row = compare.run_case(
+                case,
+                args.against,
+                steps=args.steps,
+                warmup=args.warmup,
+                ways=tuple(args.torch_ways),
+                report=told,
+            )
+        except (compare.BenchError, ValueError) as error:
+            complain(f"bench {suite} {mode} {batch}: {error}")
+            failed = 1
+            continue
+        rows.append(row)
+        if args.json:  # after every case: a long run that ends early leaves what it has
+            write_text(pathlib.Path(args.json), json.dumps(rows, indent=1))
+    if rows:
+        print(compare.machine_line(rows) + "\n\n" + compare.table(rows))
+    return failed
+
+
+def _combinations(args: argparse.Namespace):
+    """(suite, mode, encoder, batch) of all cases; encoders are the sight suite's only."""
+    for suite in args.suite:
+        for mode in args.mode:
+            for encoder in args.encoder if suite == "sight" else ("s3d",):
+                for batch in args.batch if mode != "count" else (1,):
+                    yield suite, mode, encoder, batch

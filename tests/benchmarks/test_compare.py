@@ -1,0 +1,125 @@
+"""The comparison with PyTorch: what it refuses, what it computes, and toy cases end to end."""
+
+import json
+
+import numpy as np
+import pytest
+
+pytest.importorskip("torch", reason="needs PyTorch")
+
+from benchmarks.compare import cases, run
+from benchmarks.compare.profile import kind_of
+from rac_jax.cli import main
+
+
+def _case(**changes):
+    return cases.Case(**({"suite": "sight", "mode": "forward"} | COMMON | changes))
+
+
+COMMON = {"device": "cpu", "batch": 2, "dtype": "float32"}
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"mode": "count"}, "suite full"),
+        ({"suite": "tsm", "mode": "train"}, "nothing to train"),
+        ({"suite": "full", "encoder": "r2plus1d18"}, "s3d only"),
+    ],
+)
+def test_what_there_is_not(changes, message):
+    with pytest.raises(ValueError, match=message):
+        _case(**changes)
+
+
+def test_inputs_are_the_same_for_both_sides():
+    case = _case(suite="stride", frames=4, size=8, columns=6)
+    first, second = cases.draw_inputs(case), cases.draw_inputs(case)
+    assert {k: v.shape for k, v in first.items()} == {
+        "clips": (2, 4, 8, 8, 3),
+        "spectrograms": (2, 257, 6),
+    }
+    for name, array in first.items():
+        np.testing.assert_array_equal(array, second[name])
+
+
+def test_sides_that_disagree_are_not_timed(tmp_path):
+    np.savez(tmp_path / "reference.npz", a=[1.0, 2.0], b=[5.0])
+    np.savez(tmp_path / "ours.npz", a=[1.0, 2.0005], b=[5.0])
+    assert run.difference(tmp_path, "float32") == pytest.approx(0.0005)
+    np.savez(tmp_path / "ours.npz", a=[1.0, 2.5], b=[5.0])
+    with pytest.raises(run.BenchError, match=r"a: .* 0\.5 apart"):
+        run.difference(tmp_path, "float32")
+    np.savez(tmp_path / "ours.npz", a=[1.0, np.nan], b=[5.0])
+    with pytest.raises(run.BenchError):
+        run.difference(tmp_path, "float32")
+
+
+def test_a_row_by_hand():
+    built = {
+        "ours": {"way": "jit", "compile_s": 3.0, "version": "1", "flops": 4e9}
+        | {"way_ms": {}, "bytes": 1e9},
+        "reference": {"way": "eager", "compile_s": 1.0, "version": "2"}
+        | {"way_ms": {"eager": 31.0}},
+    }
+    times = {"ours": [10.0, 20.0, 90.0], "reference": [30.0, 50.0, 40.0]}
+    peaks, best = {"ours": 7.0, "reference": 9.0}, {"flops": 1e12, "bytes": 1e11}
+    row = run.record(_case(), built, times, peaks, best, 1e-6)
+    assert row["ours_ms"] == 20 and row["torch_ms"] == 40 and row["ratio"] == 2
+    assert row["clips_per_s"] == pytest.approx(100)
+    assert row["share_of_peak"] == pytest.approx(0.2)
+    assert row["share_of_bandwidth"] == pytest.approx(0.5)
+    line = run.table([row]).splitlines()[-1]
+    assert (
+        "eager: 40 (30-50)" in line and "| 2.00 | 100.00 | 20% | 50% | 7 / 9 |" in line
+    )
+
+
+def test_kinds_of_operations():
+    assert kind_of("jit(f)/S3D/conv_1a/spatial/conv/conv_general") == "convolution"
+    assert kind_of("jit(f)/S3D/conv_1a/spatial/norm/mul") == "batch normalisation"
+    assert kind_of("jit(f)/S3D/stage4/max_pool/max") == "pooling"
+    assert kind_of("jit(f)/add") == "rest"
+
+
+def _bench(tmp_path, *options):
+    file = tmp_path / "rows.json"
+    options = ["bench", *options, "--steps", "2", "--warmup", "1", "--json", str(file)]
+    code = main.main(options)
+    return code, json.loads(file.read_text()) if file.exists() else []
+
+
+def test_tsm_against_torch(tmp_path, capsys):
+    options = ("--suite", "tsm", "--against", "torch", "--torch-ways", "eager")
+    code, (row,) = _bench(tmp_path, *options, "--frames", "48")
+    assert code == 0
+    assert 0 <= row["max_abs_difference"] < 1e-4
+    assert row["ratio"] == pytest.approx(row["torch_ms"] / row["ours_ms"])
+    assert row["steps"] == 2 and {"jax", "torch"} <= set(row["versions"])
+    assert "tsm forward, batch 1" in capsys.readouterr().out
+
+
+def test_ours_alone_and_a_case_that_fails(tmp_path, capsys):
+    code, (row,) = _bench(tmp_path, "--suite", "tsm", "--mode", "train", "forward")
+    assert code == 1
+    assert "nothing to train" in capsys.readouterr().err
+    assert row["torch_ms"] is None and row["ratio"] is None and row["ours_ms"] > 0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("suite", ["sight", "sound", "stride", "full"])
+@pytest.mark.parametrize("mode", ["forward", "train"])
+def test_networks_against_torch(tmp_path, suite, mode):
+    options = ("--suite", suite, "--mode", mode, "--frames", "8", "--size", "40")
+    ways = ("--batch", "2", "--torch-ways", "eager", "channels_last")
+    code, rows = _bench(tmp_path, *options, *ways, "--against", "torch")
+    assert code == 0
+    assert set(rows[0]["torch_ways_ms"]) == {"eager", "channels_last"}
+    assert rows[0]["flops_per_s"] > 0
+
+
+@pytest.mark.slow
+def test_whole_video_against_torch(tmp_path):
+    options = ("--suite", "full", "--mode", "count", "--seconds", "3")
+    code, (row,) = _bench(tmp_path, *options, "--against", "torch")
+    assert code == 0 and row["max_abs_difference"] < 1e-3
