@@ -83,9 +83,12 @@ class Conv(nn.Module):
     dtype: str = "float32"
 
     @nn.compact
-    def __call__(self, x: jax.Array) -> jax.Array:
+    def __call__(self, x: jax.Array, scale: jax.Array | None = None) -> jax.Array:
+        """Convolves, with every output channel times `scale` [O] if that is given."""
         shape = (*self.size, x.shape[-1], self.channels)
         kernel = self.param("kernel", kernel_initialiser, shape, jnp.float32)
+        if scale is not None:
+            kernel = kernel * scale
         convolve = conv.conv_video if len(self.size) == 3 else conv.conv_image
         padding = tuple((pad, pad) for pad in self.padding)
         return convolve(
@@ -93,19 +96,61 @@ class Conv(nn.Module):
         )
 
 
-class BatchNorm(nn.BatchNorm):
-    """Batch normalisation with PyTorch's defaults: 0.1 of the batch enters the running mean.
+class BatchNorm(nn.Module):
+    """Batch normalisation whose running statistics can also be had as one scale and shift.
 
-    The running variance is the batch's biased one, where PyTorch keeps the unbiased one; they
-    differ by 1 / (batch · positions).
+    Flax's own gives its result only, so that a convolution before it cannot take it in. Means
+    and variances are those of Flax: the running variance is the batch's biased one, where
+    PyTorch keeps the unbiased one; they differ by 1 / (batch · positions).
+
+    Attributes:
+      channels: C.
+      momentum: what the running statistics keep of themselves per training step; 0.9 is
+        PyTorch's default 0.1 the other way round.
+      epsilon: added to variances.
+      dtype: type of the result; statistics are computed in float32.
     """
 
-    momentum: float = 0.9  # 1 − PyTorch's
+    channels: int
+    momentum: float = 0.9
     epsilon: float = 1e-5
+    dtype: str = "float32"
+
+    def setup(self):
+        ones, zeros = nn.initializers.ones, nn.initializers.zeros
+        shape = (self.channels,)
+        self.scale = self.param("scale", ones, shape, jnp.float32)
+        self.bias = self.param("bias", zeros, shape, jnp.float32)
+        self.mean = self.variable("batch_stats", "mean", jnp.zeros, shape, jnp.float32)
+        self.var = self.variable("batch_stats", "var", jnp.ones, shape, jnp.float32)
+
+    def running(self) -> tuple[jax.Array, jax.Array]:
+        """(scale [C], shift [C]): x · scale + shift is x normalised by the running statistics."""
+        scale = self._scale(self.var.value)
+        return scale, self.bias - self.mean.value * scale
+
+    def __call__(self, x: jax.Array) -> jax.Array:
+        """Normalises [..., C] by the statistics of the batch, and updates the running ones."""
+        axes = tuple(range(x.ndim - 1))
+        values = x.astype(jnp.float32)
+        mean = jnp.mean(values, axes)
+        squares = jnp.mean(jnp.square(values), axes)
+        var = jnp.maximum(0.0, squares - jnp.square(mean))
+        if not self.is_initializing() and self.is_mutable_collection("batch_stats"):
+            keep = self.momentum
+            self.mean.value = keep * self.mean.value + (1 - keep) * mean
+            self.var.value = keep * self.var.value + (1 - keep) * var
+        return ((values - mean) * self._scale(var) + self.bias).astype(self.dtype)
+
+    def _scale(self, var):
+        return self.scale * jax.lax.rsqrt(var + self.epsilon)
 
 
 class ConvNorm(nn.Module):
-    """Convolution, batch normalisation and, unless told otherwise, ReLU."""
+    """Convolution, batch normalisation and, unless told otherwise, ReLU.
+
+    At inference the normalisation is folded into the convolution's kernel and a shift.
+    """
 
     channels: int
     size: tuple[int, ...]
@@ -116,19 +161,18 @@ class ConvNorm(nn.Module):
     epsilon: float = 1e-5
     dtype: str = "float32"
 
-    @nn.compact
+    def setup(self):
+        self.conv = Conv(
+            self.channels, self.size, self.strides, self.padding, self.dtype
+        )
+        self.norm = BatchNorm(self.channels, self.momentum, self.epsilon, self.dtype)
+
     def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
-        x = Conv(
-            self.channels,
-            self.size,
-            self.strides,
-            self.padding,
-            self.dtype,
-            name="conv",
-        )(x)
-        x = BatchNorm(
-            momentum=self.momentum, epsilon=self.epsilon, dtype=self.dtype, name="norm"
-        )(x, use_running_average=not train)
+        if train:
+            x = self.norm(self.conv(x))
+        else:
+            scale, shift = self.norm.running()
+            x = (self.conv(x, scale) + shift).astype(self.dtype)
         return nn.relu(x) if self.relu else x
 
 

@@ -98,6 +98,24 @@ def test_convolution_and_normalisation(case):
     )
 
 
+def test_folding_changes_nothing():
+    """At inference the convolution with the statistics in it is the one with them after it."""
+    module = layers.ConvNorm(12, (3, 3, 3), (1, 2, 2), (1, 1, 1), relu=False)
+    x = normal((2, 4, 9, 8, 5))
+    rng = np.random.default_rng(1)
+    variables = jax.tree.map(
+        lambda leaf: jnp.asarray(rng.uniform(0.5, 2.0, leaf.shape), leaf.dtype),
+        module.init(jax.random.key(0), x, train=False),
+    )
+    got = module.apply(variables, x, train=False)
+    params, stats = variables["params"], variables["batch_stats"]["norm"]
+    conv = layers.Conv(12, (3, 3, 3), (1, 2, 2), (1, 1, 1))
+    plain = conv.apply({"params": params["conv"]}, x)
+    plain = (plain - stats["mean"]) / np.sqrt(stats["var"] + 1e-5)
+    plain = plain * params["norm"]["scale"] + params["norm"]["bias"]
+    np.testing.assert_allclose(got, plain, rtol=1e-4, atol=1e-4)
+
+
 def test_training_mode_statistics():
     """The batch normalises itself; the running mean takes over a tenth of the batch's."""
     network = randomise(
