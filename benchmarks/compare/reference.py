@@ -113,7 +113,7 @@ class Side:
             self._build_procedure(folder)
             return
         network = build_network(case)
-        state = {k: v.numpy() for k, v in network.network.state_dict().items()}
+        state = {k: v.numpy().copy() for k, v in network.network.state_dict().items()}
         np.savez(folder / "weights.npz", **state)
         self.compile_s, self.way_ms = 0.0, {}
         best = None
