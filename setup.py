@@ -18,6 +18,7 @@ REQUIREMENTS = [
     "array-record>=0.8",
     "av>=18.0",
     "chex>=0.1.90",
+    "flatbuffers>=24.3",  # jax.export writes programs with it and does not declare it
     "flax>=0.12.8",
     "grain>=0.2.18",
     "importlib_resources",  # tensorflow-datasets 4.9.10 needs it and does not declare it

@@ -1,6 +1,7 @@
 """`CompactCounter`: counts with the compact family, window by window at several strides."""
 
 import dataclasses
+import functools
 import itertools
 import math
 from collections.abc import Callable
@@ -14,6 +15,7 @@ from rac_jax.counting import periods, sets
 from rac_jax.counting.counter import Counter
 from rac_jax.counting.encode import plan_batches
 from rac_jax.counting.mel_columns import MelColumns
+from rac_jax.counting.programs import Program
 from rac_jax.counting.result import (
     Measured,
     RepetitionSet,
@@ -31,7 +33,7 @@ from rac_jax.data.windows import (
     WindowAssembler,
     window_starts,
 )
-from rac_jax.models.compact import STRIDES, Reading
+from rac_jax.models.compact import STRIDES, PeriodOutput, Reading
 
 PROTOCOL = "compact"
 CONFIG_FIELDS = ("rule", "confidence")
@@ -141,20 +143,12 @@ class CompactNetworks:
         self.batch_sizes = batch_sizes or default_batch_sizes()
         variables = jax.device_put(variables)
 
-        def stream(method):
-            run = jax.jit(
-                lambda variables, x: module.apply(variables, x, method=method)
-            )
-            return lambda windows: run(variables, windows)
+        def program(method, result):
+            return functools.partial(Program(module, method, result), variables)
 
-        self.sight = stream("sight")
-        self.sound = stream("sound")
-        read = jax.jit(
-            lambda variables, *evidence: module.apply(
-                variables, *evidence, method="read"
-            )
-        )
-        self._read = lambda *evidence: read(variables, *evidence)
+        self.sight = program("sight", PeriodOutput)
+        self.sound = program("sound", PeriodOutput)
+        self._read = program("read", Reading)
 
     def read(self, lines: Lines) -> Reading:
         """The distributions at every instant, read block by block.

@@ -18,6 +18,7 @@ import numpy as np
 import safetensors
 import safetensors.numpy
 
+from rac_jax.counting import programs
 from rac_jax.models import registry
 from rac_jax.weights import DEFAULT_MODEL
 
@@ -112,9 +113,7 @@ def load_model(model: str | os.PathLike = DEFAULT_MODEL, *, dtype: str = "float3
     except (TypeError, ValueError) as error:
         raise ModelError(f"{path.parent / CONFIG_FILE}: {error}") from error
     tensors = read_tensors(model)
-    expected = flax.traverse_util.flatten_dict(
-        registry.abstract_variables(module), sep="/"
-    )
+    expected = programs.abstract_variables(module)
     _check_tensors(path, tensors, expected)
     flat = {
         name: np.asarray(tensors[name], leaf.dtype) for name, leaf in expected.items()

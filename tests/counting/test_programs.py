@@ -1,0 +1,88 @@
+"""Kept programs: the same numbers, without tracing again, whatever has become of the files."""
+
+import flax.linen as nn
+import flax.struct
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from rac_jax.counting import programs
+from rac_jax.models import registry
+
+
+@flax.struct.dataclass
+class Output:
+    """Of the toy."""
+
+    double: jax.Array
+    other: jax.Array | None
+
+
+class Toy(nn.Module):
+    """Counts how often it is traced."""
+
+    traced = 0
+
+    def twice(self, x, y=None):
+        """x · 2, and y · 2 if there is one."""
+        type(self).traced += 1
+        return Output(2 * x, None if y is None else 2 * y)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """A compilation cache of the test's own."""
+    before = jax.config.jax_compilation_cache_dir
+    jax.config.update("jax_compilation_cache_dir", str(tmp_path))
+    Toy.traced = 0
+    yield tmp_path / "programs"
+    jax.config.update("jax_compilation_cache_dir", before)
+
+
+def _run(*arrays):
+    return programs.Program(Toy(), "twice", Output)({}, *arrays)
+
+
+def test_the_second_process_does_not_trace(folder):
+    x, y = np.arange(3.0, dtype=np.float32), np.ones((2, 2), np.float32)
+    first = _run(x, y)
+    traced = Toy.traced
+    assert traced > 0 and len(list(folder.iterdir())) == 1
+    second = _run(x, y)
+    assert Toy.traced == traced
+    np.testing.assert_array_equal(first.double, second.double)
+    np.testing.assert_array_equal(second.double, 2 * x)
+    np.testing.assert_array_equal(second.other, 2 * y)
+    assert _run(x, None).other is None and _run(np.ones(5, np.float32)).other is None
+    assert len(list(folder.iterdir())) == 3 and Toy.traced > traced
+
+
+def test_a_damaged_file_is_made_anew(folder):
+    x = np.arange(3.0, dtype=np.float32)
+    _run(x)
+    (path,) = folder.iterdir()
+    whole = path.read_bytes()
+    path.write_bytes(whole[: len(whole) // 2])
+    np.testing.assert_array_equal(_run(x).double, 2 * x)
+    assert len(path.read_bytes()) > len(whole) // 2
+
+
+def test_without_a_cache_nothing_is_kept(folder, tmp_path):
+    jax.config.update("jax_compilation_cache_dir", None)
+    np.testing.assert_array_equal(_run(jnp.ones(2)).double, [2, 2])
+    assert not list(tmp_path.iterdir())
+
+
+def test_shapes_of_a_model_are_kept(folder, monkeypatch):
+    module = registry.build_model("resnet18", width=0.125)
+    plain = programs.abstract_variables(module)
+    monkeypatch.setattr(
+        registry, "abstract_variables", lambda module: pytest.fail("worked out again")
+    )
+    kept = programs.abstract_variables(module)
+    assert {k: (v.shape, v.dtype) for k, v in plain.items()} == {
+        k: (v.shape, v.dtype) for k, v in kept.items()
+    }
+    with pytest.raises(pytest.fail.Exception):
+        programs.abstract_variables(registry.build_model("resnet18", width=0.25))
