@@ -16,6 +16,7 @@ def _stage(steps: int, **changes) -> dict:
         "batch": 16,
         "accumulate": 1,
         "average_decay": 0.0,
+        "rematerialise": "nothing",
         "optimiser": {
             "name": "adamw",
             "learning_rate": 2e-3,

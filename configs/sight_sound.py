@@ -35,6 +35,7 @@ def _stage(epochs: int, **changes) -> dict:
         "batch": 8,
         "accumulate": 1,
         "average_decay": 0.0,
+        "rematerialise": "nothing",
         "optimiser": _optimiser(),
         "evaluate_epochs": 1,
         "log_steps": 20,

@@ -11,6 +11,7 @@ from typing import Protocol
 
 import numpy as np
 
+from rac_jax.counting.ahead import read_ahead
 from rac_jax.data import media
 
 ARRAY_NAME = "<array>"
@@ -78,12 +79,14 @@ class FileSource:
 
     def frames(self) -> Iterator[media.FrameChunk]:
         """Frames uint8 [n, size, size, 3] with their times, in chunks, from the start."""
-        return media.stream_frames(
-            self._path,
-            size=(self._size, self._size),
-            interpolation=self._interpolation,
-            start_s=self.start_s,
-            end_s=self._end_s,
+        return read_ahead(
+            media.stream_frames(
+                self._path,
+                size=(self._size, self._size),
+                interpolation=self._interpolation,
+                start_s=self.start_s,
+                end_s=self._end_s,
+            )
         )
 
     def sound(self) -> Iterator[np.ndarray]:

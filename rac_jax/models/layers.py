@@ -11,11 +11,13 @@ import flax.linen as nn
 import flax.struct
 import jax
 import jax.numpy as jnp
+from jax.ad_checkpoint import checkpoint_name
 
 from rac_jax.ops import conv
 
 # He et al. (2015), as PyTorch's ResNets start: variance 2 / (taps · out).
 kernel_initialiser = nn.initializers.variance_scaling(2.0, "fan_out", "normal")
+CONVOLVED = "convolved"  # what rematerialisation may keep, see `jax.checkpoint`
 HEAD_SCALE = 0.01  # standard deviation of a head's first weights
 
 
@@ -91,9 +93,10 @@ class Conv(nn.Module):
             kernel = kernel * scale
         convolve = conv.conv_video if len(self.size) == 3 else conv.conv_image
         padding = tuple((pad, pad) for pad in self.padding)
-        return convolve(
+        out = convolve(
             x.astype(self.dtype), kernel.astype(self.dtype), self.strides, padding
         )
+        return checkpoint_name(out, CONVOLVED)
 
 
 class BatchNorm(nn.Module):

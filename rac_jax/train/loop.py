@@ -79,7 +79,7 @@ def fit(
     Args:
       task: see `tasks`: `trained`, `first`, `prepare`, `loss`.
       settings: the stage's section: `batch`, `accumulate`, `average_decay`, `optimiser`,
-        `log_steps`, `evaluate_epochs` (every so many, and the last), `checkpoint_steps` (0:
+        `rematerialise` (see `make_train_step`), `log_steps`, `evaluate_epochs` (every so many, and the last), `checkpoint_steps` (0:
         at evaluations only).
       variables: what the stage begins with.
       steps: batches to take in all.
@@ -116,6 +116,7 @@ def fit(
             labels,
             accumulate=settings.accumulate,
             average_decay=settings.average_decay,
+            rematerialise=settings.rematerialise,
         ),
         in_shardings=(shardings, batch_sharding),
         out_shardings=(shardings, replicated),

@@ -11,8 +11,11 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from rac_jax.models.layers import CONVOLVED
 from rac_jax.train.metrics import Mean
 from rac_jax.train.state import TrainState
+
+REMATERIALISE = ("nothing", "norms")
 
 
 def _pieces(batch: Any, number: int) -> Any:
@@ -32,6 +35,31 @@ def _pieces(batch: Any, number: int) -> Any:
     return jax.tree.map(split, batch)
 
 
+def rematerialised(loss: Callable, what: str) -> Callable:
+    """A loss whose backward pass works something out again instead of keeping it.
+
+    Args:
+      loss: a function of arrays.
+      what: of `REMATERIALISE`: "nothing", or "norms", everything between the convolutions,
+        whose results alone are kept: less memory for a little more arithmetic. XLA:CPU
+        undoes it when it compiles, so that nothing is won there.
+
+    Returns:
+      The same function to call.
+
+    Raises:
+      ValueError: for another `what`.
+    """
+    if what not in REMATERIALISE:
+        raise ValueError(
+            f"rematerialise: {what!r} is not one of {', '.join(REMATERIALISE)}"
+        )
+    if what == "nothing":
+        return loss
+    keep = jax.checkpoint_policies.save_only_these_names(CONVOLVED)
+    return jax.checkpoint(loss, policy=keep)
+
+
 def make_train_step(
     task: Any,
     optimiser: optax.GradientTransformation,
@@ -39,6 +67,7 @@ def make_train_step(
     *,
     accumulate: int = 1,
     average_decay: float = 0.0,
+    rematerialise: str = "nothing",
 ) -> Callable[[TrainState, Any], tuple[TrainState, dict[str, Mean]]]:
     """Builds a stage's step.
 
@@ -52,12 +81,17 @@ def make_train_step(
         batch statistics updated piece by piece.
       average_decay: of the moving average of the parameters, if the state has one. It is
         min(decay, (1 + step) / (10 + step)), so that the first steps are soon forgotten.
+      rematerialise: see `rematerialised`.
 
     Returns:
       The step. Where the loss or the gradient is not finite the state stays as it was, but for
       `bad_step`. The metrics are the task's, "loss" and "gradient_norm".
+
+    Raises:
+      ValueError: for another `rematerialise`.
     """
-    gradient = jax.value_and_grad(task.loss, has_aux=True)
+    loss = rematerialised(task.loss, rematerialise)
+    gradient = jax.value_and_grad(loss, has_aux=True)
 
     def one_piece(params, stats, batch, key):
         (loss, (stats, metrics)), gradients = gradient(params, stats, batch, key)

@@ -56,6 +56,7 @@ def settings(**changes):
             "batch": 8,
             "accumulate": 1,
             "average_decay": 0.0,
+            "rematerialise": "nothing",
             "evaluate_epochs": 1,
             "log_steps": 5,
             "checkpoint_steps": 3,

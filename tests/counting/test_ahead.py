@@ -1,0 +1,69 @@
+"""Reading ahead: order, errors, faults and an early end."""
+
+import threading
+import time
+
+import pytest
+
+from rac_jax.counting.ahead import read_ahead
+from rac_jax.data import container
+
+
+def test_all_items_in_order():
+    assert list(read_ahead(range(20), depth=3)) == list(range(20))
+    assert list(read_ahead([])) == []
+
+
+def test_the_source_works_while_the_reader_does():
+    second = threading.Event()
+
+    def source():
+        yield 1
+        second.set()
+        yield 2
+
+    items = read_ahead(source())
+    assert next(items) == 1
+    assert second.wait(5)  # without anybody asking for it
+    assert list(items) == [2]
+
+
+def test_errors_come_in_their_place():
+    def source():
+        yield 1
+        raise OSError("gone")
+
+    items = read_ahead(source())
+    assert next(items) == 1
+    with pytest.raises(OSError, match="gone"):
+        next(items)
+
+
+def test_faults_reach_the_callers_collector():
+    def source():
+        container.report_fault("a.mp4", "cut short")
+        yield 1
+
+    with container.collect_faults() as faults:
+        assert list(read_ahead(source())) == [1]
+    assert faults == ["a.mp4: cut short"]
+
+
+def test_an_early_end_closes_the_source():
+    closed, given = [], []
+
+    def source():
+        try:
+            for number in range(1000):
+                given.append(number)
+                yield number
+        finally:
+            closed.append(True)
+
+    items = read_ahead(source(), depth=2)
+    assert next(items) == 0
+    items.close()
+    assert closed == [True]
+    taken = len(given)
+    time.sleep(0.05)
+    assert taken == len(given) < 10
