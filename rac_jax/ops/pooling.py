@@ -2,7 +2,8 @@
 
 A window's maximum is the maximum along one axis after the other; taken over shifted slices it
 runs, forward and backward, several times faster on CPU than XLA's windowed reduction and its
-select-and-scatter gradient. Where several inputs tie for a maximum they share the gradient.
+select-and-scatter gradient. Where several inputs tie for a maximum the first gets the gradient, along
+each axis.
 """
 
 import functools
@@ -33,7 +34,7 @@ def max_pool(
       ValueError: if the shapes do not fit or an output axis would be empty.
     """
     with jax.named_scope("max_pool"):
-        return _pool(x, window, strides, padding, jnp.maximum, -jnp.inf)
+        return _pool(x, window, strides, padding, _largest, -jnp.inf)
 
 
 def average_pool(
@@ -43,7 +44,7 @@ def average_pool(
 
     Arguments, result and errors are those of `max_pool`.
     """
-    total = _pool(x, window, strides, padding, jnp.add, 0.0)
+    total = _pool(x, window, strides, padding, _total, 0.0)
     count = functools.reduce(lambda a, b: a * b, window)
     return total / jnp.asarray(count, x.dtype)
 
@@ -76,8 +77,50 @@ def _pool_axis(x, axis, size, stride, pad, combine, empty):
         borders = [(0, 0, 0)] * x.ndim
         borders[axis] = (*pad, 0)
         x = lax.pad(x, jnp.asarray(empty, x.dtype), borders)
+    return combine(x, axis, size, stride, outputs)
+
+
+def _shifted(x, axis, size, stride, outputs):
+    """The inputs under each tap of a window along one axis."""
     last = (outputs - 1) * stride + 1
-    shifted = [
+    return [
         lax.slice_in_dim(x, first, first + last, stride, axis) for first in range(size)
     ]
-    return functools.reduce(combine, shifted)
+
+
+def _total(x, axis, size, stride, outputs):
+    return functools.reduce(jnp.add, _shifted(x, axis, size, stride, outputs))
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(1, 2, 3, 4))
+def _largest(x, axis, size, stride, outputs):
+    """The maximum along an axis; the gradient goes to the first input that is the largest.
+
+    JAX's own derivative of `maximum` keeps a mask per tap, and divides among ties.
+    """
+    return functools.reduce(jnp.maximum, _shifted(x, axis, size, stride, outputs))
+
+
+def _largest_forward(x, axis, size, stride, outputs):
+    y = _largest(x, axis, size, stride, outputs)
+    return y, (x, y)
+
+
+def _largest_backward(axis, size, stride, outputs, saved, g):
+    x, y = saved
+    length = x.shape[axis]
+    taken = jnp.zeros(y.shape, bool)
+    total = None
+    for first, seen in enumerate(_shifted(x, axis, size, stride, outputs)):
+        hit = (seen == y) & ~taken
+        taken |= hit
+        part = jnp.where(hit, g, 0)
+        borders = [(0, 0, 0)] * x.ndim
+        covered = first + (outputs - 1) * stride + 1
+        borders[axis] = (first, length - covered, stride - 1)
+        part = lax.pad(part, jnp.zeros((), part.dtype), borders)
+        total = part if total is None else total + part
+    return (total,)
+
+
+_largest.defvjp(_largest_forward, _largest_backward)
