@@ -33,7 +33,14 @@ DEPENDS = {
         "reader": (*_ALL, "sight", "sound", "reader"),
     },
 }
-FREE = {"workers", "cache", "log_steps", "checkpoint_steps", "test"}
+FREE = {
+    "workers",
+    "cache",
+    "log_steps",
+    "checkpoint_steps",
+    "rematerialise",
+    "test",
+}
 # Of later stages' sections, the few fields that the first two read.
 CLIPS = ("strides", "positive")
 
