@@ -107,7 +107,9 @@ class Conv(nn.Module):
                 x,
                 kernel,
                 scale,
-                cpu=lambda x, kernel, scale: convolve(x, kernel) * scale,
+                cpu=lambda x, kernel, scale: (convolve(x, kernel) * scale).astype(
+                    self.dtype
+                ),
                 default=lambda x, kernel, scale: convolve(x, kernel * scale),
             )
         return checkpoint_name(convolve(x, kernel), CONVOLVED)

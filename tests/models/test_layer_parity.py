@@ -114,6 +114,9 @@ def test_folding_changes_nothing():
     plain = (plain - stats["mean"]) / np.sqrt(stats["var"] + 1e-5)
     plain = plain * params["norm"]["scale"] + params["norm"]["bias"]
     np.testing.assert_allclose(got, plain, rtol=1e-4, atol=1e-4)
+    low = module.clone(dtype="bfloat16").apply(variables, x, train=False)
+    assert low.dtype == jnp.bfloat16
+    assert np.abs(low - plain).max() < 0.03 * np.abs(plain).max()
 
 
 def test_training_mode_statistics():
