@@ -77,7 +77,7 @@ def full() -> ml_collections.ConfigDict:
         # Nothing repeats, but much moves.
         "still": {"share": 0.2, "still": 1.0, "camera": 2.0, "distractor": 0.7},
     }
-    config.sound = _stage(3200, batch=28, padded=0.2)
+    config.sound = _stage(1600, batch=28, padded=0.2)
     config.sound.scenes = {
         "all": {
             "share": 1.0,
