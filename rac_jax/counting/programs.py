@@ -15,6 +15,7 @@ import tempfile
 from collections.abc import Callable
 from typing import Any
 
+import flax
 import flax.linen as nn
 import flax.traverse_util
 import jax
@@ -30,7 +31,7 @@ SOURCES = ("models", "ops")  # what a traced model depends on
 @functools.cache
 def _code() -> str:
     """A digest of the package's own sources and of the versions that trace them."""
-    digest = hashlib.sha256(f"{jax.__version__} {nn.__name__}".encode())
+    digest = hashlib.sha256(f"{jax.__version__} {flax.__version__}".encode())
     root = pathlib.Path(rac_jax.__file__).parent
     for folder in SOURCES:
         for path in sorted((root / folder).glob("*.py")):
