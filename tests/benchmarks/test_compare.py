@@ -107,11 +107,21 @@ def test_ours_alone_and_a_case_that_fails(tmp_path, capsys):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("suite", ["sight", "sound", "stride", "full"])
-@pytest.mark.parametrize("mode", ["forward", "train"])
+@pytest.mark.parametrize(
+    ("suite", "mode"),
+    [
+        ("sight", "forward"),
+        ("sight", "train"),
+        ("sound", "forward"),
+        ("sound", "train"),
+        ("stride", "forward"),
+        ("full", "forward"),
+    ],
+)
 def test_networks_against_torch(tmp_path, suite, mode):
-    options = ("--suite", suite, "--mode", mode, "--frames", "8", "--size", "40")
-    ways = ("--batch", "2", "--torch-ways", "eager", "channels_last")
+    # Batch statistics of a few values only would magnify rounding.
+    options = ("--suite", suite, "--mode", mode, "--frames", "32", "--size", "64")
+    ways = ("--batch", "3", "--torch-ways", "eager", "channels_last")
     code, rows = _bench(tmp_path, *options, *ways, "--against", "torch")
     assert code == 0
     assert set(rows[0]["torch_ways_ms"]) == {"eager", "channels_last"}
