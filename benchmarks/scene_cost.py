@@ -7,7 +7,6 @@ scenes rendered inside it, and the rendering alone, in turn.
 """
 
 import argparse
-import importlib.util
 import pathlib
 import statistics
 import time
@@ -15,6 +14,7 @@ import time
 import jax
 import numpy as np
 
+from rac_jax.cli.train import load_config
 from rac_jax.models import registry
 from rac_jax.train import splits
 from rac_jax.train.state import first_state, make_optimiser, trained_paths
@@ -22,14 +22,6 @@ from rac_jax.train.step import make_train_step
 from rac_jax.train.tasks.sight import SightTask
 
 CONFIG = pathlib.Path(__file__).resolve().parents[1] / "configs" / "sight_sound.py"
-
-
-def load_config(variant: str):
-    """A variant of `configs/sight_sound.py`."""
-    spec = importlib.util.spec_from_file_location("sight_sound_config", CONFIG)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module.get_config(variant)
 
 
 def main() -> None:
@@ -40,7 +32,7 @@ def main() -> None:
     parser.add_argument("--size", type=int, help="pixels (default: the config's)")
     parser.add_argument("--repeats", type=int, default=5)
     args = parser.parse_args()
-    config = load_config(args.variant)
+    config = load_config(f"{CONFIG}:{args.variant}")
     batch, size = args.batch or config.sight.batch, args.size or config.data.size
     dtype = "float32" if jax.default_backend() == "cpu" else "bfloat16"
     model = registry.build_model("sight_sound", dtype=dtype, **config.model.to_dict())

@@ -4,10 +4,6 @@ import dataclasses
 
 import numpy as np
 
-SUITES = ("sight", "sound", "stride", "full", "tsm")
-MODES = ("forward", "train", "count")
-ENCODERS = ("s3d", "r2plus1d18")
-DTYPES = ("float32", "bfloat16")
 LEARNING_RATE = 1e-3
 MOMENTUM = 0.9
 FPS = 25.0

@@ -1,7 +1,6 @@
 """Our side: the library's own modules, its own training step, its own counter."""
 
 import dataclasses
-import functools
 import pathlib
 import time
 from typing import Any
@@ -31,7 +30,6 @@ def build_module(case: Case):
     if case.suite in ("stride", "full"):
         return registry.build_model("sight_sound", dtype=case.dtype)
     family = case.encoder if case.suite == "sight" else "resnet18"
-    # PyTorch's S3D keeps more of its running statistics; no output of a step depends on it.
     return registry.build_model(family, dtype=case.dtype)
 
 
@@ -108,10 +106,11 @@ class Side:
         variables = {} if module is None else read_weights(module, folder)
         variables = jax.device_put(variables)
         inputs = [jax.device_put(x) for x in cases.draw_inputs(case).values()]
-        forward = functools.partial(
-            lambda variables, *x: outputs_of(case, module, variables, x, train=False)[0]
-        )
-        forward = jax.jit(forward)
+
+        @jax.jit
+        def forward(variables, *arrays):
+            return outputs_of(case, module, variables, arrays, train=False)[0]
+
         lowered = forward.lower(variables, *inputs)
         # A backward pass is twice the forward one: for the inputs, and for the weights.
         passes = 3 if case.mode == "train" else 1

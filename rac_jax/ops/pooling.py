@@ -2,8 +2,8 @@
 
 A window's maximum is the maximum along one axis after the other; taken over shifted slices it
 runs, forward and backward, several times faster on CPU than XLA's windowed reduction and its
-select-and-scatter gradient. Where several inputs tie for a maximum the first gets the gradient, along
-each axis.
+select-and-scatter gradient. Where several inputs tie for a maximum the first gets the gradient,
+along each axis.
 """
 
 import functools

@@ -79,8 +79,8 @@ def fit(
     Args:
       task: see `tasks`: `trained`, `first`, `prepare`, `loss`.
       settings: the stage's section: `batch`, `accumulate`, `average_decay`, `optimiser`,
-        `rematerialise` (see `make_train_step`), `log_steps`, `evaluate_epochs` (every so many, and the last), `checkpoint_steps` (0:
-        at evaluations only).
+        `rematerialise` (see `make_train_step`), `log_steps`, `evaluate_epochs` (every so many,
+        and the last), `checkpoint_steps` (0: at evaluations only).
       variables: what the stage begins with.
       steps: batches to take in all.
       epoch_steps: batches to an epoch.
