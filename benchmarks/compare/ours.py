@@ -17,7 +17,7 @@ from rac_jax.counting import weights
 from rac_jax.counting.counter import Counter
 from rac_jax.interop import convert, tables
 from rac_jax.models import registry
-from rac_jax.ops import similarity
+from rac_jax.ops import compiling, similarity
 from rac_jax.train.metrics import Mean
 from rac_jax.train.state import first_state, make_optimiser, trained_paths
 from rac_jax.train.step import make_train_step
@@ -107,11 +107,10 @@ class Side:
         variables = jax.device_put(variables)
         inputs = [jax.device_put(x) for x in cases.draw_inputs(case).values()]
 
-        @jax.jit
         def forward(variables, *arrays):
             return outputs_of(case, module, variables, arrays, train=False)[0]
 
-        lowered = forward.lower(variables, *inputs)
+        lowered = compiling.jit(forward).lower(variables, *inputs)
         # A backward pass is twice the forward one: for the inputs, and for the weights.
         passes = 3 if case.mode == "train" else 1
         self.flops = passes * lowered.cost_analysis().get("flops", 0.0)
@@ -155,7 +154,7 @@ class Side:
             }
         )
         optimiser = make_optimiser(settings, 1, labels)
-        run = jax.jit(make_train_step(task, optimiser, labels), donate_argnums=0)
+        run = compiling.jit(make_train_step(task, optimiser, labels), donate_argnums=0)
         self._state = first_state(variables, optimiser, jax.random.key(0), False)
         compiled = run.lower(self._state, inputs).compile()
 

@@ -11,6 +11,8 @@ import pathlib
 import sys
 import time
 
+from rac_jax.cli.allocator import keep_freed_memory
+
 STATUS = pathlib.Path("/proc/self/status")
 CLEAR = pathlib.Path("/proc/self/clear_refs")
 
@@ -86,6 +88,7 @@ class Worker:
 
 def main() -> None:
     """Until stdin ends."""
+    keep_freed_memory()  # it serves both sides
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # what libraries print goes to stderr
     worker = Worker()

@@ -11,7 +11,7 @@ import numpy as np
 
 from rac_jax.counting.encode import BatchEncoder, map_rows
 from rac_jax.counting.soundtrack import Soundtrack
-from rac_jax.ops import spectrogram
+from rac_jax.ops import compiling, spectrogram
 
 HEAD_ROWS = 64  # rows per call of the stride and reliability heads, which are tiny
 
@@ -65,10 +65,10 @@ class Networks:
         def reliability(variables, sight, sound):
             return module.apply(variables, sight, sound, method="reliability")
 
-        self._sight = jax.jit(sight)
-        self._sound = jax.jit(sound)
-        self._score = jax.jit(score)
-        self._reliability = jax.jit(reliability)
+        self._sight = compiling.jit(sight)
+        self._sound = compiling.jit(sound)
+        self._score = compiling.jit(score)
+        self._reliability = compiling.jit(reliability)
 
     def sight_encoder(self) -> BatchEncoder:
         """Encodes (clip uint8 [T, H, W, 3], number of real frames)."""

@@ -23,6 +23,7 @@ import jax.numpy as jnp
 
 import rac_jax
 from rac_jax.models import registry
+from rac_jax.ops import compiling
 
 LOG = logging.getLogger(__name__)
 SOURCES = ("models", "ops")  # what a traced model depends on
@@ -113,7 +114,6 @@ class Program:
             lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype), arguments
         )
 
-        @jax.jit
         def run(variables, *arrays):
             out = self._module.apply(variables, *arrays, method=self._method)
             return dict(vars(out))
@@ -121,11 +121,11 @@ class Program:
         device = jax.devices()[0]
         path = _kept_file(self._module, self._method, specs, device.device_kind)
         if path is None:
-            return run
+            return compiling.jit(run)
         kept = _kept(path)
         if kept is not None:
-            return jax.jit(jax.export.deserialize(kept).call)
+            return compiling.jit(jax.export.deserialize(kept).call)
         # The compiled code is found again by what is kept, so run that from the first time on.
-        exported = jax.export.export(run)(*specs)
+        exported = jax.export.export(jax.jit(run))(*specs)
         _keep(path, exported.serialize())
-        return jax.jit(exported.call)
+        return compiling.jit(exported.call)

@@ -1,10 +1,12 @@
-"""Convolutions, channels last, lowered by kernel shape and with a matmul filter gradient on CPU.
+"""Convolutions, channels last, lowered by the kernel's shape.
 
 A video convolution whose kernel spans only time or only space is a 2-D convolution over a
-reshaped array, and one of 1x1x1 is a matmul; both are faster than the 3-D convolution. XLA:CPU's
-own filter gradient is up to 25 times slower than the same sum written as a matmul per kernel
-tap, so on CPU that is what the backward pass does; elsewhere it is XLA's own. The
-choice is made when the program is lowered for a platform, not when it is traced.
+reshaped array, and one of 1x1x1 is a matmul; both are faster than the 3-D convolution. XLA:CPU
+is slow at the dilated convolutions that are the gradients of a strided one, so on CPU those are
+convolutions without strides, phase by phase; elsewhere they are XLA's own. Those of three taps
+and many channels go through `ops.winograd` on CPU. The choice is made when the program is lowered
+for a platform, not when it is traced. The other filter gradients are XLA's own everywhere, and on
+CPU they are fast in programs compiled by `ops.compiling` only.
 """
 
 import functools
@@ -16,10 +18,12 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from rac_jax.ops import winograd
+
 Padding = tuple[tuple[int, int], ...]
 
-# Fewer input channels make the matmuls too thin; measured on two AVX2 cores.
-LEAST_CHANNELS = 16
+# Positions per frame from which a filter gradient frame by frame is quicker, on two AVX2 cores.
+LEAST_PLACES = 1024
 
 
 def conv_video(
@@ -104,54 +108,87 @@ def _convolve(x, kernel, strides, padding):
             preferred_element_type=jnp.float32,
         )
         return out.astype(x.dtype)
-    return _windowed(x, kernel, strides, padding)
-
-
-@functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3))
-def _windowed(x, kernel, strides, padding):
-    """A convolution whose filter gradient on CPU is a matmul."""
+    if math.prod(strides) > 1:
+        return _strided(x, kernel, strides, padding)
+    if x.ndim == 4 and winograd.suits(x, kernel, padding):
+        return _filtered(x, kernel, padding)
     return _native(x, kernel, strides, padding)
 
 
-def _windowed_forward(x, kernel, strides, padding):
-    return _windowed(x, kernel, strides, padding), (x, kernel)
+@functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
+def _filtered(x, kernel, padding):
+    """A convolution without strides, on CPU by minimal filtering, as its input's gradient is."""
+    ones = (1,) * len(padding)
+    return lax.platform_dependent(
+        x,
+        kernel,
+        cpu=winograd.convolve,
+        default=lambda x, kernel: _native(x, kernel, ones, padding),
+    )
 
 
-def _windowed_backward(strides, padding, saved, g):
+def _filtered_forward(x, kernel, padding):
+    return _filtered(x, kernel, padding), (x, kernel)
+
+
+def _filtered_backward(padding, saved, g):
+    x, kernel = saved
+    turned = jnp.flip(kernel, (0, 1)).swapaxes(-1, -2)  # [kh, kw, O, C]
+    ones = (1,) * len(padding)
+    of_kernel = _transposed(
+        lambda kernel: _native(x, kernel, ones, padding), kernel.shape, g
+    )
+    return _filtered(g, turned, padding), of_kernel
+
+
+_filtered.defvjp(_filtered_forward, _filtered_backward)
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3))
+def _strided(x, kernel, strides, padding):
+    """A strided convolution whose gradients on CPU are convolutions without strides."""
+    return _native(x, kernel, strides, padding)
+
+
+def _strided_forward(x, kernel, strides, padding):
+    return _strided(x, kernel, strides, padding), (x, kernel)
+
+
+def _strided_backward(strides, padding, saved, g):
     x, kernel = saved
 
-    def by_matmul(x, g):
-        return _filter_gradient(x, g, kernel.shape, strides, padding).astype(
-            kernel.dtype
-        )
+    def of_input(kernel, g):
+        return _transposed(lambda x: _native(x, kernel, strides, padding), x.shape, g)
 
-    def by_xla(x, g):
-        (gradient,) = jax.linear_transpose(
-            lambda k: _native(x, k, strides, padding), kernel
-        )(g)
-        return gradient
-
-    def transposed(kernel, g):
-        (gradient,) = jax.linear_transpose(
-            lambda x: _native(x, kernel, strides, padding), x
-        )(g)
-        return gradient
-
-    def by_phases(kernel, g):
+    def of_input_by_phase(kernel, g):
         return _input_gradient(kernel, g, x.shape, strides, padding)
 
-    if math.prod(strides) == 1:
-        input_gradient = transposed(kernel, g)
-    else:
-        input_gradient = lax.platform_dependent(
-            kernel, g, cpu=by_phases, default=transposed
+    def of_kernel(x, g):
+        return _transposed(
+            lambda kernel: _native(x, kernel, strides, padding), kernel.shape, g
         )
-    if kernel.shape[-2] < LEAST_CHANNELS:
-        return input_gradient, by_xla(x, g)
-    return input_gradient, lax.platform_dependent(x, g, cpu=by_matmul, default=by_xla)
+
+    def of_kernel_by_frame(x, g):
+        return _temporal_filter_gradient(x, g, kernel.shape[0], strides[0], padding[0])
+
+    input_gradient = lax.platform_dependent(
+        kernel, g, cpu=of_input_by_phase, default=of_input
+    )
+    temporal = x.ndim == 4 and kernel.shape[1] == strides[1] == 1
+    if not temporal or g.shape[2] < LEAST_PLACES:
+        return input_gradient, of_kernel(x, g)
+    return input_gradient, lax.platform_dependent(
+        x, g, cpu=of_kernel_by_frame, default=of_kernel
+    )
 
 
-_windowed.defvjp(_windowed_forward, _windowed_backward)
+_strided.defvjp(_strided_forward, _strided_backward)
+
+
+def _transposed(linear, shape, g):
+    """A linear function's transpose, applied to `g`; `shape` is that of its argument."""
+    (gradient,) = jax.linear_transpose(linear, jax.ShapeDtypeStruct(shape, g.dtype))(g)
+    return gradient
 
 
 def _native(x, kernel, strides, padding):
@@ -206,33 +243,27 @@ def _input_gradient(kernel, g, x_shape, strides, padding):
     return lax.slice(whole, (0, *lows, 0), (x_shape[0], *limits, x_shape[-1]))
 
 
-def _filter_gradient(x, g, kernel_shape, strides, padding):
-    """dL/dkernel, float32: the inputs that each tap saw, times the gradient of the output."""
-    *taps, _, channels = kernel_shape
-    borders = [(0, 0, 0), *((*pad, 0) for pad in padding), (0, 0, 0)]
-    x = lax.pad(x, jnp.zeros((), x.dtype), borders)
-    rows = g.reshape(-1, channels)  # [N, O], N output positions
-    gradients = [
-        jnp.matmul(
-            _seen_by_tap(x, tap, g.shape, strides).T,
-            rows,
-            preferred_element_type=jnp.float32,
-        )
-        for tap in itertools.product(*map(range, taps))
-    ]  # taps of [C, O]
-    return jnp.stack(gradients).reshape(kernel_shape)
+def _temporal_filter_gradient(x, g, taps, stride, padding):
+    """dL/dkernel [k, 1, C, O] of a convolution over time: a product per frame of the output.
 
+    Args:
+      x: [B, T, N, C], convolved over T.
+      g: [B, T', N, O], the gradient of what came out.
+      taps: k.
+      stride: of T.
+      padding: zeros before and after T.
+    """
+    (batch, frames, places, channels), depth = g.shape, x.shape[-1]
+    x = jnp.pad(x, ((0, 0), padding, (0, 0), (0, 0)))
 
-def _seen_by_tap(x, tap, out_shape, strides):
-    """The padded inputs under one kernel tap at every output position, [N, C]."""
-    limits = [
-        first + (size - 1) * stride + 1
-        for first, size, stride in zip(tap, out_shape[1:], strides, strict=False)
-    ]
-    part = lax.slice(
-        x,
-        (0, *tap, 0),
-        (x.shape[0], *limits, x.shape[-1]),
-        (1, *strides, 1),
-    )
-    return part.reshape(-1, x.shape[-1])
+    def add(total, frame):
+        row, t = frame // frames, frame % frames
+        seen = lax.dynamic_slice(x, (row, t * stride, 0, 0), (1, taps, places, depth))
+        out = lax.dynamic_slice(g, (row, t, 0, 0), (1, 1, places, channels))
+        columns = jnp.concatenate(list(seen[0]), axis=-1)  # [N, k · C]
+        product = jnp.matmul(columns.T, out[0, 0], preferred_element_type=jnp.float32)
+        return total + product, None
+
+    total = jnp.zeros((taps * depth, channels), jnp.float32)
+    total, _ = lax.scan(add, total, jnp.arange(batch * frames))
+    return total.reshape(taps, 1, depth, channels).astype(x.dtype)

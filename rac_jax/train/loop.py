@@ -12,6 +12,7 @@ import jax
 import numpy as np
 from jax.sharding import NamedSharding
 
+from rac_jax.ops import compiling
 from rac_jax.train import checkpoints
 from rac_jax.train import mesh as meshes
 from rac_jax.train.logging import MetricWriter, Progress
@@ -109,7 +110,7 @@ def fit(
     state = meshes.put(state, shardings)
     batch_sharding = NamedSharding(mesh, meshes.BATCH)
     replicated = NamedSharding(mesh, meshes.REPLICATED)
-    train_step = jax.jit(
+    train_step = compiling.jit(
         make_train_step(
             task,
             optimiser,

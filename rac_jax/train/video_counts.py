@@ -18,6 +18,7 @@ from rac_jax.data import examples
 from rac_jax.data.clips import CLIP_FRAMES, SEGMENT_COLUMNS
 from rac_jax.data.labelled import LabelledVideo
 from rac_jax.models.sight_sound import SightSound
+from rac_jax.ops import compiling
 from rac_jax.train import mesh as meshes
 from rac_jax.train.scene_batches import normalise
 from rac_jax.train.tasks.reliability import FUSION_HEAD, fusion_head
@@ -93,7 +94,7 @@ class VideoCounts:
         """
         self._mesh, self._batch = mesh, -(-batch // mesh.size) * mesh.size
         replicated = jax.sharding.NamedSharding(mesh, meshes.REPLICATED)
-        compiled = functools.partial(jax.jit, out_shardings=replicated)
+        compiled = functools.partial(compiling.jit, out_shardings=replicated)
 
         def normalised(batch):
             return normalise(batch["clip"]) * batch["real"][..., None, None, None]

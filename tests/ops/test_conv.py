@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from jax import lax
 
-from rac_jax.ops import conv
+from rac_jax.ops import conv, winograd
 
 VIDEO_CASES = {
     "space": ((2, 3, 9, 7, 4), (1, 3, 3), (1, 1, 1), (0, 1, 1)),
@@ -60,23 +60,31 @@ def assert_same_with_gradients(ours, shape, size, strides, pads):
 
 
 @pytest.fixture
-def matmul_for_all(monkeypatch):
-    """Lets the filter gradient be a matmul for few channels too, so that tests stay small."""
-    monkeypatch.setattr(conv, "LEAST_CHANNELS", 1)
+def quick_for_all(monkeypatch):
+    """Lets every convolution that can go a quicker way do so, so that tests stay small."""
+    monkeypatch.setattr(conv, "LEAST_PLACES", 1)
+    monkeypatch.setattr(winograd, "LEAST_CHANNELS", 0)
+    monkeypatch.setattr(winograd, "LEAST_PRODUCTS", 0)
 
 
 @pytest.mark.parametrize("case", VIDEO_CASES.values(), ids=VIDEO_CASES)
-def test_video(case, matmul_for_all):
+def test_video(case):
+    assert_same_with_gradients(conv.conv_video, *case)
+
+
+@pytest.mark.parametrize("case", VIDEO_CASES.values(), ids=VIDEO_CASES)
+def test_video_quickly(case, quick_for_all):
     assert_same_with_gradients(conv.conv_video, *case)
 
 
 @pytest.mark.parametrize("case", IMAGE_CASES.values(), ids=IMAGE_CASES)
-def test_image(case, matmul_for_all):
+def test_image(case):
     assert_same_with_gradients(conv.conv_image, *case)
 
 
-def test_few_channels_as_they_are():
-    assert_same_with_gradients(conv.conv_image, *IMAGE_CASES["7x7"])
+@pytest.mark.parametrize("case", IMAGE_CASES.values(), ids=IMAGE_CASES)
+def test_image_quickly(case, quick_for_all):
+    assert_same_with_gradients(conv.conv_image, *case)
 
 
 def test_uneven_padding():
@@ -102,20 +110,37 @@ def test_bfloat16_stays_bfloat16(size):
     assert [g.dtype for g in gradients] == [jnp.bfloat16] * 2
 
 
-def test_filter_gradient_on_cpu_is_a_matmul():
-    """XLA:CPU's filter-gradient convolution, 2-25 times slower, is not in the program."""
+def gradients_of(shape, size, strides, padding):
+    """The program, as text, of both gradients of a convolution."""
 
-    def total(kernel, x):
-        return conv.conv_image(x, kernel, (1, 1), ((1, 1), (1, 1))).sum()
+    def total(x, kernel):
+        return jnp.square(conv.conv_image(x, kernel, strides, padding)).sum()
 
-    lowered = jax.jit(jax.grad(total)).lower(
-        jnp.ones((3, 3, 16, 5)), jnp.ones((2, 6, 6, 16))
-    )
-    text = lowered.as_text()
-    if jax.default_backend() != "cpu":
-        pytest.skip("the matmul is for CPU")
-    assert "dot_general" in text
-    assert "convolution" not in text
+    x, kernel = jnp.ones(shape), jnp.ones(size)
+    return jax.jit(jax.grad(total, (0, 1))).lower(x, kernel).as_text()
+
+
+@pytest.mark.skipif(jax.default_backend() != "cpu", reason="what is done on CPU")
+def test_strided_in_time_its_gradients_are_not_dilated():
+    shape, size = (1, 9, conv.LEAST_PLACES, 4), (3, 1, 4, 5)
+    text = gradients_of(shape, size, (2, 1), ((1, 1), (0, 0)))
+    assert "convolution" in text and "dot_general" in text
+    assert "dilate = [2" not in text
+
+
+@pytest.mark.skipif(jax.default_backend() != "cpu", reason="what is done on CPU")
+def test_minimal_filtering_is_for_large_convolutions_of_three_taps():
+    padding = ((1, 1), (1, 1))
+    assert (
+        gradients_of((2, 64, 64, 96), (3, 3, 96, 96), (1, 1), padding).count(
+            "stablehlo.dot_general"
+        )
+        == 2 * 4**2
+    )  # forward, and the input's gradient
+    few = gradients_of((2, 64, 64, 32), (3, 3, 32, 96), (1, 1), padding)
+    small = gradients_of((2, 8, 8, 96), (3, 3, 96, 96), (1, 1), padding)
+    for text in (few, small):
+        assert "dot_general" not in text
 
 
 @pytest.mark.parametrize(
