@@ -62,5 +62,5 @@ setuptools.setup(
         "bench": [TORCH, "scipy>=1.13"],
         "colab": ["ipython", "ipywidgets"],
     },
-    entry_points={"console_scripts": ["rac = rac_jax.cli.main:command"]},
+    entry_points={"console_scripts": ["rac = rac_jax.cli.main:main"]},
 )

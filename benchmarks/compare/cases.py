@@ -4,7 +4,8 @@ import dataclasses
 
 import numpy as np
 
-LEARNING_RATE = 1e-3
+LEARNING_RATE = 1e-3  # where the other side does not choose one
+DESCENT = 0.1  # part of the loss that the first step should take away
 MOMENTUM = 0.9
 FPS = 25.0
 RATE = 22050

@@ -45,6 +45,12 @@ def read_weights(module, folder: pathlib.Path) -> Any:
     return flax.traverse_util.unflatten_dict(table.to_jax(state), sep="/")
 
 
+def learning_rate(folder: pathlib.Path) -> float:
+    """What the other side chose, or a plain one."""
+    path = folder / "learning_rate.npy"
+    return np.load(path).item() if path.exists() else cases.LEARNING_RATE
+
+
 def outputs_of(case: Case, module, variables, inputs: list[jax.Array], train: bool):
     """({name: array}, batch statistics), the names as on the other side."""
     if case.suite == "tsm":
@@ -119,7 +125,7 @@ class Side:
             compiled = lowered.compile()
             self.step = lambda: jax.block_until_ready(compiled(variables, *inputs))
         else:
-            compiled = self._build_train(module, variables, inputs)
+            compiled = self._build_train(module, variables, inputs, folder)
         self.compile_s = time.perf_counter() - began
         costs = compiled.cost_analysis() or {}
         self.bytes = float(costs.get("bytes accessed", 0.0))
@@ -139,13 +145,13 @@ class Side:
         self.step()
         self.compile_s = time.perf_counter() - began
 
-    def _build_train(self, module, variables, inputs):
+    def _build_train(self, module, variables, inputs, folder):
         task = Squares(self.case, module)
         labels = trained_paths(variables["params"], tuple(variables["params"]))
         settings = ml_collections.ConfigDict(
             {
                 "name": "sgd",
-                "learning_rate": cases.LEARNING_RATE,
+                "learning_rate": learning_rate(folder),
                 "momentum": cases.MOMENTUM,
                 "weight_decay": 0.0,
                 "clip": 0.0,

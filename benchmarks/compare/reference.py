@@ -79,6 +79,11 @@ class SelfSimilarity(nn.Module):
         return {"sheared": distances.gather(2, column) * self.valid}
 
 
+def mean_squares(outputs: dict[str, torch.Tensor]) -> torch.Tensor:
+    """What both sides train towards zero."""
+    return sum(value.float().square().mean() for value in outputs.values())
+
+
 def build_network(case: Case) -> nn.Module:
     """The network of a case, with random weights; `network` in it has the public names."""
     if case.suite == "sight":
@@ -115,6 +120,9 @@ class Side:
         network = build_network(case)
         state = {k: v.numpy().copy() for k, v in network.network.state_dict().items()}
         np.savez(folder / "weights.npz", **state)
+        if case.mode == "train":
+            self._learning_rate = self._choose_learning_rate(network)
+            np.save(folder / "learning_rate.npy", self._learning_rate)
         self.compile_s, self.way_ms = 0.0, {}
         best = None
         for way in ways:
@@ -163,16 +171,10 @@ class Side:
             torch.compiler.reset()
             best = "max-autotune" if case.device == "gpu" else "default"
             run = torch.compile(network, mode=best)
-        cast = contextlib.nullcontext
-        if case.dtype == "bfloat16":
-
-            def cast():
-                return torch.autocast(self.device.type, torch.bfloat16)
-
         if case.mode == "forward":
 
             def step():
-                with torch.inference_mode(), cast():
+                with torch.inference_mode(), self._cast():
                     out = run(*inputs)
                 self._wait()
                 return out
@@ -180,22 +182,42 @@ class Side:
             return step
         optimiser = torch.optim.SGD(
             network.parameters(),
-            lr=cases.LEARNING_RATE,
+            lr=self._learning_rate,
             momentum=cases.MOMENTUM,
             fused=True,
         )
 
         def train_step():
             optimiser.zero_grad(set_to_none=True)
-            with cast():
-                out = run(*inputs)
-                loss = sum(value.float().square().mean() for value in out.values())
+            with self._cast():
+                loss = mean_squares(run(*inputs))
             loss.backward()
             optimiser.step()
             self._wait()
             return {"loss": loss.detach()}
 
         return train_step
+
+    def _choose_learning_rate(self, network: nn.Module) -> float:
+        """So small that the loss falls along its slope, so large that a wrong slope shows.
+
+        With random weights the whole system's gradient is a thousand times its loss: a plain
+        rate throws both sides far off, where rounding decides where they land.
+        """
+        network = network.to(self.device).train()
+        arrays = cases.draw_inputs(self.case).values()
+        with self._cast():
+            loss = mean_squares(network(*(self._laid_out(x, "eager") for x in arrays)))
+        loss.backward()
+        gradients = [p.grad for p in network.parameters() if p.grad is not None]
+        slope = sum(g.double().square().sum().item() for g in gradients)
+        network.zero_grad(set_to_none=True)
+        return cases.DESCENT * loss.item() / slope
+
+    def _cast(self):
+        if self.case.dtype == "float32":
+            return contextlib.nullcontext()
+        return torch.autocast(self.device.type, torch.bfloat16)
 
     def _laid_out(self, array: np.ndarray, way: str) -> torch.Tensor:
         if array.ndim == 5:

@@ -23,6 +23,13 @@ BLOCK = 4  # steps of one side before it is the other's turn
 # later ones drift apart: descent magnifies rounding.
 TOLERANCE = {"float32": 1e-3, "bfloat16": 0.1}
 DRIFT = 5.0
+# Has glibc keep freed memory. Both sides gain on large networks: otherwise a step's gigabytes are
+# given back and fetched again, a page fault at a time.
+KEEP_MEMORY = {
+    "MALLOC_ARENA_MAX": "1",
+    "MALLOC_MMAP_MAX_": "0",
+    "MALLOC_TRIM_THRESHOLD_": str(2**40),
+}
 
 
 class BenchError(Exception):
@@ -33,7 +40,7 @@ class Process:
     """One side, see `worker`."""
 
     def __init__(self, side: str, device: str):
-        environment = dict(os.environ)
+        environment = os.environ | KEEP_MEMORY
         environment["XLA_PYTHON_CLIENT_PREALLOCATE"] = "false"  # the GPU is shared
         if side == "ours":
             environment["JAX_PLATFORMS"] = "cpu" if device == "cpu" else "cuda"
@@ -114,6 +121,7 @@ def run_case(
     steps: int,
     warmup: int,
     ways: tuple[str, ...],
+    profiled: bool,
     report: Callable[[str], None],
 ) -> dict[str, Any]:
     """Measures a case.
@@ -124,6 +132,7 @@ def run_case(
       steps: timed ones of each side.
       warmup: of each side, after the compilation.
       ways: how PyTorch may run it; the fastest is compared.
+      profiled: whether to trace where our step's time goes.
       report: told what goes on.
 
     Returns:
@@ -157,7 +166,9 @@ def run_case(
                 times[name] += process.ask("time", steps=block)["ms"]
         peaks = {name: process.ask("peak")["mb"] for name, process in sides.items()}
         best = sides["ours"].ask("measure", dtype=case.dtype)
-    return record(case, built, times, peaks, best, apart)
+        traced = profiled and case.mode != "count"
+        profile = sides["ours"].ask("profile", steps=BLOCK) if traced else None
+    return record(case, built, times, peaks, best, apart) | {"profile": profile}
 
 
 def record(
@@ -212,6 +223,25 @@ def machine_line(rows: list[dict[str, Any]]) -> str:
     )
 
 
+def profile_table(rows: list[dict[str, Any]]) -> str:
+    """Markdown, a line per traced case: milliseconds of each kind of layer."""
+    rows = [row for row in rows if row["profile"]]
+    kinds = sorted({kind for row in rows for kind in row["profile"]})
+    lines = [
+        "| ms a step | " + " | ".join(kinds) + " |",
+        "|---" * (len(kinds) + 1) + "|",
+    ]
+    for row in rows:
+        spent = [f"{row['profile'].get(kind, 0):.0f}" for kind in kinds]
+        lines.append("| " + " | ".join([title_of(row), *spent]) + " |")
+    return "\n".join(lines)
+
+
+def title_of(row: dict[str, Any]) -> str:
+    """The case that a row is of."""
+    return Case(**{f.name: row[f.name] for f in dataclasses.fields(Case)}).title
+
+
 def table(rows: list[dict[str, Any]]) -> str:
     """Markdown, a line per case."""
     heads = (
@@ -239,13 +269,12 @@ def table(rows: list[dict[str, Any]]) -> str:
         return "" if value is None else format(value, form)
 
     for row in rows:
-        fields = {f.name: row[f.name] for f in dataclasses.fields(Case)}
         memory = [shown(row[f"{side}_peak_mb"], ".0f") for side in ("ours", "torch")]
         compiled = [
             shown(row[f"{side}_compile_s"], ".1f") for side in ("ours", "torch")
         ]
         cells = (
-            Case(**fields).title,
+            title_of(row),
             span(row, "ours"),
             span(row, "torch"),
             shown(row["ratio"], ".2f"),

@@ -11,8 +11,6 @@ import pathlib
 import sys
 import time
 
-from rac_jax.cli.allocator import keep_freed_memory
-
 STATUS = pathlib.Path("/proc/self/status")
 CLEAR = pathlib.Path("/proc/self/clear_refs")
 
@@ -88,7 +86,6 @@ class Worker:
 
 def main() -> None:
     """Until stdin ends."""
-    keep_freed_memory()  # it serves both sides
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # what libraries print goes to stderr
     worker = Worker()

@@ -70,6 +70,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         choices=WAYS,
         help="how PyTorch may run a case; the fastest is compared (default: all)",
     )
+    parser.add_argument(
+        "--profile",
+        action="store_true",
+        help="trace our step, too: milliseconds of each kind of layer",
+    )
     parser.add_argument("--json", metavar="FILE", help="write the rows as a list, too")
 
 
@@ -108,6 +113,7 @@ def run(args: argparse.Namespace) -> int:
                 steps=args.steps,
                 warmup=args.warmup,
                 ways=tuple(args.torch_ways),
+                profiled=args.profile,
                 report=told,
             )
         except (compare.BenchError, ValueError) as error:
@@ -119,6 +125,8 @@ def run(args: argparse.Namespace) -> int:
             write_text(pathlib.Path(args.json), json.dumps(rows, indent=1))
     if rows:
         print(compare.machine_line(rows) + "\n\n" + compare.table(rows))
+        if args.profile:
+            print("\n" + compare.profile_table(rows))
     return failed
 
 

@@ -11,7 +11,6 @@ import os
 import sys
 from collections.abc import Sequence
 
-from rac_jax.cli.allocator import keep_freed_memory
 from rac_jax.version import __version__
 
 COMMANDS = {
@@ -78,11 +77,5 @@ def _run(argv: list[str]) -> int:
     return args.run(args)
 
 
-def command() -> int:
-    """The process `rac`: sets up what is of the whole process, then runs `main`."""
-    keep_freed_memory()
-    return main()
-
-
 if __name__ == "__main__":
-    sys.exit(command())
+    sys.exit(main())

@@ -102,17 +102,22 @@ def _convolve(x, kernel, strides, padding):
     pointwise = math.prod(kernel.shape[:-2]) == 1
     if pointwise and not any(map(sum, padding)):
         index = (slice(None), *(slice(None, None, s) for s in strides))
-        out = jnp.matmul(
-            x[index],
-            kernel.reshape(kernel.shape[-2:]),
-            preferred_element_type=jnp.float32,
-        )
-        return out.astype(x.dtype)
+        return lax.platform_dependent(x[index], kernel, cpu=_pointwise, default=_matmul)
     if math.prod(strides) > 1:
         return _strided(x, kernel, strides, padding)
     if x.ndim == 4 and winograd.suits(x, kernel, padding):
         return _filtered(x, kernel, padding)
     return _native(x, kernel, strides, padding)
+
+
+def _matmul(x, kernel):
+    matrix = kernel.reshape(kernel.shape[-2:])
+    return jnp.matmul(x, matrix, preferred_element_type=jnp.float32).astype(x.dtype)
+
+
+def _pointwise(x, kernel):
+    axes = x.ndim - 2
+    return _native(x, kernel, (1,) * axes, ((0, 0),) * axes)
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2,))

@@ -72,9 +72,10 @@ def convolve(x: jax.Array, kernel: jax.Array) -> jax.Array:
 def _filtered(x, kernel, axes, tile):
     """`convolve` over the axes given, with a kernel of one tap along the others."""
     if not axes:
-        depth, channels = kernel.shape[-2:]
-        out = x.reshape(-1, depth) @ kernel.reshape(depth, channels)
-        return out.reshape(*x.shape[:-1], channels)
+        # A matmul over the channels; see `ops.compiling` for why it is not written as one.
+        return lax.conv_general_dilated(
+            x, kernel, (1, 1), "VALID", dimension_numbers=("NHWC", "HWIO", "NHWC")
+        )
     (axis, *others), size = axes, x.shape[axes[0] + 1]
     of_outputs, of_taps, of_inputs = MATRICES[tile]
     tiles = -(-size // tile)

@@ -99,6 +99,17 @@ def test_tsm_against_torch(tmp_path, capsys):
     assert "tsm forward, batch 1" in capsys.readouterr().out
 
 
+def test_a_profile_adds_up(tmp_path, capsys):
+    options = ("--suite", "tsm", "--frames", "48", "--profile")
+    code, (row,) = _bench(tmp_path, *options)
+    assert code == 0
+    parts = {k: v for k, v in row["profile"].items() if k != "whole step"}
+    assert row["profile"]["whole step"] > 0
+    assert sum(parts.values()) >= row["profile"]["whole step"] * 0.999
+    out = capsys.readouterr().out
+    assert "| ms a step | " in out and "whole step" in out
+
+
 def test_ours_alone_and_a_case_that_fails(tmp_path, capsys):
     code, (row,) = _bench(tmp_path, "--suite", "tsm", "--mode", "train", "forward")
     assert code == 1
@@ -115,7 +126,9 @@ def test_ours_alone_and_a_case_that_fails(tmp_path, capsys):
         ("sound", "forward"),
         ("sound", "train"),
         ("stride", "forward"),
+        ("stride", "train"),
         ("full", "forward"),
+        ("full", "train"),
     ],
 )
 def test_networks_against_torch(tmp_path, suite, mode):

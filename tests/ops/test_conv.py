@@ -131,16 +131,16 @@ def test_strided_in_time_its_gradients_are_not_dilated():
 @pytest.mark.skipif(jax.default_backend() != "cpu", reason="what is done on CPU")
 def test_minimal_filtering_is_for_large_convolutions_of_three_taps():
     padding = ((1, 1), (1, 1))
-    assert (
-        gradients_of((2, 64, 64, 96), (3, 3, 96, 96), (1, 1), padding).count(
-            "stablehlo.dot_general"
-        )
-        == 2 * 4**2
-    )  # forward, and the input's gradient
-    few = gradients_of((2, 64, 64, 32), (3, 3, 32, 96), (1, 1), padding)
-    small = gradients_of((2, 8, 8, 96), (3, 3, 96, 96), (1, 1), padding)
-    for text in (few, small):
-        assert "dot_general" not in text
+
+    def convolutions(shape, channels):
+        size = (3, 3, shape[-1], channels)
+        text = gradients_of(shape, size, (1, 1), padding)
+        return text.count("stablehlo.convolution")
+
+    # 4 x 4 products forward and for the input's gradient, and the filter's own gradient.
+    assert convolutions((2, 64, 64, 96), 96) == 2 * 4**2 + 1
+    assert convolutions((2, 64, 64, 32), 96) == 3  # few channels
+    assert convolutions((2, 8, 8, 96), 96) == 3  # a small picture
 
 
 @pytest.mark.parametrize(
