@@ -23,13 +23,6 @@ BLOCK = 4  # steps of one side before it is the other's turn
 # later ones drift apart: descent magnifies rounding.
 TOLERANCE = {"float32": 1e-3, "bfloat16": 0.1}
 DRIFT = 5.0
-# Has glibc keep freed memory. Both sides gain on large networks: otherwise a step's gigabytes are
-# given back and fetched again, a page fault at a time.
-KEEP_MEMORY = {
-    "MALLOC_ARENA_MAX": "1",
-    "MALLOC_MMAP_MAX_": "0",
-    "MALLOC_TRIM_THRESHOLD_": str(2**40),
-}
 
 
 class BenchError(Exception):
@@ -40,7 +33,7 @@ class Process:
     """One side, see `worker`."""
 
     def __init__(self, side: str, device: str):
-        environment = os.environ | KEEP_MEMORY
+        environment = dict(os.environ)
         environment["XLA_PYTHON_CLIENT_PREALLOCATE"] = "false"  # the GPU is shared
         if side == "ours":
             environment["JAX_PLATFORMS"] = "cpu" if device == "cpu" else "cuda"
