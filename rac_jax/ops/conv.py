@@ -1,12 +1,12 @@
-"""Convolutions, channels last, lowered by the kernel's shape.
+"""Convolutions, channels last, lowered by the kernel's shape and the platform.
 
 A video convolution whose kernel spans only time or only space is a 2-D convolution over a
-reshaped array, and one of 1x1x1 is a matmul; both are faster than the 3-D convolution. XLA:CPU
-is slow at the dilated convolutions that are the gradients of a strided one, so on CPU those are
-convolutions without strides, phase by phase; elsewhere they are XLA's own. Those of three taps
-and many channels go through `ops.winograd` on CPU. The choice is made when the program is lowered
-for a platform, not when it is traced. The other filter gradients are XLA's own everywhere, and on
-CPU they are fast in programs compiled by `ops.compiling` only.
+reshaped array, and one of 1x1x1 on accelerators a matmul; both are faster than the 3-D
+convolution. The rest is for CPU, where XLA is slow at the dilated convolutions that are the
+gradients of a strided one: the input's gradient is taken phase by phase, by convolutions without
+strides, and the filter's, over time, by a matmul per frame. Three taps and many channels go
+through `ops.winograd`. The choice is made when the program is lowered for a platform, not when it
+is traced. XLA:CPU's other filter gradients are fast in programs compiled by `ops.compiling` only.
 """
 
 import functools
