@@ -31,6 +31,8 @@ IMAGE_CASES = {
     "5x2": ((1, 9, 8, 3), (5, 2), (3, 2), (2, 0)),
     "pointwise": ((2, 5, 4, 3), (1, 1), (2, 2), (0, 0)),
 }
+# Those that can go a quicker way on CPU.
+QUICK_VIDEO_CASES = ("space", "time", "time, stride 2", "time, 7", "one frame")
 
 
 def by_xla(x, kernel, strides, padding):
@@ -72,9 +74,9 @@ def test_video(case):
     assert_same_with_gradients(conv.conv_video, *case)
 
 
-@pytest.mark.parametrize("case", VIDEO_CASES.values(), ids=VIDEO_CASES)
-def test_video_quickly(case, quick_for_all):
-    assert_same_with_gradients(conv.conv_video, *case)
+@pytest.mark.parametrize("name", QUICK_VIDEO_CASES)
+def test_video_quickly(name, quick_for_all):
+    assert_same_with_gradients(conv.conv_video, *VIDEO_CASES[name])
 
 
 @pytest.mark.parametrize("case", IMAGE_CASES.values(), ids=IMAGE_CASES)
@@ -82,9 +84,8 @@ def test_image(case):
     assert_same_with_gradients(conv.conv_image, *case)
 
 
-@pytest.mark.parametrize("case", IMAGE_CASES.values(), ids=IMAGE_CASES)
-def test_image_quickly(case, quick_for_all):
-    assert_same_with_gradients(conv.conv_image, *case)
+def test_image_quickly(quick_for_all):
+    assert_same_with_gradients(conv.conv_image, *IMAGE_CASES["3x3"])
 
 
 def test_uneven_padding():
