@@ -16,6 +16,7 @@ import numpy as np
 
 from rac_jax.cli.train import load_config
 from rac_jax.models import registry
+from rac_jax.ops import compiling
 from rac_jax.train import splits
 from rac_jax.train.state import first_state, make_optimiser, trained_paths
 from rac_jax.train.step import make_train_step
@@ -44,8 +45,8 @@ def main() -> None:
     optimiser = make_optimiser(config.sight.optimiser, 1, labels)
     state = first_state(variables, optimiser, jax.random.key(1), False)
     rows = {"row": np.arange(batch)}
-    prepare = jax.jit(task.prepare)
-    step = jax.jit(make_train_step(task, optimiser, labels), donate_argnums=0)
+    prepare = compiling.jit(task.prepare)
+    step = compiling.jit(make_train_step(task, optimiser, labels), donate_argnums=0)
     times = {"rendering": [], "whole step": []}
     for index in range(args.repeats + 1):  # the first compiles
         began = time.perf_counter()
