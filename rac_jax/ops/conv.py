@@ -139,10 +139,7 @@ def _filtered_forward(x, kernel, padding):
 def _filtered_backward(padding, saved, g):
     x, kernel = saved
     turned = jnp.flip(kernel, (0, 1)).swapaxes(-1, -2)  # [kh, kw, O, C]
-    ones = (1,) * len(padding)
-    of_kernel = _transposed(
-        lambda kernel: _native(x, kernel, ones, padding), kernel.shape, g
-    )
+    of_kernel = _filter_gradient(x, g, kernel.shape, (1,) * len(padding), padding)
     return _filtered(g, turned, padding), of_kernel
 
 
@@ -169,9 +166,7 @@ def _strided_backward(strides, padding, saved, g):
         return _input_gradient(kernel, g, x.shape, strides, padding)
 
     def of_kernel(x, g):
-        return _transposed(
-            lambda kernel: _native(x, kernel, strides, padding), kernel.shape, g
-        )
+        return _filter_gradient(x, g, kernel.shape, strides, padding)
 
     def of_kernel_by_frame(x, g):
         return _temporal_filter_gradient(x, g, kernel.shape[0], strides[0], padding[0])
@@ -190,12 +185,6 @@ def _strided_backward(strides, padding, saved, g):
 _strided.defvjp(_strided_forward, _strided_backward)
 
 
-def _transposed(linear, shape, g):
-    """A linear function's transpose, applied to `g`; `shape` is that of its argument."""
-    (gradient,) = jax.linear_transpose(linear, jax.ShapeDtypeStruct(shape, g.dtype))(g)
-    return gradient
-
-
 def _native(x, kernel, strides, padding):
     # XLA accumulates low-precision convolutions in float32 on every platform; asking for a
     # float32 result only to round it would deny GPUs their low-precision kernels.
@@ -212,6 +201,19 @@ def _native(x, kernel, strides, padding):
         window_strides=strides,
         padding=padding,
         dimension_numbers=numbers,
+    )
+
+
+def _transposed(linear, shape, g):
+    """A linear function's transpose, applied to `g`; `shape` is that of its argument."""
+    (gradient,) = jax.linear_transpose(linear, jax.ShapeDtypeStruct(shape, g.dtype))(g)
+    return gradient
+
+
+def _filter_gradient(x, g, kernel_shape, strides, padding):
+    """dL/dkernel as XLA takes it."""
+    return _transposed(
+        lambda kernel: _native(x, kernel, strides, padding), kernel_shape, g
     )
 
 
