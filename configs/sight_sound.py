@@ -117,6 +117,7 @@ def paper() -> ml_collections.ConfigDict:
             "band": 0.5,
         },
         highest=20.0,
+        windows=1,  # of each rendered scene
         record_under=0.5,
         **no_scenes,
     )
@@ -265,7 +266,7 @@ def small() -> ml_collections.ConfigDict:
     config.model.sound_width = 0.25
     config.data.size = 40
     config.data.workers = 0
-    for split, number in (("train", 480), ("val", 32), ("test", 200)):
+    for split, number in (("train", 400), ("val", 32), ("test", 200)):
         config.data[split].number = number
     # A network this small, trained for minutes, learns to count where little else moves.
     calm = {"camera": 0.5, "distractor": 0.15, "shot_change": 0.0, "pause": 0.1}
@@ -279,9 +280,9 @@ def small() -> ml_collections.ConfigDict:
     # motion for a fast one.
     config.sight.scenes.period = (64 / 14, 106.0)
     config.sight.update({"batch": 16, "epochs": 4, "epoch_steps": 300})
-    config.sound.update({"batch": 16, "epochs": 3, "epoch_steps": 140})
+    config.sound.update({"batch": 16, "windows": 2, "epochs": 3, "epoch_steps": 140})
     config.stride.update({"epochs": 12, "evaluate_epochs": 6})
-    config.reliability.update({"epochs": 11, "evaluate_epochs": 11})
+    config.reliability.update({"epochs": 9, "evaluate_epochs": 9})
     return config
 
 

@@ -14,3 +14,14 @@ def whole_number(text: str) -> int:
             f"{text!r} is not a whole number of at least 1"
         )
     return value
+
+
+def positive_number(text: str) -> float:
+    """A finite number above 0, for argparse."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number above 0")
+    return value

@@ -6,7 +6,7 @@ import json
 import pathlib
 import sys
 
-from rac_jax.cli.arguments import whole_number
+from rac_jax.cli.arguments import positive_number, whole_number
 from rac_jax.cli.output import complain, write_text
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -58,7 +58,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--frames", type=whole_number, default=64, metavar="T")
     parser.add_argument("--size", type=whole_number, default=112, metavar="PIXELS")
     parser.add_argument(
-        "--seconds", type=float, default=8.0, help="of mode count's video (default: 8)"
+        "--seconds",
+        type=positive_number,
+        default=8.0,
+        help="of mode count's video (default: 8)",
     )
     parser.add_argument("--steps", type=whole_number, default=20, help="(default: 20)")
     parser.add_argument("--warmup", type=whole_number, default=3, help="(default: 3)")

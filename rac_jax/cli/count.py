@@ -6,7 +6,7 @@ import pathlib
 import sys
 
 from rac_jax.cli.arguments import whole_number
-from rac_jax.cli.output import complain, write_text
+from rac_jax.cli.output import complain, say, write_text
 from rac_jax.weights import DEFAULT_MODEL
 
 PLOT_SUFFIXES = (".png", ".svg")
@@ -166,6 +166,7 @@ def run(args: argparse.Namespace) -> int:
 def _count_files(args: argparse.Namespace, files: list[pathlib.Path], *, single: bool):
     """Counts files one by one; returns a record per file, or None if the model fails to load."""
     from rac_jax import counting
+    from rac_jax.counting.ahead import call_ahead
     from rac_jax.data import media
 
     counting.enable_compilation_cache()
@@ -174,24 +175,28 @@ def _count_files(args: argparse.Namespace, files: list[pathlib.Path], *, single:
     except counting.ModelError as error:
         complain(error)
         return None
+    options = counting_options(args)
+
+    def count(path):
+        targets = (
+            _target(args.plot, PLOT_SUFFIXES, path, single),
+            _target(args.annotate, VIDEO_SUFFIXES, path, single),
+        )
+        result = counter.count(
+            path,
+            start_s=args.start,
+            end_s=args.end,
+            progress=sys.stderr.isatty(),
+            **options,
+        )
+        return result, targets
+
     records = []
-    for path in files:
+    for path, wait in call_ahead(count, files):
         try:
-            targets = (
-                _target(args.plot, PLOT_SUFFIXES, path, single),
-                _target(args.annotate, VIDEO_SUFFIXES, path, single),
-            )
-            result = counter.count(
-                path,
-                start_s=args.start,
-                end_s=args.end,
-                progress=sys.stderr.isatty(),
-                **counting_options(args),
-            )
+            result, targets = wait()
             # With JSON on standard output the lines for people go to stderr.
-            print(
-                result, file=sys.stderr if args.json == "-" else sys.stdout, flush=True
-            )
+            say(result, sys.stderr if args.json == "-" else sys.stdout)
             if result.faults:
                 complain_of_faults(result)
             records.append(result.to_dict())

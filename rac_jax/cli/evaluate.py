@@ -4,6 +4,7 @@ import argparse
 import json
 import platform
 import sys
+from collections.abc import Callable
 from typing import Any
 
 from rac_jax.cli.count import add_model_arguments, complain_of_faults, counting_options
@@ -59,6 +60,7 @@ def run(args: argparse.Namespace) -> int:
         return runs.evaluate(args)
 
     from rac_jax import counting
+    from rac_jax.counting.ahead import call_ahead
     from rac_jax.data import annotations
 
     try:
@@ -78,7 +80,18 @@ def run(args: argparse.Namespace) -> int:
     except counting.ModelError as error:
         complain(error)
         return 2
-    videos = [_score(counter, record, counting_options(args)) for record in records]
+    options = counting_options(args)
+
+    def count(record):
+        return counter.count(
+            record.path,
+            start_s=record.start_s or 0.0,
+            end_s=record.end_s,
+            progress=sys.stderr.isatty(),
+            **options,
+        )
+
+    videos = [_score(record, wait) for record, wait in call_ahead(count, records)]
     report = build_report(videos, args.group_by)
     report["model"] = counter.config["name"]
     report["versions"] = _versions()
@@ -92,8 +105,8 @@ def run(args: argparse.Namespace) -> int:
     return int(any("error" in video for video in videos))
 
 
-def _score(counter, record, options: dict) -> dict[str, Any]:
-    """Counts one labelled part; an error is reported and becomes part of the record."""
+def _score(record, wait: Callable) -> dict[str, Any]:
+    """Waits for one labelled part; an error is reported and becomes part of the record."""
     from rac_jax.data.media import MediaError
 
     video = {
@@ -105,13 +118,7 @@ def _score(counter, record, options: dict) -> dict[str, Any]:
         "groups": dict(record.groups),
     }
     try:
-        result = counter.count(
-            record.path,
-            start_s=record.start_s or 0.0,
-            end_s=record.end_s,
-            progress=sys.stderr.isatty(),
-            **options,
-        )
+        result = wait()
     except MediaError as error:
         complain(error)
         return video | {"error": str(error)}

@@ -1,14 +1,23 @@
 """What the subcommands share: writing files whole, and saying what went wrong in one line."""
 
+import contextlib
 import os
 import pathlib
 import sys
 import tempfile
+from typing import TextIO
+
+
+def say(message: object, file: TextIO) -> None:
+    """Writes a message at once; a progress bar of another thread makes way for it."""
+    bars = sys.modules.get("tqdm")  # only imported where there is a bar
+    with bars.tqdm.external_write_mode() if bars else contextlib.nullcontext():
+        print(message, file=file, flush=True)
 
 
 def complain(message: object) -> None:
     """Writes one line to stderr."""
-    print("rac: " + " ".join(str(message).split()), file=sys.stderr)
+    say("rac: " + " ".join(str(message).split()), sys.stderr)
 
 
 def write_text(path: str | os.PathLike, text: str) -> None:

@@ -11,7 +11,7 @@ import pathlib
 import shlex
 import sys
 
-from rac_jax.cli.arguments import whole_number
+from rac_jax.cli.arguments import positive_number, whole_number
 from rac_jax.cli.output import complain, write_text
 
 SHEET_FRAMES = 16
@@ -29,16 +29,6 @@ def _size(text: str) -> tuple[int, int]:
             f"{text!r} is not HEIGHTxWIDTH in pixels, 16 or more each"
         )
     return height, width
-
-
-def _positive(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = 0.0
-    if not 0 < value < float("inf"):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number above 0")
-    return value
 
 
 def _field(text: str) -> tuple[str, object]:
@@ -66,10 +56,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--seed", type=int, default=0, metavar="S")
     parser.add_argument(
-        "--seconds", type=_positive, default=8.0, help="length (default: %(default)s)"
+        "--seconds",
+        type=positive_number,
+        default=8.0,
+        help="length (default: %(default)s)",
     )
     parser.add_argument(
-        "--fps", type=_positive, default=25.0, help="(default: %(default)s)"
+        "--fps", type=positive_number, default=25.0, help="(default: %(default)s)"
     )
     parser.add_argument(
         "--size",
@@ -80,7 +73,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--period",
-        type=_positive,
+        type=positive_number,
         nargs=2,
         default=(0.4, 2.5),
         metavar=("LOW", "HIGH"),

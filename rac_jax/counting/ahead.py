@@ -1,14 +1,53 @@
-"""Reading ahead: what the next chunk needs of the CPU is done while the model works on this one."""
+"""Working ahead: the next chunk is read, and the next file begun, while the model is at this one."""
 
+import collections
+import concurrent.futures
 import contextlib
 import contextvars
 import queue
 import threading
-from collections.abc import Generator, Iterable
+from collections.abc import Callable, Generator, Iterable, Iterator
 from typing import TypeVar
 
 Item = TypeVar("Item")
+Result = TypeVar("Result")
 END = object()
+
+
+def call_ahead(
+    function: Callable[[Item], Result], items: Iterable[Item]
+) -> Iterator[tuple[Item, Callable[[], Result]]]:
+    """Calls a function of every item, of each in a thread that begins while the last is at work.
+
+    So the second file is opened and decoded while the first is counted, the third when the
+    first has been asked for and dealt with; never more than two at once.
+
+    Args:
+      function: may be called from two threads at once.
+      items: in order.
+
+    Yields:
+      (item, wait) in the same order; `wait()` returns the result or raises what the call raised.
+    """
+    begun: collections.deque = collections.deque()
+    for item in items:
+        future: concurrent.futures.Future = concurrent.futures.Future()
+        # A daemon: whoever interrupts the program does not wait for the next file.
+        thread = threading.Thread(
+            target=_settle, args=(future, function, item), daemon=True
+        )
+        thread.start()
+        begun.append((item, future.result))
+        if len(begun) > 1:
+            yield begun.popleft()
+    yield from begun
+
+
+def _settle(future: concurrent.futures.Future, function: Callable, item) -> None:
+    try:
+        future.set_result(function(item))
+    except BaseException as error:  # noqa: BLE001, raised again by whoever waits
+        future.set_exception(error)
 
 
 def read_ahead(items: Iterable[Item], depth: int = 2) -> Generator[Item]:

@@ -12,6 +12,7 @@ import logging
 import os
 import pathlib
 import tempfile
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -101,12 +102,14 @@ class Program:
     def __init__(self, module: nn.Module, method: str, result: type):
         self._module, self._method, self._result = module, method, result
         self._runs: dict[Any, Callable] = {}
+        self._building = threading.Lock()  # two files may be counted at once
 
     def __call__(self, variables: Any, *arrays: Any) -> Any:
         shapes = [(x.shape, x.dtype) for x in jax.tree.leaves(arrays)]
         key = (*shapes, jax.tree.structure(arrays))
-        if key not in self._runs:
-            self._runs[key] = self._build(variables, *arrays)
+        with self._building:
+            if key not in self._runs:
+                self._runs[key] = self._build(variables, *arrays)
         return self._result(**self._runs[key](variables, *arrays))
 
     def _build(self, *arguments: Any) -> Callable:

@@ -9,6 +9,7 @@ import flax.struct
 import jax
 import jax.numpy as jnp
 import numpy as np
+import scipy.fft
 
 from rac_jax.scenes.config import SOUND_DAMAGE, SceneConfig
 from rac_jax.scenes.dice import Dice
@@ -154,8 +155,9 @@ def make_sound(
     """
     rate, samples, k_max = config.rate, config.samples, config.max_cycles
     grain_length = round(GRAIN_S * rate)
-    total = samples + grain_length  # room for the last grain: no wrapping round
-    total += (-total) % 1024  # a length that the transform likes
+    # Room for the last grain, so that nothing wraps round, and of small prime factors: the
+    # transform likes that.
+    total = LOOK_UP * scipy.fft.next_fast_len(-(-(samples + grain_length) // LOOK_UP))
     notes = int(config.duration_s * NOTES_PER_S) + 2
     dice = Dice(key, 256 + 8 * k_max + 8 * notes)
     grain_key, noise_key = jax.random.split(jax.random.fold_in(key, 1))
@@ -243,7 +245,8 @@ def make_sound(
     sound = jnp.fft.irfft(spectrum, n=total) + level * swell * bed + loud * voice
     time = np.arange(total) / rate
     mains = dice.choice((50, 60, 100, 120)).astype(jnp.float32)
-    hum = jnp.sin(2 * jnp.pi * mains * time) + 0.4 * jnp.sin(6 * jnp.pi * mains * time)
+    hum = jnp.sin(2 * jnp.pi * mains * time)
+    hum = 2.2 * hum - 1.6 * hum**3  # sin x + 0.4 sin 3x
     sound += dice.log_uniform(0.001, 0.05) * dice.chance(0.3) * hum
 
     peak = jnp.max(jnp.abs(sound)) + 1e-6

@@ -13,7 +13,7 @@ from rac_jax.counting.compact import CompactCounter
 from rac_jax.counting.soundtrack import Soundtrack
 from rac_jax.counting.source import ArraySource
 from rac_jax.models.compact import GRID_BINS, STEP_FRAMES, STRIDES
-from rac_jax.ops import spectrogram
+from rac_jax.ops import compiling, spectrogram
 from rac_jax.scenes import PICTURE_DAMAGE, SOUND_DAMAGE, SceneConfig, render_scene
 from rac_jax.train import evaluation, splits
 from rac_jax.train.run import Run, stage_key
@@ -88,7 +88,7 @@ def train_stream(stage: str):
         settings = run.config[stage]
         rows = {"row": np.arange(settings.batch)}
 
-        @jax.jit
+        @compiling.jit
         def judge(variables, key):
             batch = task.prepare(rows, key)
             loss, (_, metrics) = task.loss(

@@ -11,7 +11,6 @@ from rac_jax.models.sight_sound import fuse
 from rac_jax.train import metrics, video_counts
 from rac_jax.train.video_counts import VideoCounts
 
-RANKERS = ("solo_ranker", "ranker")
 NO_CHALLENGE = "no challenge"
 ANY_CHALLENGE = "any challenge"
 
@@ -106,36 +105,22 @@ def count_ways(
       "stride" chosen by the ranker, "gamma" the weight of the sound. Without sound the
       sight-only ranker decides and sight counts alone.
     """
-    number = len(facts)
-    rows = video_counts.clip_rows(
-        [video.frames for video in facts], [tuple(strides)] * number
-    )
-    found = counter.clips(variables, source, rows, everything=True)
+    clips = _count_clips(counter, variables, source, facts, strides, with_solo)
     columns = [video.columns for video in facts]
     segments = video_counts.segment_rows(columns)
     heard = counter.segments(variables, source, segments)
     sound = video_counts.sound_counts(segments, heard["count"], columns)
-
-    def by_stride(values, reduce):  # [N, strides]
-        table = reduce(rows, values, number)
-        return np.stack([table[stride] for stride in strides], axis=1)
-
-    sight = by_stride(found["count"], video_counts.sums)
-    scores = {name: by_stride(found[name], video_counts.means) for name in RANKERS}
-    gamma = by_stride(found["gamma"], video_counts.means)
-    audible, every = np.array(columns) > 0, np.arange(number)
-    both = scores["ranker"].argmax(1)
-    solo = scores["solo_ranker"].argmax(1) if with_solo else both
-    both = np.where(audible, both, solo)
-    chosen = sight[every, both]
-    weight = np.where(audible, gamma[every, both], 0.0)
-    if "joined" in found:
-        joined = by_stride(found["joined"], video_counts.sums)
-        fused = joined[every, both]
+    sight, gamma = clips.by_stride["count"], clips.by_stride["gamma"]
+    every = np.arange(len(facts))
+    chosen = sight[every, clips.chosen]
+    audible = np.array(columns) > 0
+    weight = np.where(audible, gamma[every, clips.chosen], 0.0)
+    if "joined" in clips.by_stride:
+        fused = clips.by_stride["joined"][every, clips.chosen]
     else:
         fused = np.asarray(fuse(chosen, sound, weight))
     result = {
-        "sight": sight[every, solo],
+        "sight": sight[every, clips.solo],
         "sound": sound,
         "sight_ranker": chosen,
         "average": np.where(audible, (chosen + sound) / 2, chosen),
@@ -143,7 +128,60 @@ def count_ways(
     }
     for index, stride in enumerate(strides):
         result[f"stride_{stride}"] = sight[:, index]
-    return result | {"stride": np.array(strides)[both], "gamma": weight}
+    return result | {"stride": np.array(strides)[clips.chosen], "gamma": weight}
+
+
+def choose_strides(
+    counter: VideoCounts,
+    variables: dict,
+    source: Any,
+    facts: Sequence[VideoFacts],
+    strides: Sequence[int],
+    with_solo: bool,
+) -> np.ndarray:
+    """The stride that the ranker chooses for every video, [N]; arguments of `count_ways`."""
+    clips = _count_clips(counter, variables, source, facts, strides, with_solo)
+    return np.array(strides)[clips.chosen]
+
+
+@dataclasses.dataclass(frozen=True)
+class _Clips:
+    """What the clips of N videos at S strides say.
+
+    Attributes:
+      by_stride: outputs of `VideoCounts.clips`, each [N, S].
+      chosen: [N] index of the stride that counts.
+      solo: [N] index of the stride that the sight-only ranker chooses.
+    """
+
+    by_stride: dict[str, np.ndarray]
+    chosen: np.ndarray
+    solo: np.ndarray
+
+
+def _count_clips(
+    counter: VideoCounts,
+    variables: dict,
+    source: Any,
+    facts: Sequence[VideoFacts],
+    strides: Sequence[int],
+    with_solo: bool,
+) -> _Clips:
+    number = len(facts)
+    rows = video_counts.clip_rows(
+        [video.frames for video in facts], [tuple(strides)] * number
+    )
+    found = counter.clips(variables, source, rows, everything=True)
+    by_stride = {}
+    for name, values in found.items():
+        whole = name in ("count", "joined")  # of a video: the sum of its clips
+        reduce = video_counts.sums if whole else video_counts.means
+        table = reduce(rows, values, number)
+        by_stride[name] = np.stack([table[stride] for stride in strides], axis=1)
+    both = by_stride["ranker"].argmax(1)
+    solo = by_stride["solo_ranker"].argmax(1) if with_solo else both
+    audible = np.array([video.columns > 0 for video in facts])
+    return _Clips(by_stride, np.where(audible, both, solo), solo)
 
 
 def report(

@@ -138,6 +138,11 @@ def check_config(run: Run) -> None:
             raise ValueError(
                 f"{stage}.epoch_steps: rendered clips have no epoch of their own"
             )
+    windows = config.sound.windows
+    if windows < 1 or config.sound.batch % windows:
+        raise ValueError(
+            f"sound.windows: {windows} does not divide the batch of {config.sound.batch}"
+        )
     for stage in DEPENDS["sight_sound"]:
         make_optimiser(config[stage].optimiser, 1, {})
         batch = config[stage].batch

@@ -113,9 +113,14 @@ def cut_spectrogram(
     return jnp.where((low <= last)[None], mixed, 0.0)
 
 
-def _cut_sound(key: jax.Array, scene: Scene, config: SceneConfig, highest: float):
+def _cut_sound(
+    key: jax.Array,
+    scene: Scene,
+    columns: jax.Array,
+    config: SceneConfig,
+    highest: float,
+):
     """One random input of a scene's sound, and the repetitions in it."""
-    columns = scene_spectrogram(scene.waveform)
     n = columns.shape[1]
     per_column = spectrogram.HOP / config.rate * config.fps  # frames
     which, at, size = jax.random.split(key, 3)
@@ -144,22 +149,25 @@ def _cut_sound(key: jax.Array, scene: Scene, config: SceneConfig, highest: float
     }
 
 
-def render_spectrogram(
-    key: jax.Array, config: SceneConfig, highest: float
+def render_spectrograms(
+    key: jax.Array, config: SceneConfig, highest: float, windows: int
 ) -> dict[str, jax.Array]:
-    """Renders an input of the sound stream: a native window or a squeezed span.
+    """Renders inputs of the sound stream, all of one scene: native windows and squeezed spans.
 
     Args:
       key: PRNG key.
       config: the scenes, long enough for 500 columns (3.6 s) and more.
       highest: repetitions that a squeezed span holds at most, about.
+      windows: W.
 
     Returns:
-      "spectrogram" [257, 500] standardised over the scene and zero where padded, "columns" that
+      With W in front of every shape: "spectrogram" [257, 500] standardised over the scene and zero where padded, "columns" that
       are not padding, "rate" [500] repetitions per column, "count", "label" the kind of motion,
       "mask" true: also a sound with another rhythm is to be counted as what is seen, so that
       the stream learns to be careful with it.
     """
     scene_key, cut_key = jax.random.split(key)
     scene = render_scene(scene_key, config)
-    return _cut_sound(cut_key, scene, config, highest)
+    columns = scene_spectrogram(scene.waveform)
+    keys = jax.random.split(cut_key, windows)
+    return jax.vmap(lambda k: _cut_sound(k, scene, columns, config, highest))(keys)

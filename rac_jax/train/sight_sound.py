@@ -219,7 +219,7 @@ def _at_rankers_strides(
     """
     path = run.workdir / "sight" / stage_files.PREDICTIONS
     final = stage_files.read_json(path, "videos", "strides")["videos"]
-    ways = evaluation.count_ways(
+    found = evaluation.choose_strides(
         run.counter,
         variables,
         run.source("train"),
@@ -227,7 +227,7 @@ def _at_rankers_strides(
         run.strides,
         run.model.use_sight_only_ranker,
     )
-    chosen = dict(zip(positive, map(int, ways["stride"]), strict=True))
+    chosen = dict(zip(positive, map(int, found), strict=True))
 
     def moved(name: str) -> float:
         counts = dict(zip(run.strides, final[name], strict=True))

@@ -147,6 +147,7 @@ def test_a_damaged_stage_file_is_named(trained, tmp_path, capsys):
         ({"reliability__predictions": "x"}, 1, "reliability.predictions: 'x' is not"),
         ({"reliability__stride": "x"}, 1, "reliability.stride: 'x' is not one of"),
         ({"data__train__kind": "tape"}, 1, "data.train.kind: 'tape' is not one of"),
+        ({"sound__windows": 3}, 1, "sound.windows: 3 does not divide the batch of"),
         ({"sight__examples": "air"}, 1, "sight.examples: 'air' is not one of"),
         ({"mesh__fsdp": 7}, 1, "mesh.fsdp: 7 does not divide 1 devices"),
         ({"precision": "int8"}, 1, "precision: 'int8' is not auto"),

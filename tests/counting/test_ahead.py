@@ -1,11 +1,11 @@
-"""Reading ahead: order, errors, faults and an early end."""
+"""Working ahead: order, errors, faults and an early end."""
 
 import threading
 import time
 
 import pytest
 
-from rac_jax.counting.ahead import read_ahead
+from rac_jax.counting.ahead import call_ahead, read_ahead
 from rac_jax.data import container
 
 
@@ -67,3 +67,34 @@ def test_an_early_end_closes_the_source():
     taken = len(given)
     time.sleep(0.05)
     assert taken == len(given) < 10
+
+
+def test_the_next_call_begins_while_this_one_runs():
+    second, running, most = threading.Event(), [], []
+
+    def work(number):
+        running.append(number)
+        most.append(len(running))
+        if number == 0:
+            assert second.wait(5)  # set by the next call, before this one ends
+        if number == 1:
+            second.set()
+        running.remove(number)
+        return 10 * number
+
+    found = [(number, wait()) for number, wait in call_ahead(work, range(6))]
+    assert found == [(number, 10 * number) for number in range(6)]
+    assert max(most) == 2
+    assert list(call_ahead(work, [])) == []
+
+
+def test_a_failed_call_leaves_the_others():
+    def work(number):
+        if number == 1:
+            raise OSError("gone")
+        return number
+
+    waits = [wait for _, wait in call_ahead(work, range(3))]
+    assert waits[0]() == 0 and waits[2]() == 2
+    with pytest.raises(OSError, match="gone"):
+        waits[1]()

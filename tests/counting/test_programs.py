@@ -1,5 +1,8 @@
 """Kept programs: the same numbers, without tracing again, whatever has become of the files."""
 
+import concurrent.futures
+import shutil
+
 import flax.linen as nn
 import flax.struct
 import jax
@@ -56,6 +59,17 @@ def test_the_second_process_does_not_trace(folder):
     np.testing.assert_array_equal(second.other, 2 * y)
     assert _run(x, None).other is None and _run(np.ones(5, np.float32)).other is None
     assert len(list(folder.iterdir())) == 3 and Toy.traced > traced
+
+
+def test_two_threads_share_one_program(folder):
+    program, x = programs.Program(Toy(), "twice", Output), np.ones(7, np.float32)
+    program({}, x)
+    alone, Toy.traced = Toy.traced, 0
+    program = programs.Program(Toy(), "twice", Output)
+    shutil.rmtree(folder)
+    with concurrent.futures.ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(lambda _: program({}, x).double, range(4)))
+    assert Toy.traced == alone and all((one == 2).all() for one in found)
 
 
 def test_a_damaged_file_is_made_anew(folder):

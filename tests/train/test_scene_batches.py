@@ -63,11 +63,15 @@ def test_rendered_spectrograms_count_what_they_cover():
     )
 
     def render(key):
-        return scene_batches.render_spectrogram(key, config, highest=20.0)
+        return scene_batches.render_spectrograms(key, config, highest=20.0, windows=2)
 
-    keys = jax.random.split(jax.random.key(0), 6)
+    keys = jax.random.split(jax.random.key(0), 3)
     batch = jax.tree.map(np.asarray, jax.jit(jax.vmap(render))(keys))
-    assert batch["spectrogram"].shape == (6, 257, 500)
+    assert batch["spectrogram"].shape == (3, 2, 257, 500)
+    first, second = np.moveaxis(batch["spectrogram"], 1, 0)
+    assert (first != second).any(axis=(1, 2)).all()  # each its own part of the scene
+    assert (batch["label"][:, 0] == batch["label"][:, 1]).all()
+    batch = {name: x.reshape(-1, *x.shape[2:]) for name, x in batch.items()}
     np.testing.assert_allclose(batch["count"], batch["rate"].sum(1), rtol=1e-4)
     assert (batch["count"] <= 150 / 10 + 1).all() and batch["count"].max() > 1
     for columns, rate, real in zip(

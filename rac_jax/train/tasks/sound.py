@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from rac_jax.data.examples import SoundCut
 from rac_jax.models.sight_sound import SightSound
 from rac_jax.train.augment import augment_spectrograms
-from rac_jax.train.scene_batches import render_spectrogram
+from rac_jax.train.scene_batches import render_spectrograms
 from rac_jax.train.tasks import repetitions, start
 
 
@@ -65,11 +65,15 @@ class SoundTask:
     def prepare(self, batch: dict, key: jax.Array) -> dict:
         """Renders spectrograms if there are none, and augments them."""
         if self.scenes is not None:
-            keys = jax.vmap(lambda row: jax.random.fold_in(key, row))(batch["row"])
-            highest = self.config.sound.highest
-            batch = jax.vmap(lambda k: render_spectrogram(k, self.scenes, highest))(
-                keys
+            settings = self.config.sound
+            windows = settings.windows
+            keys = jax.vmap(lambda row: jax.random.fold_in(key, row))(
+                batch["row"][::windows]
             )
+            batch = jax.vmap(
+                lambda k: render_spectrograms(k, self.scenes, settings.highest, windows)
+            )(keys)
+            batch = jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), batch)
         spectrograms, counts, rates = augment_spectrograms(
             jax.random.fold_in(key, len(batch["mask"])),
             batch["spectrogram"],
