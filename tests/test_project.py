@@ -70,5 +70,9 @@ def test_extras():
 def test_ci_runs_the_readmes_commands():
     ci = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
     assert 'pip" install' in ci and "-e '.[test]'" in ci
-    assert re.search(r"^pytest", ci, re.MULTILINE)
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    command = re.search(
+        r"^    pip install -e '.\[test\]' && (pytest.*)$", readme, re.MULTILINE
+    )
+    assert re.search(f"^{command[1]} ", ci, re.MULTILINE)
     assert (ROOT / ".ci" / "run").stat().st_mode & 0o111

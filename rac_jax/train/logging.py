@@ -13,6 +13,8 @@ import tqdm
 
 LOG = logging.getLogger("rac_jax.train")
 METRICS_FILE = "metrics.jsonl"
+# Short, so that the pace is still seen in 80 columns; the metrics come after it.
+BAR = "{desc} {bar:5} {n_fmt}/{total_fmt} [{elapsed}<{remaining}]{postfix}"
 
 
 class MetricWriter:
@@ -89,7 +91,7 @@ class Progress:
             total=steps,
             initial=done,
             desc=name,
-            unit="step",
+            bar_format=BAR,
             disable=not (active and sys.stderr.isatty()),
         )
         self._begin()
@@ -125,14 +127,14 @@ class Progress:
         }
         text = "  ".join(f"{name} {value:.3g}" for name, value in values.items())
         pace = (
-            f"{timing['clips_per_s']:.1f} clips/s (data {timing['data_s']:.3f} s, "
+            f"{timing['clips_per_s']:.1f} clips/s (data {timing['data_s']:.3f}, "
             f"compute {timing['compute_s']:.3f} s a step)"
         )
         if self._bar.disable:
             if self._active:
                 LOG.info("%s %d/%d  %s  %s", self._name, step, self._steps, text, pace)
         else:
-            self._bar.set_postfix_str(f"{text}  {pace}")
+            self._bar.set_postfix_str(f"{pace}  {text}")
         self._begin()
         return timing
 

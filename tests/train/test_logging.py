@@ -1,7 +1,9 @@
 """Metrics can be read back, by people, as JSON and by TensorBoard."""
 
+import io
 import json
 import logging
+import re
 import struct
 
 import pytest
@@ -80,3 +82,20 @@ def test_progress_tells_where_the_time_goes(caplog, monkeypatch):
         "compute_s": pytest.approx(2.0),
     }
     assert "sight 4/100  loss 1.25  3.2 clips/s" in caplog.text
+
+
+def test_a_terminal_gets_a_bar(monkeypatch):
+    class Terminal(io.StringIO):
+        def isatty(self):
+            return True
+
+    terminal = Terminal()
+    monkeypatch.setattr("sys.stderr", terminal)
+    progress = Progress("sight", 40, 10, batch=8, active=True)
+    progress.step(waited_s=0.0)
+    progress.report(11, {"loss": 1.25})
+    progress.close()
+    assert re.search(
+        r"sight .+ 11/40 .+ clips/s \(data 0\.000, compute \d+\.\d{3} s a step\)  loss 1\.25",
+        terminal.getvalue(),
+    )
