@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 from jax.ad_checkpoint import checkpoint_name
 
-from rac_jax.ops import conv
+from rac_jax.ops import batch_norm, conv
 
 # He et al. (2015), as PyTorch's ResNets start: variance 2 / (taps · out).
 kernel_initialiser = nn.initializers.variance_scaling(2.0, "fan_out", "normal")
@@ -145,24 +145,19 @@ class BatchNorm(nn.Module):
 
     def running(self) -> tuple[jax.Array, jax.Array]:
         """(scale [C], shift [C]): x · scale + shift is x normalised by the running statistics."""
-        scale = self._scale(self.var.value)
+        scale = self.scale * jax.lax.rsqrt(self.var.value + self.epsilon)
         return scale, self.bias - self.mean.value * scale
 
-    def __call__(self, x: jax.Array) -> jax.Array:
+    def __call__(self, x: jax.Array, relu: bool = False) -> jax.Array:
         """Normalises [..., C] by the statistics of the batch, and updates the running ones."""
-        axes = tuple(range(x.ndim - 1))
-        values = x.astype(jnp.float32)
-        mean = jnp.mean(values, axes)
-        squares = jnp.mean(jnp.square(values), axes)
-        var = jnp.maximum(0.0, squares - jnp.square(mean))
+        out, mean, var = batch_norm.batch_norm(
+            x, self.scale, self.bias, self.epsilon, relu, self.dtype
+        )
         if not self.is_initializing() and self.is_mutable_collection("batch_stats"):
             keep = self.momentum
             self.mean.value = keep * self.mean.value + (1 - keep) * mean
             self.var.value = keep * self.var.value + (1 - keep) * var
-        return ((values - mean) * self._scale(var) + self.bias).astype(self.dtype)
-
-    def _scale(self, var):
-        return self.scale * jax.lax.rsqrt(var + self.epsilon)
+        return out
 
 
 class ConvNorm(nn.Module):
@@ -188,10 +183,9 @@ class ConvNorm(nn.Module):
 
     def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
         if train:
-            x = self.norm(self.conv(x))
-        else:
-            scale, shift = self.norm.running()
-            x = (self.conv(x, scale) + shift).astype(self.dtype)
+            return self.norm(self.conv(x), self.relu)
+        scale, shift = self.norm.running()
+        x = (self.conv(x, scale) + shift).astype(self.dtype)
         return nn.relu(x) if self.relu else x
 
 
