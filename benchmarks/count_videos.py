@@ -4,7 +4,8 @@
 
 Writes procedural videos into a temporary folder: one of 10 s at 1280 x 720 and 30 frames/s, and
 one of many minutes at 320 x 240 (a scene again and again). The short one is counted in this
-process, warm, and by whole `rac count` processes; the long one by a process of its own, whose
+process, warm, alone and several times as if they were many files, and by whole `rac count`
+processes; the long one by a process of its own, whose
 peak memory the system tells.
 """
 
@@ -21,10 +22,12 @@ import jax
 import numpy as np
 
 from rac_jax import counting
+from rac_jax.counting.ahead import call_ahead
 from rac_jax.data import encode
 from rac_jax.scenes import SceneConfig, render_scene
 from rac_jax.weights import DEFAULT_MODEL
 
+FILES = 4  # a folder
 CRF = 24  # the scenes are noisy: at higher quality they have many times a camera's bit rate
 COMMAND = (sys.executable, "-m", "rac_jax.cli.main", "count")
 
@@ -79,6 +82,17 @@ def main() -> None:
             began = time.perf_counter()
             counter.count(short)
             inside.append(time.perf_counter() - began)
+        folders = {"each after the last": [], "the next begun while one is counted": []}
+        for _ in range(args.repeats):
+            for name, spent in folders.items():
+                began = time.perf_counter()
+                if name.startswith("each"):
+                    for _ in range(FILES):
+                        counter.count(short)
+                else:
+                    for _, wait in call_ahead(counter.count, [short] * FILES):
+                        wait()
+                spent.append(time.perf_counter() - began)
         run_process(str(short), "--model", args.model)  # fills the compilation cache
         whole = [
             run_process(str(short), "--model", args.model)[0]
@@ -91,6 +105,9 @@ def main() -> None:
     print(f"| 10 s of 720p, first count of a process | {inside[0]:.2f} s | |")
     warm = statistics.median(inside[1:])
     print(f"| 10 s of 720p, warm | {warm:.2f} s | |")
+    for name, spent in folders.items():
+        seconds = statistics.median(spent)
+        print(f"| {FILES} such files, warm, {name} | {seconds:.2f} s | |")
     median = statistics.median(whole)
     print(
         f"| 10 s of 720p, whole `rac count`, compilation cache full | {median:.2f} s "
