@@ -5,8 +5,7 @@
 Writes procedural videos into a temporary folder: one of 10 s at 1280 x 720 and 30 frames/s, and
 one of many minutes at 320 x 240 (a scene again and again). The short one is counted in this
 process, warm, alone and several times as if they were many files, and by whole `rac count`
-processes; the long one by a process of its own, whose
-peak memory the system tells.
+processes; the long one by a process of its own, whose peak memory the system tells.
 """
 
 import argparse
