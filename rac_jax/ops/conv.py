@@ -5,7 +5,7 @@ reshaped array, and one of 1x1x1 on accelerators a matmul; both are faster than 
 convolution. The rest is for CPU, where XLA is slow at the dilated convolutions that are the
 gradients of a strided one: the input's gradient is taken phase by phase, by convolutions without
 strides, and the filter's, over time, by a matmul per frame. Three taps and many channels go
-through `ops.winograd`. The choice is made when the program is lowered for a platform, not when it
+through `ops.winograd`, gradients too. The choice is made when the program is lowered for a platform, not when it
 is traced. XLA:CPU's other filter gradients are fast in programs compiled by `ops.compiling` only.
 """
 
@@ -122,7 +122,7 @@ def _pointwise(x, kernel):
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
 def _filtered(x, kernel, padding):
-    """A convolution without strides, on CPU by minimal filtering, as its input's gradient is."""
+    """A convolution without strides, on CPU by minimal filtering, and its gradients likewise."""
     ones = (1,) * len(padding)
     return lax.platform_dependent(
         x,
@@ -139,8 +139,17 @@ def _filtered_forward(x, kernel, padding):
 def _filtered_backward(padding, saved, g):
     x, kernel = saved
     turned = jnp.flip(kernel, (0, 1)).swapaxes(-1, -2)  # [kh, kw, O, C]
-    of_kernel = _filter_gradient(x, g, kernel.shape, (1,) * len(padding), padding)
-    return _filtered(g, turned, padding), of_kernel
+
+    def of_kernel(x, g):
+        return _filter_gradient(x, g, kernel.shape, (1,) * len(padding), padding)
+
+    def of_kernel_filtered(x, g):
+        return _transposed(lambda k: winograd.convolve(x, k), kernel.shape, g)
+
+    filter_gradient = lax.platform_dependent(
+        x, g, cpu=of_kernel_filtered, default=of_kernel
+    )
+    return _filtered(g, turned, padding), filter_gradient
 
 
 _filtered.defvjp(_filtered_forward, _filtered_backward)
