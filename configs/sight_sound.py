@@ -9,8 +9,8 @@
 `paper` (no name) is section 4.3, on 112 x 112 pixels: a GPU or more, and real data that nobody
 may pass on, so its result is not known here. `released` is what the authors' code does instead.
 `scenes` is the paper's sizes on procedural scenes only, with clips rendered in the step: one GPU.
-`small` is a quarter of the width on small scenes: two CPU cores, about half an hour; the
-result is in README.md and docs/experiments.md.
+`small` is a quarter of the width on small scenes: two CPU cores, 24 minutes; the result
+is in README.md and docs/experiments.md.
 """
 
 import ml_collections
