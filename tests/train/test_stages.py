@@ -22,7 +22,7 @@ def test_predictions_move_to_the_strides_that_the_ranker_chooses(tmp_path, monke
         model=types.SimpleNamespace(use_sight_only_ranker=True),
     )
     monkeypatch.setattr(
-        evaluation, "count_ways", lambda *arguments: {"stride": np.array([4, 2])}
+        evaluation, "choose_strides", lambda *arguments: np.array([4, 2])
     )
     positive, sight = {"a": 2, "b": 2}, {"a": 7.0, "b": 6.5}
     strides, moved = sight_sound._at_rankers_strides(run, {}, positive, sight)

@@ -173,8 +173,9 @@ def test_rematerialising_saves_memory_and_changes_nothing():
         kept[what] = sum(leaf.nbytes for leaf in jax.tree.leaves(pull))
     for a, b in zip(*map(jax.tree.leaves, found.values()), strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-4)
-    # Of each layer its convolution's result [4, 24, 24, 32], of the last also what follows.
-    assert kept["norms"] < 0.5 * kept["nothing"]
+    # Of each layer its convolution's result [4, 24, 24, 32], of the last also what follows;
+    # else of each also what the next convolution takes.
+    assert kept["norms"] < 0.6 * kept["nothing"]
     assert kept["norms"] > 6 * 4 * 24 * 24 * 32 * 4
 
 
