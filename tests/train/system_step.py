@@ -11,6 +11,7 @@ from jax.sharding import NamedSharding
 
 from rac_jax.data.labelled import LabelledVideo
 from rac_jax.models import registry
+from rac_jax.ops import compiling
 from rac_jax.train import mesh as meshes
 from rac_jax.train import state as states
 from rac_jax.train.step import make_train_step
@@ -81,7 +82,7 @@ def main() -> None:
     batch = {name: np.stack([row[name] for row in rows]) for name in rows[0]}
     batch["mask"] = np.arange(BATCH) != 5
     replicated = NamedSharding(mesh, meshes.REPLICATED)
-    step = jax.jit(
+    step = compiling.jit(
         make_train_step(task, optimiser, labels),
         in_shardings=(shardings, NamedSharding(mesh, meshes.BATCH)),
         out_shardings=(shardings, replicated),
