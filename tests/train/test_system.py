@@ -180,10 +180,9 @@ def test_annotated_video_trains_by_the_papers_recipe(tmp_path, caplog):
 @pytest.mark.parametrize("variant", ["released", "scenes"])
 def test_other_variants_train(variant, tmp_path):
     kinds = {f"data__{split}__kind": "scenes" for split in ("train", "val", "test")}
-    fields = {} if variant == "scenes" else kinds
+    fields = {} if variant == "scenes" else kinds | {"stride__strides": (1, 2)}
     arguments = toy.arguments(tmp_path / "run", variant, **fields)
     if variant == "released":
         arguments = [one for one in arguments if ".scenes." not in one]
-        arguments += ["--config.stride.strides=(1, 2)"]
     assert train.main(arguments) == 0
     assert (tmp_path / "run" / "export" / "config.json").exists()
