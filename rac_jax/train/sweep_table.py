@@ -116,7 +116,8 @@ def table_record(
     Returns:
       {"name", "title", "note", "runs": {run: {"changes", "finished"}}, "columns", "rows"}; a
       cell has "run", "way", "metric", "paper", and the measured "ours" and "n", which are None
-      for a run without evaluation. "ours" is also None where no video could be scored.
+      for a run without evaluation and for a fixed stride that the run's config has not. "ours"
+      is also None where no video could be scored.
 
     Raises:
       ValueError: if an evaluation lacks a way or metric that a cell shows.
@@ -155,7 +156,7 @@ def table_text(
 ) -> str:
     """The table as text in the paper's layout: our number, the paper's in brackets.
 
-    A "-" stands for a number that isn't there yet. Columns that do not fit side by side go
+    A "-" stands for a number that isn't there (yet). Columns that do not fit side by side go
     below, under the row names again.
 
     Args:
@@ -220,8 +221,10 @@ def _part(value: Any, key: str) -> dict | None:
 def _score(
     evaluation: dict[str, Any], cell: dict, path: pathlib.Path
 ) -> tuple[float | None, int | None]:
-    """A cell's score and the number of videos it is over."""
+    """A cell's score and the number of videos it is over; None for a stride not tried."""
     way, metric = cell["way"], cell["metric"]
+    if way.startswith("stride_") and way not in evaluation["ways"]:
+        return None, None
     scores = _part(evaluation["ways"], way)
     if scores is None:
         known = ", ".join(evaluation["ways"])

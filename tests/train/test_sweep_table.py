@@ -183,6 +183,21 @@ def test_a_missing_way_is_named_without_files_too():
         sweep_table.table_text("table0", SWEEP, evaluations)
 
 
+def test_a_stride_that_the_run_has_not_is_left_open():
+    cells = {
+        name: {"run": "with", "way": name, "metric": "mae", "paper": 0.5}
+        for name in ("stride_1", "stride_6")
+    }
+    sweep = SWEEP | {
+        "runs": {"with": {}},
+        "columns": list(cells),
+        "rows": [{"name": "MAE", "cells": cells}],
+    }
+    evaluations = {"with": {"ways": {"stride_1": {"mae": 0.25, "obo": 1, "n": 4}}}}
+    row = sweep_table.table_text("table7", sweep, evaluations).splitlines()[3]
+    assert row.split() == ["MAE", "0.250", "(0.500)", "-"]
+
+
 @pytest.mark.parametrize("folder", ["", "nowhere"])
 def test_a_workdir_without_runs_is_named(tmp_path, folder):
     with pytest.raises(ValueError, match="no evaluation.json of any run") as caught:
