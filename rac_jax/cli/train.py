@@ -220,13 +220,23 @@ def _sweep(config: Any, config_file: str, name: str, workdir: pathlib.Path) -> i
     runs.write_sweep(workdir, name, sweep)
     for run, overrides in sweep["runs"].items():
         varied = config.copy_and_resolve_references()
-        varied.update_from_flattened_dict(overrides)
+        varied.update_from_flattened_dict(in_proportion(overrides, sweep, config))
         varied.share_stages = True
         logging.getLogger("rac_jax.train").info("%s: run %s", name, run)
         code = _train(varied, workdir / run)
         if code or not (workdir / run / "evaluation.json").exists():
             return code
     return 0
+
+
+def in_proportion(overrides: dict, sweep: dict, config: Any) -> dict:
+    """A run's changes, the "proportional" fields of its sweep fitted to the config's own."""
+    changed = dict(overrides)
+    for field, stated in sweep.get("proportional", {}).items():
+        section, name = field.split(".")
+        if field in changed:
+            changed[field] *= config[section][name] / stated
+    return changed
 
 
 def _train(config: Any, workdir: pathlib.Path) -> int:

@@ -204,3 +204,14 @@ def test_missing_labels_are_said(tmp_path, capsys):
 def test_an_unknown_sweep_lists_the_known(tmp_path, capsys):
     code = train.main([*toy.arguments(tmp_path / "w"), "--sweep=table5"])
     assert code == 1 and "table5" in capsys.readouterr().err
+
+
+def test_a_sweeps_thresholds_are_in_proportion_to_the_configs():
+    sweep = train.load_sweeps(str(toy.CONFIG))["table8"]
+    changes = sweep["runs"]["reliability_0.365_0.420"]
+    assert train.in_proportion(changes, sweep, toy.load_config("")) == changes
+    config = toy.load_config("small")
+    found = train.in_proportion(changes, sweep, config)
+    assert found["reliability.sound_threshold"] == pytest.approx(1.5 * 0.42 / 0.40)
+    assert found["reliability.sight_threshold"] == pytest.approx(0.365)
+    assert train.in_proportion({"seed": 1}, sweep, config) == {"seed": 1}
