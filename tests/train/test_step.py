@@ -173,10 +173,11 @@ def test_rematerialising_saves_memory_and_changes_nothing():
         kept[what] = sum(leaf.nbytes for leaf in jax.tree.leaves(pull))
     for a, b in zip(*map(jax.tree.leaves, found.values()), strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-4)
-    # Of each layer its convolution's result [4, 24, 24, 32], of the last also what follows;
-    # else of each also what the next convolution takes.
-    assert kept["norms"] < 0.6 * kept["nothing"]
-    assert kept["norms"] > 6 * 4 * 24 * 24 * 32 * 4
+    # Of each of the six layers its convolution's result [4, 24, 24, 32], of the last also what
+    # follows; else of each also what the next convolution takes.
+    result = 4 * 24 * 24 * 32 * 4
+    assert 6 * result < kept["norms"] < 7 * result
+    assert kept["nothing"] > 12 * result
 
 
 def test_unknown_rematerialisation_is_named():
