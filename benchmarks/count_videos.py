@@ -81,17 +81,18 @@ def main() -> None:
             began = time.perf_counter()
             counter.count(short)
             inside.append(time.perf_counter() - began)
-        folders = {"each after the last": [], "the next begun while one is counted": []}
+        ways = {
+            "each after the last": lambda: [counter.count(x) for x in files],
+            "the next begun while one is counted": lambda: [
+                wait() for _, wait in call_ahead(counter.count, files)
+            ],
+        }
+        files, folders = [short] * FILES, {name: [] for name in ways}
         for _ in range(args.repeats):
-            for name, spent in folders.items():
+            for name, count in ways.items():
                 began = time.perf_counter()
-                if name.startswith("each"):
-                    for _ in range(FILES):
-                        counter.count(short)
-                else:
-                    for _, wait in call_ahead(counter.count, [short] * FILES):
-                        wait()
-                spent.append(time.perf_counter() - began)
+                count()
+                folders[name].append(time.perf_counter() - began)
         run_process(str(short), "--model", args.model)  # fills the compilation cache
         whole = [
             run_process(str(short), "--model", args.model)[0]

@@ -1,4 +1,4 @@
-"""Working ahead: the next chunk is read, and the next file begun, while the model is at this one."""
+"""Working ahead: the next chunk is read, and the next file begun, while the model is at one."""
 
 import collections
 import concurrent.futures

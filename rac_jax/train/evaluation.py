@@ -81,15 +81,30 @@ def error_of(counts: np.ndarray, facts: Sequence[VideoFacts]) -> dict[str, float
     return {"error": mae, "mae": mae, "obo": obo}
 
 
-def count_ways(
+@dataclasses.dataclass(frozen=True)
+class ClipCounts:
+    """What the clips of N videos at S strides say.
+
+    Attributes:
+      by_stride: outputs of `VideoCounts.clips`, each [N, S].
+      chosen: [N] index of the stride that counts.
+      solo: [N] index of the stride that the sight-only ranker chooses.
+    """
+
+    by_stride: dict[str, np.ndarray]
+    chosen: np.ndarray
+    solo: np.ndarray
+
+
+def count_clips(
     counter: VideoCounts,
     variables: dict,
     source: Any,
     facts: Sequence[VideoFacts],
     strides: Sequence[int],
     with_solo: bool,
-) -> dict[str, np.ndarray]:
-    """Counts every video in every way.
+) -> ClipCounts:
+    """Counts every video by sight at every stride, and chooses strides.
 
     Args:
       counter: of the model.
@@ -100,12 +115,42 @@ def count_ways(
       with_solo: whether the model has a sight-only ranker.
 
     Returns:
+      The counts. The sight-only ranker decides where there is no sound.
+    """
+    number = len(facts)
+    rows = video_counts.clip_rows(
+        [video.frames for video in facts], [tuple(strides)] * number
+    )
+    found = counter.clips(variables, source, rows, everything=True)
+    by_stride = {}
+    for name, values in found.items():
+        whole = name in ("count", "joined")  # of a video: the sum of its clips
+        reduce = video_counts.sums if whole else video_counts.means
+        table = reduce(rows, values, number)
+        by_stride[name] = np.stack([table[stride] for stride in strides], axis=1)
+    both = by_stride["ranker"].argmax(1)
+    solo = by_stride["solo_ranker"].argmax(1) if with_solo else both
+    audible = np.array([video.columns > 0 for video in facts])
+    return ClipCounts(by_stride, np.where(audible, both, solo), solo)
+
+
+def count_ways(
+    counter: VideoCounts,
+    variables: dict,
+    source: Any,
+    facts: Sequence[VideoFacts],
+    strides: Sequence[int],
+    with_solo: bool,
+) -> dict[str, np.ndarray]:
+    """Counts every video in every way; arguments of `count_clips`.
+
+    Returns:
       Way to counts [N]: "sight" (stride by the sight-only ranker, by the other one in a model
       without), "sound", "sight_ranker", "average", "fused", "stride_1" and so on; and
       "stride" chosen by the ranker, "gamma" the weight of the sound. Without sound the
       sight-only ranker decides and sight counts alone.
     """
-    clips = _count_clips(counter, variables, source, facts, strides, with_solo)
+    clips = count_clips(counter, variables, source, facts, strides, with_solo)
     columns = [video.columns for video in facts]
     segments = video_counts.segment_rows(columns)
     heard = counter.segments(variables, source, segments)
@@ -129,59 +174,6 @@ def count_ways(
     for index, stride in enumerate(strides):
         result[f"stride_{stride}"] = sight[:, index]
     return result | {"stride": np.array(strides)[clips.chosen], "gamma": weight}
-
-
-def choose_strides(
-    counter: VideoCounts,
-    variables: dict,
-    source: Any,
-    facts: Sequence[VideoFacts],
-    strides: Sequence[int],
-    with_solo: bool,
-) -> np.ndarray:
-    """The stride that the ranker chooses for every video, [N]; arguments of `count_ways`."""
-    clips = _count_clips(counter, variables, source, facts, strides, with_solo)
-    return np.array(strides)[clips.chosen]
-
-
-@dataclasses.dataclass(frozen=True)
-class _Clips:
-    """What the clips of N videos at S strides say.
-
-    Attributes:
-      by_stride: outputs of `VideoCounts.clips`, each [N, S].
-      chosen: [N] index of the stride that counts.
-      solo: [N] index of the stride that the sight-only ranker chooses.
-    """
-
-    by_stride: dict[str, np.ndarray]
-    chosen: np.ndarray
-    solo: np.ndarray
-
-
-def _count_clips(
-    counter: VideoCounts,
-    variables: dict,
-    source: Any,
-    facts: Sequence[VideoFacts],
-    strides: Sequence[int],
-    with_solo: bool,
-) -> _Clips:
-    number = len(facts)
-    rows = video_counts.clip_rows(
-        [video.frames for video in facts], [tuple(strides)] * number
-    )
-    found = counter.clips(variables, source, rows, everything=True)
-    by_stride = {}
-    for name, values in found.items():
-        whole = name in ("count", "joined")  # of a video: the sum of its clips
-        reduce = video_counts.sums if whole else video_counts.means
-        table = reduce(rows, values, number)
-        by_stride[name] = np.stack([table[stride] for stride in strides], axis=1)
-    both = by_stride["ranker"].argmax(1)
-    solo = by_stride["solo_ranker"].argmax(1) if with_solo else both
-    audible = np.array([video.columns > 0 for video in facts])
-    return _Clips(by_stride, np.where(audible, both, solo), solo)
 
 
 def report(

@@ -2,6 +2,7 @@
 
 import logging
 import pathlib
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -189,23 +190,27 @@ def train_reliability(run: Run, variables: dict, folder: pathlib.Path):
     task = ReliabilityTask(
         run.model, run.config, strides, predictions["sight"], predictions["sound"]
     )
-    facts, source = run.facts("val"), run.source("val")
 
     def after_epoch(found: dict, epoch: int) -> dict[str, float]:
         del epoch
-        ways = evaluation.count_ways(
-            run.counter,
-            found,
-            source,
-            facts,
-            run.strides,
-            run.model.use_sight_only_ranker,
-        )
-        scores = evaluation.error_of(ways["fused"], facts)
+        ways = _counted(evaluation.count_ways, run, found, "val")
+        scores = evaluation.error_of(ways["fused"], run.facts("val"))
         return scores | {"gamma": float(np.mean(ways["gamma"]))}
 
     trained = fit_stage(run, task, variables, folder, after_epoch)
     return trained, {"epochs": epochs, "strides": strides, "videos": predictions}
+
+
+def _counted(count: Callable, run: Run, variables: dict, split: str):
+    """`count`, of `evaluation`, over the videos of a split."""
+    return count(
+        run.counter,
+        variables,
+        run.source(split),
+        run.facts(split),
+        run.strides,
+        run.model.use_sight_only_ranker,
+    )
 
 
 def _at_rankers_strides(
@@ -218,15 +223,9 @@ def _at_rankers_strides(
     """
     path = run.workdir / "sight" / stage_files.PREDICTIONS
     final = stage_files.read_json(path, "videos", "strides")["videos"]
-    found = evaluation.choose_strides(
-        run.counter,
-        variables,
-        run.source("train"),
-        run.facts("train"),
-        run.strides,
-        run.model.use_sight_only_ranker,
-    )
-    chosen = dict(zip(positive, map(int, found), strict=True))
+    clips = _counted(evaluation.count_clips, run, variables, "train")
+    strides = (run.strides[index] for index in clips.chosen)
+    chosen = dict(zip(positive, strides, strict=True))
 
     def moved(name: str) -> float:
         counts = dict(zip(run.strides, final[name], strict=True))
@@ -240,16 +239,8 @@ def _at_rankers_strides(
 
 def evaluate(run: Run, variables: dict) -> dict[str, Any]:
     """Measures every way of counting on the test videos."""
-    facts = run.facts("test")
-    counts = evaluation.count_ways(
-        run.counter,
-        variables,
-        run.source("test"),
-        facts,
-        run.strides,
-        run.model.use_sight_only_ranker,
-    )
-    return evaluation.report(counts, facts)
+    counts = _counted(evaluation.count_ways, run, variables, "test")
+    return evaluation.report(counts, run.facts("test"))
 
 
 def describe(run: Run, report: dict[str, Any]) -> dict[str, Any] | None:

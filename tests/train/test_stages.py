@@ -21,9 +21,8 @@ def test_predictions_move_to_the_strides_that_the_ranker_chooses(tmp_path, monke
         facts=lambda split: None,
         model=types.SimpleNamespace(use_sight_only_ranker=True),
     )
-    monkeypatch.setattr(
-        evaluation, "choose_strides", lambda *arguments: np.array([4, 2])
-    )
+    clips = types.SimpleNamespace(chosen=np.array([2, 1]))  # strides 4 and 2
+    monkeypatch.setattr(evaluation, "count_clips", lambda *arguments: clips)
     positive, sight = {"a": 2, "b": 2}, {"a": 7.0, "b": 6.5}
     strides, moved = sight_sound._at_rankers_strides(run, {}, positive, sight)
     # a: 7 + (5 - 8); b stays where it is.
