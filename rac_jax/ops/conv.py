@@ -5,9 +5,9 @@ reshaped array, and one of 1x1x1 on accelerators a matmul; both are faster than 
 convolution. The rest is for CPU, where XLA is slow at the dilated convolutions that are the
 gradients of a strided one: the input's gradient is taken phase by phase, by convolutions without
 strides, and the filter's, over time, by a matmul per frame. Three taps and many channels go
-through `ops.winograd`, gradients too. The choice is made when the program is lowered for a
-platform, not when it is traced. XLA:CPU's other filter gradients are fast in programs compiled by
-`ops.compiling` only.
+through `ops.winograd`, the input's gradient too. The choice is made when the program is lowered
+for a platform, not when it is traced; `benchmarks/lowerings.py` measures what there is to choose
+from. XLA:CPU's other filter gradients are fast in programs compiled by `ops.compiling` only.
 """
 
 import functools
@@ -19,7 +19,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from rac_jax.ops import winograd
+from rac_jax.ops import pointwise, winograd
 
 Padding = tuple[tuple[int, int], ...]
 
@@ -100,10 +100,12 @@ def _check(x, kernel, strides, padding, axes: int) -> None:
 
 
 def _convolve(x, kernel, strides, padding):
-    pointwise = math.prod(kernel.shape[:-2]) == 1
-    if pointwise and not any(map(sum, padding)):
+    one_tap = math.prod(kernel.shape[:-2]) == 1
+    if one_tap and not any(map(sum, padding)):
         index = (slice(None), *(slice(None, None, s) for s in strides))
-        return lax.platform_dependent(x[index], kernel, cpu=_pointwise, default=_matmul)
+        return lax.platform_dependent(
+            x[index], kernel, cpu=pointwise.convolve, default=_matmul
+        )
     if math.prod(strides) > 1:
         return _strided(x, kernel, strides, padding)
     if x.ndim == 4 and winograd.suits(x, kernel, padding):
@@ -116,14 +118,13 @@ def _matmul(x, kernel):
     return jnp.matmul(x, matrix, preferred_element_type=jnp.float32).astype(x.dtype)
 
 
-def _pointwise(x, kernel):
-    axes = x.ndim - 2
-    return _native(x, kernel, (1,) * axes, ((0, 0),) * axes)
-
-
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
 def _filtered(x, kernel, padding):
-    """A convolution without strides, on CPU by minimal filtering, and its gradients likewise."""
+    """A convolution without strides, on CPU by minimal filtering, and its input gradient likewise.
+
+    So could the filter gradient be, and by itself it would be the quicker; a whole training step
+    is slower with it.
+    """
     ones = (1,) * len(padding)
     return lax.platform_dependent(
         x,
@@ -141,15 +142,8 @@ def _filtered_backward(padding, saved, g):
     x, kernel = saved
     turned = jnp.flip(kernel, (0, 1)).swapaxes(-1, -2)  # [kh, kw, O, C]
 
-    def of_kernel(x, g):
-        return _filter_gradient(x, g, kernel.shape, (1,) * len(padding), padding)
-
-    def of_kernel_filtered(x, g):
-        return _transposed(lambda k: winograd.convolve(x, k), kernel.shape, g)
-
-    filter_gradient = lax.platform_dependent(
-        x, g, cpu=of_kernel_filtered, default=of_kernel
-    )
+    ones = (1,) * len(padding)
+    filter_gradient = _filter_gradient(x, g, kernel.shape, ones, padding)
     return _filtered(g, turned, padding), filter_gradient
 
 
@@ -278,9 +272,9 @@ def _temporal_filter_gradient(x, g, taps, stride, padding):
         seen = lax.dynamic_slice(x, (row, t * stride, 0, 0), (1, taps, places, depth))
         out = lax.dynamic_slice(g, (row, t, 0, 0), (1, 1, places, channels))
         columns = jnp.concatenate(list(seen[0]), axis=-1)  # [N, k · C]
-        product = jnp.matmul(columns.T, out[0, 0], preferred_element_type=jnp.float32)
+        product = jnp.matmul(out[0, 0].T, columns, preferred_element_type=jnp.float32)
         return total + product, None
 
-    total = jnp.zeros((taps * depth, channels), jnp.float32)
+    total = jnp.zeros((channels, taps * depth), jnp.float32)
     total, _ = lax.scan(add, total, jnp.arange(batch * frames))
-    return total.reshape(taps, 1, depth, channels).astype(x.dtype)
+    return total.T.reshape(taps, 1, depth, channels).astype(x.dtype)

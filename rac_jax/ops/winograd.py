@@ -14,6 +14,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
+from rac_jax.ops import pointwise
+
 TAPS = 3
 # Outputs per tile, by the number of axes that are filtered, and where the polynomials are
 # evaluated (and at infinity). More outputs save more products, and lose digits.
@@ -42,14 +44,20 @@ def _matrices(tile: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 MATRICES = {tile: _matrices(tile) for tile in POINTS}
 
 
+def fits(taps: Sequence[int], padding: Sequence[tuple[int, int]]) -> bool:
+    """Whether `convolve` takes a convolution without strides of so many taps and zeros."""
+    around = {1: (0, 0), TAPS: (1, 1)}
+    return TAPS in taps and all(
+        around.get(n) == pad for n, pad in zip(taps, padding, strict=True)
+    )
+
+
 def suits(x: jax.Array, kernel: jax.Array, padding: Sequence[tuple[int, int]]) -> bool:
     """Whether `convolve` takes a convolution without strides, and is quicker at it on CPU."""
     *taps, depth, channels = kernel.shape
-    around = {1: (0, 0), TAPS: (1, 1)}
     return (
         x.dtype == jnp.float32
-        and TAPS in taps
-        and all(around.get(n) == pad for n, pad in zip(taps, padding, strict=True))
+        and fits(taps, padding)
         and depth * channels / (depth + channels) >= LEAST_CHANNELS
         and x.size * channels * math.prod(taps) >= LEAST_PRODUCTS
     )
@@ -72,10 +80,7 @@ def convolve(x: jax.Array, kernel: jax.Array) -> jax.Array:
 def _filtered(x, kernel, axes, tile):
     """`convolve` over the axes given, with a kernel of one tap along the others."""
     if not axes:
-        # A matmul over the channels; see `ops.compiling` for why it is not written as one.
-        return lax.conv_general_dilated(
-            x, kernel, (1, 1), "VALID", dimension_numbers=("NHWC", "HWIO", "NHWC")
-        )
+        return pointwise.convolve(x, kernel)
     (axis, *others), size = axes, x.shape[axes[0] + 1]
     of_outputs, of_taps, of_inputs = MATRICES[tile]
     tiles = -(-size // tile)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from jax import lax
 
-from rac_jax.ops import conv, winograd
+from rac_jax.ops import compiling, conv, winograd
 
 VIDEO_CASES = {
     "space": ((2, 3, 9, 7, 4), (1, 3, 3), (1, 1, 1), (0, 1, 1)),
@@ -130,6 +130,18 @@ def test_strided_in_time_its_gradients_are_not_dilated():
 
 
 @pytest.mark.skipif(jax.default_backend() != "cpu", reason="what is done on CPU")
+def test_pointwise_its_filter_gradient_transposes_nothing():
+    x, kernel = jnp.ones((2, 4, 6, 6, 64)), jnp.ones((1, 1, 1, 64, 32))
+
+    def total(kernel):
+        out = conv.conv_video(x, kernel, (1, 1, 1), ((0, 0),) * 3)
+        return jnp.square(out).sum()
+
+    text = compiling.jit(jax.grad(total)).lower(kernel).compile().as_text()
+    assert " dot(" in text and " transpose(" not in text
+
+
+@pytest.mark.skipif(jax.default_backend() != "cpu", reason="what is done on CPU")
 def test_minimal_filtering_is_for_large_convolutions_of_three_taps():
     padding = ((1, 1), (1, 1))
 
@@ -138,8 +150,8 @@ def test_minimal_filtering_is_for_large_convolutions_of_three_taps():
         text = gradients_of(shape, size, (1, 1), padding)
         return text.count("stablehlo.convolution")
 
-    # 4 x 4 products forward and for each gradient.
-    assert convolutions((2, 64, 64, 96), 96) == 3 * 4**2
+    # 4 x 4 products forward and for the input's gradient, a convolution for the filter's.
+    assert convolutions((2, 64, 64, 96), 96) == 2 * 4**2 + 1
     assert convolutions((2, 64, 64, 32), 96) == 3  # few channels
     assert convolutions((2, 8, 8, 96), 96) == 3  # a small picture
 
