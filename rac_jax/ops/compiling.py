@@ -4,7 +4,8 @@ jaxlib's CPU compiler hands convolutions to YNNPACK by default. On the shapes of
 the older way, Eigen, is up to 1.5 times as fast forward and 2 to 7 times in the filter gradient
 (two AVX2 cores, jaxlib 0.10.2). Reductions and dots stay where they are: rendering scenes takes
 many small dots, which Eigen is slow at. Large ones are the faster for being written as a
-convolution of one tap. A program of one's own takes
+convolution of one tap. Operations are ordered for little memory: a training step needs a sixth
+less, and is no slower for it. A program of one's own takes
 `jax.jit(..., compiler_options=compiler_options())`.
 """
 
@@ -15,7 +16,8 @@ from typing import Any
 import jax
 
 CPU = {
-    "xla_cpu_experimental_ynn_fusion_type": "LIBRARY_FUSION_TYPE_DOT,LIBRARY_FUSION_TYPE_REDUCE"
+    "xla_cpu_experimental_ynn_fusion_type": "LIBRARY_FUSION_TYPE_DOT,LIBRARY_FUSION_TYPE_REDUCE",
+    "xla_cpu_scheduler_type": "CPU_SCHEDULER_TYPE_MEMORY_OPTIMIZED",
 }
 
 
