@@ -18,7 +18,7 @@ import numpy as np
 from benchmarks.compare.cases import Case
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-BLOCK = 4  # steps of one side before it is the other's turn
+BLOCK = 5  # timed steps of one side before it is the other's turn
 # Largest difference of two outputs, over the largest of them. Of the losses of three steps the
 # later ones drift apart: descent magnifies rounding.
 TOLERANCE = {"float32": 1e-3, "bfloat16": 0.1}
@@ -123,7 +123,8 @@ def run_case(
       case: what to run.
       against: "torch", or None for ours alone.
       steps: timed ones of each side.
-      warmup: of each side, after the compilation.
+      warmup: untimed ones at the start of every turn; memory that lay idle in the other's turn
+        has to be had from the system again.
       ways: how PyTorch may run it; the fastest is compared.
       profiled: whether to trace where our step's time goes.
       report: told what goes on.
@@ -150,12 +151,11 @@ def run_case(
             )
         apart = difference(folder, case.dtype) if against else None
         times = {name: [] for name in sides}
-        for process in sides.values():
-            process.ask("time", steps=warmup)
         report(f"{case.title}: {steps} steps of each side")
         while len(times["ours"]) < steps:
             block = min(BLOCK, steps - len(times["ours"]))
             for name, process in sides.items():
+                process.ask("time", steps=warmup)
                 times[name] += process.ask("time", steps=block)["ms"]
         peaks = {name: process.ask("peak")["mb"] for name, process in sides.items()}
         best = sides["ours"].ask("measure", dtype=case.dtype)

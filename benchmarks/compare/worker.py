@@ -4,6 +4,8 @@ Reads one JSON object per line from stdin and answers each with one on stdout:
 {"do": "build", ...} first, then {"do": "time", "steps": n} any number of times, {"do": "peak"}.
 """
 
+import contextlib
+import ctypes
 import importlib
 import json
 import os
@@ -42,6 +44,10 @@ class Worker:
         import numpy as np
 
         np.savez(folder / f"{side}.npz", **self.side.outputs())
+        with contextlib.suppress(
+            OSError, AttributeError
+        ):  # another C library than glibc
+            ctypes.CDLL("libc.so.6").malloc_trim(0)  # what compiling has left
         if CLEAR.exists():
             CLEAR.write_text("5")  # the peak begins anew
         side = self.side

@@ -64,7 +64,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="of mode count's video (default: 8)",
     )
     parser.add_argument("--steps", type=whole_number, default=20, help="(default: 20)")
-    parser.add_argument("--warmup", type=whole_number, default=3, help="(default: 3)")
+    parser.add_argument(
+        "--warmup",
+        type=whole_number,
+        default=2,
+        help="untimed steps at the start of every turn (default: 2)",
+    )
     parser.add_argument("--against", choices=["torch"], help="compare with PyTorch")
     parser.add_argument(
         "--torch-ways",
