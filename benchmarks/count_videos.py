@@ -98,7 +98,7 @@ def main() -> None:
             run_process(str(short), "--model", args.model)[0]
             for _ in range(args.repeats)
         ]
-        spent, memory = run_process(str(long), "--model", args.model)
+        long_spent, memory = run_process(str(long), "--model", args.model)
         _, small = run_process(str(short), "--model", args.model)
     print(f"The video of 10 s has {rate:.1f} Mbit/s.\n")
     print("| what | time | peak memory |\n|---|---|---|")
@@ -113,9 +113,9 @@ def main() -> None:
         f"| 10 s of 720p, whole `rac count`, compilation cache full | {median:.2f} s "
         f"| {small} MB |"
     )
-    speed = args.minutes * 60 / spent
+    speed = args.minutes * 60 / long_spent
     print(
-        f"| {args.minutes:g} min of 240p, whole `rac count` | {spent:.0f} s, "
+        f"| {args.minutes:g} min of 240p, whole `rac count` | {long_spent:.0f} s, "
         f"{speed:.0f} times real time | {memory} MB |"
     )
 
