@@ -3,15 +3,15 @@
 import argparse
 
 
-def whole_number(text: str) -> int:
-    """A whole number of at least 1, for argparse."""
+def whole_number(text: str, least: int = 1) -> int:
+    """A whole number of at least `least`, for argparse."""
     try:
         value = int(text)
     except ValueError:
-        value = 0
-    if value < 1:
+        value = least - 1
+    if value < least:
         raise argparse.ArgumentTypeError(
-            f"{text!r} is not a whole number of at least 1"
+            f"{text!r} is not a whole number of at least {least}"
         )
     return value
 

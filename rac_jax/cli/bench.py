@@ -1,6 +1,7 @@
 """`rac bench`: how fast the networks run on this machine, beside PyTorch if asked."""
 
 import argparse
+import functools
 import importlib.util
 import json
 import pathlib
@@ -66,7 +67,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--steps", type=whole_number, default=20, help="(default: 20)")
     parser.add_argument(
         "--warmup",
-        type=whole_number,
+        type=functools.partial(whole_number, least=0),
         default=2,
         help="untimed steps at the start of every turn (default: 2)",
     )

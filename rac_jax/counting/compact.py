@@ -12,6 +12,7 @@ import jax
 import numpy as np
 
 from rac_jax.counting import periods, sets
+from rac_jax.counting.batch_sizes import choose_batch_sizes
 from rac_jax.counting.counter import Counter
 from rac_jax.counting.encode import plan_batches
 from rac_jax.counting.mel_columns import MelColumns
@@ -44,11 +45,6 @@ MOST_FPS = (
 SHORTEST_LINE = 12  # strided frames under which a stride has nothing to say
 BLOCK_INSTANTS = 256  # read at once, with a margin on both sides
 MARGIN_INSTANTS = 64  # more than the reader sees to one side
-
-
-def default_batch_sizes() -> tuple[int, ...]:
-    """Batch sizes: without padding on CPU, larger on accelerators."""
-    return (8, 1) if jax.default_backend() == "cpu" else (64,)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -129,7 +125,7 @@ class CompactNetworks:
       module: a `Compact` module.
       variables: its variables.
       preprocessing: the `preprocessing` of its `config.json`.
-      batch_sizes: in falling order; None chooses by backend.
+      batch_sizes: in falling order; None chooses by the device's memory.
     """
 
     def __init__(
@@ -140,7 +136,9 @@ class CompactNetworks:
         batch_sizes: tuple[int, ...] | None = None,
     ):
         self.size = int(preprocessing["size"])
-        self.batch_sizes = batch_sizes or default_batch_sizes()
+        self.batch_sizes = batch_sizes or choose_batch_sizes(
+            (8, 1), WINDOW_FRAMES, self.size
+        )
         variables = jax.device_put(variables)
 
         def program(method, result):
@@ -193,7 +191,7 @@ class CompactCounter(Counter):
       module: the Flax module.
       variables: its variables.
       config: the model's `config.json`, with "rule" (see `sets.Rule`) and "confidence".
-      batch_sizes: in falling order; None chooses by backend.
+      batch_sizes: in falling order; None chooses by the device's memory.
 
     Raises:
       ModelError: if the config lacks one of these.

@@ -36,7 +36,7 @@ class Counter:
       module: the Flax module.
       variables: its {"params", "batch_stats"}.
       config: the model's `config.json`.
-      batch_sizes: encoder batch sizes in falling order; None chooses by backend.
+      batch_sizes: encoder batch sizes in falling order; None chooses by the device's memory.
 
     Attributes:
       model: the Flax module, for `counter.model.apply(counter.variables, ..., method="sight")`.

@@ -9,16 +9,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from rac_jax.counting.batch_sizes import choose_batch_sizes
 from rac_jax.counting.encode import BatchEncoder, map_rows
 from rac_jax.counting.soundtrack import Soundtrack
 from rac_jax.ops import compiling, spectrogram
 
 HEAD_ROWS = 64  # rows per call of the stride and reliability heads, which are tiny
-
-
-def default_batch_sizes() -> tuple[int, ...]:
-    """Batch sizes of the encoders: without padding on CPU, larger on accelerators."""
-    return (4, 1) if jax.default_backend() == "cpu" else (32, 8, 2)
 
 
 class Networks:
@@ -28,7 +24,7 @@ class Networks:
       module: a `SightSound` module.
       variables: its {"params", "batch_stats"}.
       preprocessing: the `preprocessing` of its `config.json`.
-      batch_sizes: encoder batch sizes in falling order; None chooses by backend.
+      batch_sizes: encoder batch sizes in falling order; None chooses by the device's memory.
     """
 
     def __init__(
@@ -41,7 +37,10 @@ class Networks:
         self.clip_frames = int(preprocessing["clip_frames"])
         self.size = int(preprocessing["size"])
         self.columns = int(preprocessing["columns"])
-        self.batch_sizes = batch_sizes or default_batch_sizes()
+        # No clip of padding on CPU.
+        self.batch_sizes = batch_sizes or choose_batch_sizes(
+            (4, 1), self.clip_frames, self.size
+        )
         self.has_solo_ranker = bool(module.use_sight_only_ranker)
         self._variables = jax.device_put(variables)
         mean = np.asarray(preprocessing["mean"], np.float32)

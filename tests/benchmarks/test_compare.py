@@ -99,6 +99,15 @@ def test_tsm_against_torch(tmp_path, capsys):
     assert "tsm forward, batch 1" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("option, least", [("--warmup", 0), ("--steps", 1)])
+def test_steps_are_whole_numbers(option, least, capsys):
+    for wrong in (str(least - 1), "1.5", "few"):
+        with pytest.raises(SystemExit):
+            main.main(["bench", "--suite", "tsm", option, wrong])
+        message = f"{option}: '{wrong}' is not a whole number of at least {least}"
+        assert message in capsys.readouterr().err
+
+
 def test_a_profile_adds_up(tmp_path, capsys):
     options = ("--suite", "tsm", "--frames", "48", "--profile")
     code, (row,) = _bench(tmp_path, *options)
