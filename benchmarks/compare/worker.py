@@ -44,10 +44,9 @@ class Worker:
         import numpy as np
 
         np.savez(folder / f"{side}.npz", **self.side.outputs())
-        with contextlib.suppress(
-            OSError, AttributeError
-        ):  # another C library than glibc
-            ctypes.CDLL("libc.so.6").malloc_trim(0)  # what compiling has left
+        # Gives back what compiling has left, where the C library is glibc.
+        with contextlib.suppress(OSError, AttributeError):
+            ctypes.CDLL("libc.so.6").malloc_trim(0)
         if CLEAR.exists():
             CLEAR.write_text("5")  # the peak begins anew
         side = self.side

@@ -119,9 +119,8 @@ def _largest_backward(axis, size, stride, pad, saved, g):
             total += jnp.where(under == tap, gradient, 0)
         phases.append(total)
     shape = (*g.shape[:axis], places, *g.shape[axis + 1 :])
-    phases = [
-        jnp.broadcast_to(total, shape) for total in phases
-    ]  # a phase may be empty
+    # A phase that no tap sees is a single zero.
+    phases = [jnp.broadcast_to(total, shape) for total in phases]
     whole = jnp.stack(phases, axis + 1).reshape(
         *shape[:axis], places * stride, *shape[axis + 1 :]
     )
