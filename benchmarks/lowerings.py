@@ -17,10 +17,9 @@ from collections.abc import Callable
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
-from jax import lax
 
 from rac_jax.models import layers, registry
-from rac_jax.ops import compiling, conv, winograd
+from rac_jax.ops import compiling, conv, native, winograd
 
 WAYS = ("3-D", "2-D", "taps", "filtering", "chosen")
 GRADIENTS = ("forward", "input", "filter")
@@ -73,11 +72,13 @@ def convolutions(encoder: str, clips: tuple[int, ...]) -> dict[Convolution, int]
 
 def lowerings(c: Convolution) -> dict[str, Callable]:
     """way -> function of (clips, kernel), for every way that this convolution has."""
-    found = {"3-D": lambda x, kernel: native(x, kernel, c.strides, c.padding)}
+    found = {"3-D": lambda x, kernel: native.convolve(x, kernel, c.strides, c.padding)}
     folded = fold(c)
     if folded:
         found["2-D"] = within(
-            c, folded, lambda x, k: native(x, k, folded.strides, folded.padding)
+            c,
+            folded,
+            lambda x, k: native.convolve(x, k, folded.strides, folded.padding),
         )
     found["taps"] = lambda x, kernel: by_taps(x, kernel, c.strides, c.padding)
     if (
@@ -106,22 +107,13 @@ def fold(c: Convolution) -> Convolution | None:
 def within(c: Convolution, folded: Convolution, function: Callable) -> Callable:
     """A function of images and their kernel as one of clips and theirs."""
     out = jax.eval_shape(
-        lambda x, kernel: native(x, kernel, c.strides, c.padding),
+        lambda x, kernel: native.convolve(x, kernel, c.strides, c.padding),
         jax.ShapeDtypeStruct(c.x, jnp.float32),
         jax.ShapeDtypeStruct(c.kernel, jnp.float32),
     ).shape
     return lambda x, kernel: function(
         x.reshape(folded.x), kernel.reshape(folded.kernel)
     ).reshape(out)
-
-
-def native(x, kernel, strides, padding):
-    """XLA's own convolution."""
-    axes = "DHW"[3 - len(strides) :]
-    numbers = (f"N{axes}C", f"{axes}IO", f"N{axes}C")
-    return lax.conv_general_dilated(
-        x, kernel, strides, padding, dimension_numbers=numbers
-    )
 
 
 def by_taps(x, kernel, strides, padding):
@@ -160,7 +152,9 @@ def measure(
     kx, kk, kg = jax.random.split(jax.random.key(0), 3)
     x = jax.random.normal(kx, c.x, dtype)
     kernel = jax.random.normal(kk, c.kernel, dtype)
-    out = jax.eval_shape(lambda x, k: native(x, k, c.strides, c.padding), x, kernel)
+    out = jax.eval_shape(
+        lambda x, k: native.convolve(x, k, c.strides, c.padding), x, kernel
+    )
     g = jax.random.normal(kg, out.shape, dtype)
     programs = {
         way: compiling.jit(gradients(function)[gradient])

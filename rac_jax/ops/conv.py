@@ -19,7 +19,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from rac_jax.ops import pointwise, winograd
+from rac_jax.ops import native, pointwise, winograd
 
 Padding = tuple[tuple[int, int], ...]
 
@@ -110,7 +110,7 @@ def _convolve(x, kernel, strides, padding):
         return _strided(x, kernel, strides, padding)
     if x.ndim == 4 and winograd.suits(x, kernel, padding):
         return _filtered(x, kernel, padding)
-    return _native(x, kernel, strides, padding)
+    return native.convolve(x, kernel, strides, padding)
 
 
 def _matmul(x, kernel):
@@ -130,7 +130,7 @@ def _filtered(x, kernel, padding):
         x,
         kernel,
         cpu=winograd.convolve,
-        default=lambda x, kernel: _native(x, kernel, ones, padding),
+        default=lambda x, kernel: native.convolve(x, kernel, ones, padding),
     )
 
 
@@ -153,7 +153,7 @@ _filtered.defvjp(_filtered_forward, _filtered_backward)
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3))
 def _strided(x, kernel, strides, padding):
     """A strided convolution whose gradients on CPU are convolutions without strides."""
-    return _native(x, kernel, strides, padding)
+    return native.convolve(x, kernel, strides, padding)
 
 
 def _strided_forward(x, kernel, strides, padding):
@@ -164,7 +164,9 @@ def _strided_backward(strides, padding, saved, g):
     x, kernel = saved
 
     def of_input(kernel, g):
-        return _transposed(lambda x: _native(x, kernel, strides, padding), x.shape, g)
+        return _transposed(
+            lambda x: native.convolve(x, kernel, strides, padding), x.shape, g
+        )
 
     def of_input_by_phase(kernel, g):
         return _input_gradient(kernel, g, x.shape, strides, padding)
@@ -189,25 +191,6 @@ def _strided_backward(strides, padding, saved, g):
 _strided.defvjp(_strided_forward, _strided_backward)
 
 
-def _native(x, kernel, strides, padding):
-    # XLA accumulates low-precision convolutions in float32 on every platform; asking for a
-    # float32 result only to round it would deny GPUs their low-precision kernels.
-    axes = tuple(range(1, x.ndim - 1))
-    last = x.ndim - 1
-    numbers = lax.ConvDimensionNumbers(
-        lhs_spec=(0, last, *axes),
-        rhs_spec=(last, last - 1, *range(last - 1)),
-        out_spec=(0, last, *axes),
-    )
-    return lax.conv_general_dilated(
-        x,
-        kernel,
-        window_strides=strides,
-        padding=padding,
-        dimension_numbers=numbers,
-    )
-
-
 def _transposed(linear, shape, g):
     """A linear function's transpose, applied to `g`; `shape` is that of its argument."""
     (gradient,) = jax.linear_transpose(linear, jax.ShapeDtypeStruct(shape, g.dtype))(g)
@@ -217,7 +200,7 @@ def _transposed(linear, shape, g):
 def _filter_gradient(x, g, kernel_shape, strides, padding):
     """dL/dkernel as XLA takes it."""
     return _transposed(
-        lambda kernel: _native(x, kernel, strides, padding), kernel_shape, g
+        lambda kernel: native.convolve(x, kernel, strides, padding), kernel_shape, g
     )
 
 
@@ -239,7 +222,7 @@ def _input_gradient(kernel, g, x_shape, strides, padding):
             continue
         turned = jnp.flip(taps, tuple(axes)).swapaxes(-1, -2)  # [taps..., O, C]
         around = tuple((sizes[i] - 1, places[i] - g.shape[i + 1]) for i in axes)
-        phases.append(_native(g, turned, (1,) * len(strides), around))
+        phases.append(native.convolve(g, turned, (1,) * len(strides), around))
     whole = jnp.stack(phases).reshape(*strides, *phases[0].shape)
     # [s..., B, places..., C] to [B, places · s..., C]
     n = len(strides)

@@ -4,6 +4,8 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from rac_jax.ops import native
+
 
 @jax.custom_vjp
 def convolve(x: jax.Array, kernel: jax.Array) -> jax.Array:
@@ -20,10 +22,8 @@ def convolve(x: jax.Array, kernel: jax.Array) -> jax.Array:
     Returns:
       [B, *space, O] of x's type, accumulated in float32.
     """
-    space = "DHW"[5 - x.ndim :]
-    numbers = (f"N{space}C", f"{space}IO", f"N{space}C")
-    ones = (1,) * len(space)
-    return lax.conv_general_dilated(x, kernel, ones, "VALID", dimension_numbers=numbers)
+    axes = x.ndim - 2
+    return native.convolve(x, kernel, (1,) * axes, ((0, 0),) * axes)
 
 
 def _forward(x, kernel):

@@ -163,8 +163,8 @@ def render_spectrograms(
     Returns:
       With W in front of every shape: "spectrogram" [257, 500] standardised over the scene and
       zero where padded, "columns" that are not padding, "rate" [500] repetitions per column,
-      "count", "label" the kind of motion, "mask" true: also a sound with another rhythm is to be counted as what is seen, so that
-      the stream learns to be careful with it.
+      "count", "label" the kind of motion, "mask" true: also a sound with another rhythm is to
+      be counted as what is seen, so that the stream learns to be careful with it.
     """
     scene_key, cut_key = jax.random.split(key)
     scene = render_scene(scene_key, config)
