@@ -165,6 +165,11 @@ def test_importing_the_package_is_light():
     assert min(s for s, _ in runs) < 0.3
 
 
+def test_a_file_can_be_read_before_jax_is_imported():
+    code = "from rac_jax.counting import model_config, source; source.FileSource"
+    assert not _seconds_and_modules(code)[1] & {"jax", "flax"}
+
+
 @pytest.mark.parametrize("arguments", [["--help"], ["count", "--help"]])
 def test_help_is_light(arguments):
     code = (

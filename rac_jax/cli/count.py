@@ -1,9 +1,12 @@
 """`rac count`: one line per video, and JSON, a plot or an annotated video where asked."""
 
 import argparse
+import contextlib
+import gc
 import json
 import pathlib
 import sys
+from collections.abc import Iterator
 
 from rac_jax.cli.arguments import whole_number
 from rac_jax.cli.output import complain, say, write_text
@@ -163,15 +166,48 @@ def run(args: argparse.Namespace) -> int:
     return int(any("error" in record or record["faults"] for record in records))
 
 
+def _open_early(args: argparse.Namespace, path: pathlib.Path):
+    """A file that is already being read; or its path, if nothing can be read of it so early."""
+    from rac_jax.counting.model_config import read_config
+    from rac_jax.counting.source import FileSource, frame_layout
+
+    if args.no_sight:
+        return path
+    try:
+        layout = frame_layout(read_config(args.model), args.protocol)
+        source = FileSource(path, start_s=args.start, end_s=args.end, **layout)
+    except ValueError:  # said by whoever counts it
+        return path
+    source.begin()
+    return source
+
+
+@contextlib.contextmanager
+def _without_collections() -> Iterator[None]:
+    """Imports make many objects and no garbage: they are not searched for any, now or later."""
+    fresh = "jax" not in sys.modules  # else nothing large is imported here
+    if fresh:
+        gc.disable()
+    try:
+        yield
+    finally:
+        if fresh:
+            gc.freeze()
+            gc.enable()
+
+
 def _count_files(args: argparse.Namespace, files: list[pathlib.Path], *, single: bool):
     """Counts files one by one; returns a record per file, or None if the model fails to load."""
     from rac_jax import counting
     from rac_jax.counting.ahead import call_ahead
     from rac_jax.data import media
 
-    counting.enable_compilation_cache()
+    # Read while JAX is imported and the model loaded, which takes as long as a short video.
+    first = _open_early(args, files[0])
     try:
-        counter = counting.load(args.model)
+        with _without_collections():
+            counting.enable_compilation_cache()
+            counter = counting.load(args.model)
     except counting.ModelError as error:
         complain(error)
         return None
@@ -183,7 +219,7 @@ def _count_files(args: argparse.Namespace, files: list[pathlib.Path], *, single:
             _target(args.annotate, VIDEO_SUFFIXES, path, single),
         )
         result = counter.count(
-            path,
+            first if path == files[0] else path,
             start_s=args.start,
             end_s=args.end,
             progress=sys.stderr.isatty(),

@@ -3,11 +3,13 @@
 import collections
 import concurrent.futures
 import contextlib
-import contextvars
 import queue
 import threading
+import weakref
 from collections.abc import Callable, Generator, Iterable, Iterator
 from typing import TypeVar
+
+from rac_jax.data import media
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -53,44 +55,56 @@ def _settle(future: concurrent.futures.Future, function: Callable, item) -> None
 def read_ahead(items: Iterable[Item], depth: int = 2) -> Generator[Item]:
     """Yields the items, which another thread takes from their source a few ahead.
 
+    The thread begins at once, whether or not anybody has asked for an item yet.
+
     Args:
-      items: taken in order, in a copy of the caller's context (faults go where its would).
+      items: taken in order; faults that their source reports go where the reader's would.
       depth: how many may wait.
 
-    Yields:
+    Returns:
       The items. An exception of the source is raised in its place. If the caller stops early
       the thread does too, and the source is closed, before `close` returns.
     """
     waiting: queue.Queue = queue.Queue(depth)
     stopped = threading.Event()
 
-    def put(item) -> bool:
+    def put(item, error, faults) -> bool:
+        seen, faults[:] = tuple(faults), ()
         while not stopped.is_set():
             with contextlib.suppress(queue.Full):
-                waiting.put(item, timeout=0.1)
+                waiting.put((item, error, seen), timeout=0.1)
                 return True
         return False
 
     def work() -> None:
         source = iter(items)
-        try:
-            for item in source:
-                if not put((item, None)):
-                    break
-            put((END, None))
-        except BaseException as error:  # noqa: BLE001, raised again by the reader
-            put((END, error))
-        finally:
-            close = getattr(source, "close", None)
-            if close is not None:
-                close()
+        with media.collect_faults() as faults:
+            try:
+                for item in source:
+                    if not put(item, None, faults):
+                        break
+                put(END, None, faults)
+            except BaseException as error:  # noqa: BLE001, raised again by the reader
+                put(END, error, faults)
+            finally:
+                close = getattr(source, "close", None)
+                if close is not None:
+                    close()
 
-    context = contextvars.copy_context()
-    thread = threading.Thread(target=context.run, args=(work,), daemon=True)
+    thread = threading.Thread(target=work, daemon=True)
     thread.start()
+    taken = _take(waiting, stopped, thread)
+    # A generator that nobody has asked for anything does not run its `finally`.
+    weakref.finalize(taken, stopped.set)
+    return taken
+
+
+def _take(waiting: queue.Queue, stopped: threading.Event, thread: threading.Thread):
     try:
         while True:
-            item, error = waiting.get()
+            item, error, faults = waiting.get()
+            for fault in faults:
+                media.pass_on_fault(fault)
             if error is not None:
                 raise error
             if item is END:

@@ -13,7 +13,6 @@ from rac_jax.counting.result import CountResult, SightCount, WindowCount
 from rac_jax.counting.source import FileSource
 from rac_jax.data.media import MediaError
 from rac_jax.data.windows import to_grey
-from rac_jax.ops import spectrogram
 
 SIZE = 32  # pixels along each side
 SHORTEST_S, LONGEST_S = 0.15, 12.0  # periods that are looked for
@@ -115,9 +114,7 @@ class BaselineCounter:
         """
         del options
         began = time.perf_counter()
-        source = FileSource(
-            video, size=SIZE, rate=spectrogram.RATE, start_s=start_s, end_s=end_s
-        )
+        source = FileSource(video, size=SIZE, start_s=start_s, end_s=end_s)
         chunks = list(source.frames()) if source.has_picture else []
         if not chunks:
             raise MediaError(f"{source.name}: has no picture to count by")

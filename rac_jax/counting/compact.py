@@ -16,7 +16,7 @@ from rac_jax.counting.batch_sizes import choose_batch_sizes
 from rac_jax.counting.counter import Counter
 from rac_jax.counting.encode import plan_batches
 from rac_jax.counting.mel_columns import MelColumns
-from rac_jax.counting.programs import Program
+from rac_jax.counting.programs import Kept
 from rac_jax.counting.result import (
     Measured,
     RepetitionSet,
@@ -34,7 +34,7 @@ from rac_jax.data.windows import (
     WindowAssembler,
     window_starts,
 )
-from rac_jax.models.compact import STRIDES, PeriodOutput, Reading
+from rac_jax.models.compact import STRIDES, Reading
 
 PROTOCOL = "compact"
 CONFIG_FIELDS = ("rule", "confidence")
@@ -141,12 +141,13 @@ class CompactNetworks:
         )
         variables = jax.device_put(variables)
 
-        def program(method, result):
-            return functools.partial(Program(module, method, result), variables)
+        def program(method):
+            apply = functools.partial(module.apply, method=method)
+            return functools.partial(Kept(apply, module, method), variables)
 
-        self.sight = program("sight", PeriodOutput)
-        self.sound = program("sound", PeriodOutput)
-        self._read = program("read", Reading)
+        self.sight = program("sight")
+        self.sound = program("sound")
+        self._read = program("read")
 
     def read(self, lines: Lines) -> Reading:
         """The distributions at every instant, read block by block.

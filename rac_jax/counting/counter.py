@@ -15,16 +15,13 @@ from rac_jax.counting import paper, released
 from rac_jax.counting.networks import Networks, Pass
 from rac_jax.counting.result import CountResult, Measured
 from rac_jax.counting.soundtrack import Soundtrack
-from rac_jax.counting.source import ArraySource, FileSource, Source
+from rac_jax.counting.source import ArraySource, FileSource, Source, frame_layout
 from rac_jax.data.media import MediaError, collect_faults
 from rac_jax.models.sight_sound import fuse
-from rac_jax.ops import spectrogram
 
 logger = logging.getLogger(__name__)
 
 PROTOCOLS = {"paper": paper.count, "released": released.count}
-# The release resizes frames without anti-aliasing; our own models see anti-aliased ones.
-INTERPOLATION = {"paper": "area", "released": "bilinear", "compact": "area"}
 DEFAULT_MAX_STRIDE = 5  # paper 1, appendix A
 PROGRESS_DELAY_S = 3.0
 
@@ -61,7 +58,7 @@ class Counter:
 
     def count(
         self,
-        video: str | os.PathLike | np.ndarray | None,
+        video: str | os.PathLike | FileSource | np.ndarray | None,
         *,
         fps: float | None = None,
         waveform: np.ndarray | None = None,
@@ -79,7 +76,8 @@ class Counter:
         """Counts the repetitions in a video.
 
         Args:
-          video: a media file, or frames uint8 [T, H, W, 3] (None: sound alone).
+          video: a media file, one that was opened for this model (see `FileSource`), or
+            frames uint8 [T, H, W, 3] (None: sound alone).
           fps: frames per second of an array, 25 by default; not for files.
           waveform: float [S] samples that go with an array.
           audio_rate: their rate, 22050.
@@ -123,6 +121,7 @@ class Counter:
                 else "picture and no sound"
             )
             raise MediaError(f"{source.name}: has no {lacks} to count by")
+        start_s = source.start_s
         chunks = source.sound() if use_sound else ()
         with (
             collect_faults() as faults,
@@ -218,17 +217,20 @@ class Counter:
     def _source(
         self, video, protocol, fps, waveform, audio_rate, *, start_s, end_s
     ) -> Source:
-        layout = {
-            "size": self.networks.size,
-            "rate": spectrogram.RATE,
-            "interpolation": INTERPOLATION[protocol],
-        }
-        if isinstance(video, str | os.PathLike):
+        layout = frame_layout(self.config, protocol)
+        if isinstance(video, str | os.PathLike | FileSource):
             if fps is not None or waveform is not None or audio_rate is not None:
                 raise ValueError(
                     "fps, waveform, audio_rate: are for arrays, a file has its own"
                 )
-            return FileSource(video, start_s=start_s, end_s=end_s, **layout)
+            if not isinstance(video, FileSource):
+                return FileSource(video, start_s=start_s, end_s=end_s, **layout)
+            part, own = (start_s, end_s), (video.start_s, video.end_s)
+            if part not in ((0.0, None), own):
+                raise ValueError("start_s, end_s: an open file has its own")
+            if layout != {"size": video.size, "interpolation": video.interpolation}:
+                raise ValueError(f"{video.name}: was opened for another model")
+            return video
         if start_s or end_s is not None:
             raise ValueError("start_s, end_s: are for files; cut the array instead")
         return ArraySource(

@@ -2,9 +2,9 @@
 
 import tempfile
 
-import jax
 import numpy as np
 
+from rac_jax.counting.programs import Kept
 from rac_jax.counting.soundtrack import Soundtrack
 from rac_jax.data import bands
 from rac_jax.ops import mel, spectrogram
@@ -12,9 +12,9 @@ from rac_jax.ops import mel, spectrogram
 BLOCK_COLUMNS = 1024  # spectrogram columns per call
 
 
-@jax.jit
-def _log_mel(windows: jax.Array) -> jax.Array:
-    return mel.log_mel(spectrogram.log_power(windows))
+_log_mel = Kept(
+    lambda windows: mel.log_mel(spectrogram.log_power(windows)), "mel columns"
+)
 
 
 class MelColumns:

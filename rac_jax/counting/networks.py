@@ -11,8 +11,9 @@ import numpy as np
 
 from rac_jax.counting.batch_sizes import choose_batch_sizes
 from rac_jax.counting.encode import BatchEncoder, map_rows
+from rac_jax.counting.programs import Kept
 from rac_jax.counting.soundtrack import Soundtrack
-from rac_jax.ops import compiling, spectrogram
+from rac_jax.ops import spectrogram
 
 HEAD_ROWS = 64  # rows per call of the stride and reliability heads, which are tiny
 
@@ -64,10 +65,10 @@ class Networks:
         def reliability(variables, sight, sound):
             return module.apply(variables, sight, sound, method="reliability")
 
-        self._sight = compiling.jit(sight)
-        self._sound = compiling.jit(sound)
-        self._score = compiling.jit(score)
-        self._reliability = compiling.jit(reliability)
+        self._sight = Kept(sight, module, "sight", mean.tolist(), std.tolist())
+        self._sound = Kept(sound, module, "sound")
+        self._score = Kept(score, module, "score")
+        self._reliability = Kept(reliability, module, "reliability")
 
     def sight_encoder(self) -> BatchEncoder:
         """Encodes (clip uint8 [T, H, W, 3], number of real frames)."""

@@ -1,8 +1,9 @@
-"""Traced programs kept beside the compiled ones, so that a warm process does not trace again.
+"""Compiled programs kept on disk, so that a warm process neither traces nor compiles again.
 
-Compiled code comes back from JAX's own cache, but only after Python has traced the model once
-more to find its key; for a small model that takes longer than to run it. A kept program is the
-traced function as `jax.export` writes it.
+JAX's own cache saves compiling alone: Python has to trace and lower a model again to find its
+key, and for a small model that takes longer than to run it. The key of a kept program is what
+it is made from: the package's sources, the versions, the shapes and the machine. Like JAX's,
+the folder is its owner's own: what lies in it is run.
 """
 
 import functools
@@ -11,6 +12,8 @@ import json
 import logging
 import os
 import pathlib
+import pickle
+import platform
 import tempfile
 import threading
 from collections.abc import Callable
@@ -21,19 +24,23 @@ import flax.linen as nn
 import flax.traverse_util
 import jax
 import jax.numpy as jnp
+import jaxlib
+import numpy as np
+from jax.experimental import serialize_executable
 
 import rac_jax
 from rac_jax.models import registry
 from rac_jax.ops import compiling
 
 LOG = logging.getLogger(__name__)
-SOURCES = ("models", "ops")  # what a traced model depends on
+SOURCES = ("counting", "models", "ops")  # what programs are traced from
 
 
 @functools.cache
 def _code() -> str:
     """A digest of the package's own sources and of the versions that trace them."""
-    digest = hashlib.sha256(f"{jax.__version__} {flax.__version__}".encode())
+    versions = f"{jax.__version__} {jaxlib.__version__} {flax.__version__}"
+    digest = hashlib.sha256(versions.encode())
     root = pathlib.Path(rac_jax.__file__).parent
     for folder in SOURCES:
         for path in sorted((root / folder).glob("*.py")):
@@ -90,45 +97,88 @@ def abstract_variables(module: nn.Module) -> dict[str, jax.ShapeDtypeStruct]:
     return found
 
 
-class Program:
-    """A model's method as a jitted function of (variables, *arrays).
+@functools.cache
+def _processor() -> str:
+    """The host's processor: code that is compiled for one may not run on another."""
+    try:
+        lines = pathlib.Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        lines = []
+    # "flags" on x86, "Features" on Arm.
+    known = [line for line in lines if line.lower().startswith(("flags", "features"))]
+    return known[0] if known else f"{platform.machine()} {platform.processor()}"
+
+
+def _target(device: jax.Device) -> tuple:
+    """What compiled code depends on, beside the function."""
+    return (
+        _processor(),
+        os.cpu_count(),
+        device.device_kind,
+        device.client.platform_version,
+        os.environ.get("XLA_FLAGS", ""),
+        jax.config.jax_default_matmul_precision,
+        jax.config.jax_enable_x64,
+    )
+
+
+def _write(program: jax.stages.Compiled) -> bytes | None:
+    """A program as bytes; None where its backend or its arguments do not allow for it."""
+    try:
+        return pickle.dumps(serialize_executable.serialize(program))
+    except Exception as error:  # noqa: BLE001, backends differ in what they raise
+        LOG.debug("not kept: %s", error)
+        return None
+
+
+def _read(content: bytes, device: jax.Device) -> jax.stages.Compiled | None:
+    """What `_write` wrote; None where it cannot be loaded."""
+    try:
+        return serialize_executable.deserialize_and_load(
+            *pickle.loads(content), execution_devices=[device]
+        )
+    except Exception as error:  # noqa: BLE001, backends differ in what they raise
+        LOG.debug("compiled anew: %s", error)
+        return None
+
+
+class Kept:
+    """A pure function as compiled programs, one for each set of shapes.
+
+    They run on the default device, and outlive the process where there is a compilation cache.
 
     Args:
-      module: the Flax module.
-      method: its name; the result must be a flat dataclass.
-      result: that dataclass.
+      function: of pytrees of arrays, returning one.
+      *identity: what tells it from every other function; things whose `repr` says all.
+
+    Attributes:
+      programs: by structure, shapes and types of the arguments.
     """
 
-    def __init__(self, module: nn.Module, method: str, result: type):
-        self._module, self._method, self._result = module, method, result
-        self._runs: dict[Any, Callable] = {}
+    def __init__(self, function: Callable, *identity: Any):
+        self._function, self._identity = function, identity
+        self.programs: dict[Any, Callable] = {}
         self._building = threading.Lock()  # two files may be counted at once
 
-    def __call__(self, variables: Any, *arrays: Any) -> Any:
-        shapes = [(x.shape, x.dtype) for x in jax.tree.leaves(arrays)]
-        key = (*shapes, jax.tree.structure(arrays))
+    def __call__(self, *arguments: Any) -> Any:
+        leaves, structure = jax.tree.flatten(arguments)
+        key = (structure, *((leaf.shape, leaf.dtype) for leaf in leaves))
         with self._building:
-            if key not in self._runs:
-                self._runs[key] = self._build(variables, *arrays)
-        return self._result(**self._runs[key](variables, *arrays))
+            if key not in self.programs:
+                self.programs[key] = self._build(arguments)
+        return self.programs[key](*arguments)
 
-    def _build(self, *arguments: Any) -> Callable:
+    def _build(self, arguments: tuple) -> jax.stages.Compiled:
         specs = jax.tree.map(
-            lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype), arguments
+            lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype), arguments
         )
-
-        def run(variables, *arrays):
-            out = self._module.apply(variables, *arrays, method=self._method)
-            return dict(vars(out))
-
-        device = jax.devices()[0]
-        path = _kept_file(self._module, self._method, specs, device.device_kind)
-        if path is None:
-            return compiling.jit(run)
-        kept = _kept(path)
-        if kept is not None:
-            return compiling.jit(jax.export.deserialize(kept).call)
-        # The compiled code is found again by what is kept, so run that from the first time on.
-        exported = jax.export.export(jax.jit(run))(*specs)
-        _keep(path, exported.serialize())
-        return compiling.jit(exported.call)
+        (device,) = jax.device_put(np.zeros(())).devices()  # the default one
+        path = _kept_file(*self._identity, specs, _target(device))
+        kept = path and _kept(path)
+        program = kept and _read(kept, device)
+        if not program:
+            program = compiling.jit(self._function).lower(*specs).compile()
+            content = path and _write(program)
+            if content:
+                _keep(path, content)
+        return program

@@ -13,6 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from rac_jax.counting.programs import Kept
 from rac_jax.counting.result import WindowCount
 from rac_jax.ops import spectrogram
 
@@ -23,8 +24,7 @@ STATISTICS_COLUMNS = (
 )
 
 
-@jax.jit
-def column_sums(windows: jax.Array, valid: jax.Array) -> tuple[jax.Array, jax.Array]:
+def _sum_columns(windows: jax.Array, valid: jax.Array) -> tuple[jax.Array, jax.Array]:
     """Sum of the log spectrogram over valid columns, and of its squares about that mean.
 
     Args:
@@ -38,6 +38,9 @@ def column_sums(windows: jax.Array, valid: jax.Array) -> tuple[jax.Array, jax.Ar
     total = jnp.sum(values, where=valid[:, None])
     mean = total / jnp.maximum(1, jnp.sum(valid) * spectrogram.BINS)
     return total, jnp.sum(jnp.square(values - mean), where=valid[:, None])
+
+
+_column_sums = Kept(_sum_columns, "column sums")
 
 
 class Soundtrack:
@@ -133,7 +136,7 @@ class Soundtrack:
         count, mean, squares = 0, 0.0, 0.0
         for first in range(0, self.columns, STATISTICS_COLUMNS):
             columns = np.arange(first, first + STATISTICS_COLUMNS)
-            total, around = column_sums(self.windows(columns), columns < self.columns)
+            total, around = _column_sums(self.windows(columns), columns < self.columns)
             here = min(STATISTICS_COLUMNS, self.columns - first) * spectrogram.BINS
             gap = float(total) / here - mean
             # Chan's parallel update keeps hours of float32 sums exact enough.

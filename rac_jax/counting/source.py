@@ -7,15 +7,36 @@ the size the model wants.
 import os
 import pathlib
 from collections.abc import Iterator
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
 from rac_jax.counting.ahead import read_ahead
 from rac_jax.data import media
+from rac_jax.data.columns import RATE
 
+CHUNKS = 2  # of frames that are read ahead of the reader,
+EARLY_CHUNKS = 16  # and before there is one: 20 MB of 112 pixels a side
 ARRAY_NAME = "<array>"
 ARRAY_FPS = 25.0  # for arrays that come without a frame rate
+
+
+def frame_layout(config: dict[str, Any], protocol: str | None) -> dict[str, Any]:
+    """How a model wants its frames.
+
+    Args:
+      config: its `config.json`.
+      protocol: that it is to count by; None takes the model's.
+
+    Returns:
+      {"size", "interpolation"}, see `FileSource`.
+    """
+    # The release resizes frames without anti-aliasing; our own models see anti-aliased ones.
+    protocol = protocol or config.get("protocol")
+    return {
+        "size": int(config["preprocessing"]["size"]),
+        "interpolation": "bilinear" if protocol == "released" else "area",
+    }
 
 
 class Source(Protocol):
@@ -41,7 +62,6 @@ class FileSource:
     Args:
       path: the file.
       size: side of the square frames, in pixels.
-      rate: wanted samples per second.
       interpolation: "area" or "bilinear", see `rac_jax.data.media.stream_frames`.
       start_s: start of the part to read, in seconds.
       end_s: end of that part, or None for all.
@@ -55,18 +75,16 @@ class FileSource:
         path: str | os.PathLike,
         *,
         size: int,
-        rate: int,
         interpolation: str = "area",
         start_s: float = 0.0,
         end_s: float | None = None,
     ):
         self.name = os.fspath(path)
+        self.size = size
+        self.interpolation = interpolation
         self._path = pathlib.Path(path)
-        self._size = size
-        self._rate = rate
-        self._interpolation = interpolation
         self.start_s = start_s
-        self._end_s = end_s
+        self.end_s = end_s
         info = media.probe(path)
         self._sound_path = self._path if info.has_audio else media.sibling_sound(path)
         self.fps = info.fps
@@ -76,23 +94,32 @@ class FileSource:
         self.frames_expected = (
             max(1, round((end - start_s) * info.fps)) if info.fps else None
         )
+        self._begun: Iterator[media.FrameChunk] | None = None
+
+    def begin(self) -> None:
+        """Begins to read the picture at once, for whoever calls `frames` next."""
+        if self.has_picture:
+            self._begun = self._read(EARLY_CHUNKS)
 
     def frames(self) -> Iterator[media.FrameChunk]:
         """Frames uint8 [n, size, size, 3] with their times, in chunks, from the start."""
-        return read_ahead(
-            media.stream_frames(
-                self._path,
-                size=(self._size, self._size),
-                interpolation=self._interpolation,
-                start_s=self.start_s,
-                end_s=self._end_s,
-            )
+        begun, self._begun = self._begun, None
+        return begun or self._read(CHUNKS)
+
+    def _read(self, ahead: int) -> Iterator[media.FrameChunk]:
+        chunks = media.stream_frames(
+            self._path,
+            size=(self.size, self.size),
+            interpolation=self.interpolation,
+            start_s=self.start_s,
+            end_s=self.end_s,
         )
+        return read_ahead(chunks, ahead)
 
     def sound(self) -> Iterator[np.ndarray]:
-        """Mono float32 samples in chunks, from the start."""
+        """Mono float32 samples at 22050 Hz in chunks, from the start."""
         return media.stream_audio(
-            self._sound_path, rate=self._rate, start_s=self.start_s, end_s=self._end_s
+            self._sound_path, rate=RATE, start_s=self.start_s, end_s=self.end_s
         )
 
 
@@ -103,12 +130,12 @@ class ArraySource:
       frames: uint8 [T, H, W, 3], or None.
       fps: frames per second; None means 25.
       waveform: float [S] mono or [S, channels], or None.
-      audio_rate: its samples per second, must be `rate` (no resampling in memory).
+      audio_rate: its samples per second, must be 22050 (no resampling in memory).
       size: side of the square frames, in pixels.
-      rate: wanted samples per second.
+      interpolation: "area" or "bilinear".
 
     Raises:
-      ValueError: for wrong shapes or types, or an audio rate other than `rate`.
+      ValueError: for wrong shapes or types, or another audio rate.
     """
 
     chunk = 32
@@ -121,7 +148,6 @@ class ArraySource:
         waveform: np.ndarray | None,
         audio_rate: int | None,
         size: int,
-        rate: int,
         interpolation: str = "area",
     ):
         self.name = ARRAY_NAME
@@ -137,9 +163,9 @@ class ArraySource:
                 f"frames: must be uint8 [T, H, W, 3], not {frames.dtype} {list(frames.shape)}"
             )
         self.has_sound = waveform is not None and len(waveform) > 0
-        if self.has_sound and audio_rate != rate:
+        if self.has_sound and audio_rate != RATE:
             raise ValueError(
-                f"audio_rate: the waveform must have {rate} Hz, not {audio_rate}"
+                f"audio_rate: the waveform must have {RATE} Hz, not {audio_rate}"
             )
         self._frames = frames
         self._waveform = waveform

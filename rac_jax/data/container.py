@@ -57,7 +57,11 @@ def collect_faults() -> Iterator[list[str]]:
 
 def report_fault(path: str, reason: str) -> None:
     """Hands a fault to the collector around this call, or logs it as a warning."""
-    fault = " ".join(f"{path}: {reason}".split())
+    pass_on_fault(" ".join(f"{path}: {reason}".split()))
+
+
+def pass_on_fault(fault: str) -> None:
+    """Does what `report_fault` does with a line that another collector has collected."""
     faults = _collected.get()
     if faults is None:
         logger.warning("%s", fault)

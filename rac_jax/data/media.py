@@ -15,7 +15,7 @@ import numpy as np
 from rac_jax.data import container as box
 from rac_jax.data import frames as frame_io
 from rac_jax.data.audio import read_audio, stream_audio
-from rac_jax.data.container import MediaError, collect_faults
+from rac_jax.data.container import MediaError, collect_faults, pass_on_fault
 from rac_jax.data.frames import stream_frames
 from rac_jax.data.pixels import FrameChunk, resize_frames
 
@@ -26,6 +26,7 @@ __all__ = [
     "Video",
     "collect_faults",
     "find_media",
+    "pass_on_fault",
     "probe",
     "read_audio",
     "read_video",

@@ -6,6 +6,7 @@ import json
 import pytest
 
 from rac_jax.cli import main as cli
+from rac_jax.counting.source import FileSource
 from rac_jax.weights import DEFAULT_MODEL
 
 
@@ -183,6 +184,25 @@ def test_unknown_model_lists_the_known_ones(clip, capsys):
     assert "nonesuch" in err
     assert DEFAULT_MODEL in err
     assert len(err.strip().splitlines()) == 1
+
+
+def test_the_first_file_is_read_while_the_model_is_loaded(
+    rac, clip, silent_clip, monkeypatch
+):
+    begun, begin = [], FileSource.begin
+
+    def spy(source):
+        begun.append(source.name)
+        begin(source)
+
+    monkeypatch.setattr(FileSource, "begin", spy)
+    code, early, _ = rac(clip, silent_clip)
+    assert code == 0 and begun == [str(clip)]
+    # Each is counted as it is by itself, begun early or not.
+    alone = [rac(path)[1] for path in (clip, silent_clip)]
+    assert early == "".join(alone)
+    rac(clip, "--no-sight")
+    assert len(begun) == 3
 
 
 def test_json_that_cannot_be_written(rac, clip, tmp_path):

@@ -39,14 +39,44 @@ def test_errors_come_in_their_place():
         next(items)
 
 
-def test_faults_reach_the_callers_collector():
+def test_it_begins_before_anybody_asks():
+    begun = threading.Event()
+
+    def source():
+        begun.set()
+        yield 1
+
+    items = read_ahead(source())
+    assert begun.wait(5)
+    assert list(items) == [1]
+
+
+def test_faults_reach_the_readers_collector():
     def source():
         container.report_fault("a.mp4", "cut short")
         yield 1
+        container.report_fault("a.mp4", "breaks off")
 
+    begun_outside = read_ahead(source())
     with container.collect_faults() as faults:
-        assert list(read_ahead(source())) == [1]
-    assert faults == ["a.mp4: cut short"]
+        assert next(begun_outside) == 1
+        assert faults == ["a.mp4: cut short"]
+        assert list(begun_outside) == []
+    assert faults == ["a.mp4: cut short", "a.mp4: breaks off"]
+
+
+def test_it_stops_when_nobody_will_ask():
+    closed = threading.Event()
+
+    def source():
+        try:
+            yield from range(1000)
+        finally:
+            closed.set()
+
+    items = read_ahead(source())
+    del items
+    assert closed.wait(5)
 
 
 def test_an_early_end_closes_the_source():

@@ -196,9 +196,7 @@ def test_the_plot_shows_the_cycles(result, tmp_path):
 def test_fast_pictures_are_thinned(counter, fps, kept):
     """At 60 frames/s every second frame is seen, so that slow motion stays in reach."""
     frames = moving_square(round(kept * np.ceil(fps / 45)))
-    source = ArraySource(
-        frames, fps=fps, waveform=None, audio_rate=None, size=16, rate=22050
-    )
+    source = ArraySource(frames, fps=fps, waveform=None, audio_rate=None, size=16)
     with Soundtrack(()) as track:
         lines = counter.lines(
             source, track, strides=(1,), use_sight=True, progress=lambda n: None

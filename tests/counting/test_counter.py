@@ -8,6 +8,7 @@ import pytest
 from conftest import knocks, moving_square
 
 import rac_jax
+from rac_jax.counting.source import FileSource, frame_layout
 from rac_jax.data.media import MediaError
 from rac_jax.models.sight_sound import fuse
 
@@ -122,6 +123,31 @@ def test_a_part_of_a_file(counter, clip):
     assert part.start_s == 1.0
 
 
+@pytest.mark.parametrize("protocol", ["paper", "released"])
+def test_a_file_that_is_being_read_already(counter, clip, protocol):
+    layout = frame_layout(counter.config, protocol)
+    part = {"start_s": 1.0, "end_s": 3.0}
+    source = FileSource(clip, **part, **layout)
+    source.begin()
+    begun = counter.count(source, protocol=protocol)
+    assert begun.start_s == 1.0
+    plain = counter.count(clip, protocol=protocol, **part)
+    assert begun.to_dict() | {"seconds": 0} == plain.to_dict() | {"seconds": 0}
+    # Read a second time from its start.
+    again = counter.count(source, protocol=protocol, **part)
+    assert again.count == plain.count
+    with pytest.raises(ValueError, match="an open file has its own"):
+        counter.count(source, protocol=protocol, end_s=2.0)
+    with pytest.raises(ValueError, match="are for arrays"):
+        counter.count(source, protocol=protocol, fps=25.0)
+
+
+def test_a_file_for_another_model(counter, clip):
+    source = FileSource(clip, size=counter.networks.size + 1)
+    with pytest.raises(ValueError, match=r"clip\.mp4: was opened for another model"):
+        counter.count(source)
+
+
 @pytest.mark.parametrize(
     "options,message",
     [
@@ -192,11 +218,11 @@ def test_clips_and_encoder_calls(
 
 def test_no_recompilation_from_file_to_file(counter, clip):
     counter.count(clip)
-    sizes = counter.networks._sight._cache_size(), counter.networks._sound._cache_size()
+    sizes = len(counter.networks._sight.programs), len(counter.networks._sound.programs)
     counter.count(moving_square(333), fps=30, waveform=knocks(11), audio_rate=22050)
     assert (
-        counter.networks._sight._cache_size(),
-        counter.networks._sound._cache_size(),
+        len(counter.networks._sight.programs),
+        len(counter.networks._sound.programs),
     ) == sizes
     assert sizes[0] <= 2
     assert sizes[1] <= 2

@@ -1,6 +1,7 @@
 """Kept programs: the same numbers, without tracing again, whatever has become of the files."""
 
 import concurrent.futures
+import functools
 import shutil
 
 import flax.linen as nn
@@ -43,8 +44,13 @@ def folder(tmp_path):
     jax.config.update("jax_compilation_cache_dir", before)
 
 
+def _toy():
+    module = Toy()
+    return programs.Kept(functools.partial(module.apply, {}, method="twice"), module)
+
+
 def _run(*arrays):
-    return programs.Program(Toy(), "twice", Output)({}, *arrays)
+    return _toy()(*arrays)
 
 
 def test_the_second_process_does_not_trace(folder):
@@ -62,13 +68,13 @@ def test_the_second_process_does_not_trace(folder):
 
 
 def test_two_threads_share_one_program(folder):
-    program, x = programs.Program(Toy(), "twice", Output), np.ones(7, np.float32)
-    program({}, x)
+    program, x = _toy(), np.ones(7, np.float32)
+    program(x)
     alone, Toy.traced = Toy.traced, 0
-    program = programs.Program(Toy(), "twice", Output)
+    program = _toy()
     shutil.rmtree(folder)
     with concurrent.futures.ThreadPoolExecutor(4) as pool:
-        found = list(pool.map(lambda _: program({}, x).double, range(4)))
+        found = list(pool.map(lambda _: program(x).double, range(4)))
     assert Toy.traced == alone and all((one == 2).all() for one in found)
 
 
@@ -80,6 +86,34 @@ def test_a_damaged_file_is_made_anew(folder):
     path.write_bytes(whole[: len(whole) // 2])
     np.testing.assert_array_equal(_run(x).double, 2 * x)
     assert len(path.read_bytes()) > len(whole) // 2
+
+
+def test_what_cannot_be_loaded_is_made_anew(folder):
+    x = np.arange(3.0, dtype=np.float32)
+    _run(x)
+    (path,) = folder.iterdir()
+    programs._keep(path, b"whole, but no program")
+    np.testing.assert_array_equal(_run(x).double, 2 * x)
+    assert programs._kept(path) != b"whole, but no program"
+
+
+def test_another_machine_has_programs_of_its_own(folder, monkeypatch):
+    x = np.arange(3.0, dtype=np.float32)
+    _run(x)
+    monkeypatch.setattr(programs, "_processor", lambda: "flags: another")
+    traced = Toy.traced
+    np.testing.assert_array_equal(_run(x).double, 2 * x)
+    assert Toy.traced > traced and len(list(folder.iterdir())) == 2
+
+
+def test_what_cannot_be_written_runs_all_the_same(folder, monkeypatch):
+    def refuse(program):
+        raise ValueError("no serialisation")
+
+    monkeypatch.setattr(programs.serialize_executable, "serialize", refuse)
+    x = np.arange(3.0, dtype=np.float32)
+    np.testing.assert_array_equal(_run(x).double, 2 * x)
+    assert not folder.exists()
 
 
 def test_without_a_cache_nothing_is_kept(folder, tmp_path):
