@@ -41,6 +41,7 @@ def full() -> ml_collections.ConfigDict:
     config.precision = "auto"  # bfloat16 convolutions on accelerators, float32 on CPU
     config.mesh = {"data": -1, "fsdp": 1}
     config.share_stages = False
+    config.keep_memory = True  # on CPU: what a step frees is kept for the next
     config.start = {"model": "", "sight_encoder": "", "sound_encoder": ""}
     config.model = {"sight_features": ("pixels", "learned")}
     # How sets of repetitions are found, see `rac_jax.counting.sets.Rule`; chosen on the

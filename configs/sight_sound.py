@@ -66,6 +66,7 @@ def paper() -> ml_collections.ConfigDict:
     config.mesh = {"data": -1, "fsdp": 1}
     config.eval_batch = 16
     config.share_stages = False
+    config.keep_memory = True  # on CPU: what a step frees is kept for the next
     # Folders of models to begin with: a whole one, or one for an encoder alone.
     config.start = {"model": "", "sight_encoder": "", "sound_encoder": ""}
     config.model = {

@@ -163,6 +163,7 @@ def main(argv: Sequence[str]) -> int:
       0 when trained, or stopped by SIGTERM with everything saved; 1 if training failed; 2 for
       a wrong command line.
     """
+    own_process = "jax" not in sys.modules
     asks = [argument for argument in argv if argument in ("--help", "-h")]
     if not argv:
         print(help_text(), file=sys.stderr)
@@ -189,6 +190,10 @@ def main(argv: Sequence[str]) -> int:
             from rac_jax.train import hosts
 
             hosts.start(values.coordinator, values.num_processes, values.process_id)
+        elif own_process and config.get("keep_memory", True):
+            from rac_jax.train import host_memory
+
+            host_memory.keep_freed_memory()
         if values.sweep:
             return _sweep(config, values["config"].value, values.sweep, workdir)
         return _train(config, workdir)
