@@ -11,8 +11,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from rac_jax import counting
 from rac_jax.counting import programs
 from rac_jax.models import registry
+from rac_jax.weights import DEFAULT_MODEL
 
 
 @flax.struct.dataclass
@@ -114,6 +116,21 @@ def test_what_cannot_be_written_runs_all_the_same(folder, monkeypatch):
     x = np.arange(3.0, dtype=np.float32)
     np.testing.assert_array_equal(_run(x).double, 2 * x)
     assert not folder.exists()
+
+
+@pytest.mark.parametrize("family", ["sight_sound", "compact"])
+def test_a_second_counter_compiles_nothing(
+    folder, clip, tiny_model, family, monkeypatch
+):
+    model = tiny_model if family == "sight_sound" else DEFAULT_MODEL
+    first = counting.load(model).count(clip)
+
+    def refuse(function, **options):
+        pytest.fail("compiled again")
+
+    monkeypatch.setattr(programs.compiling, "jit", refuse)
+    second = counting.load(model).count(clip)
+    assert second.to_dict() | {"seconds": 0} == first.to_dict() | {"seconds": 0}
 
 
 def test_without_a_cache_nothing_is_kept(folder, tmp_path):
