@@ -16,6 +16,7 @@ import pickle
 import platform
 import tempfile
 import threading
+import uuid
 from collections.abc import Callable
 from typing import Any
 
@@ -131,14 +132,15 @@ def _write(program: jax.stages.Compiled) -> bytes | None:
         return None
 
 
-def _read(content: bytes, device: jax.Device) -> jax.stages.Compiled | None:
-    """What `_write` wrote; None where it cannot be loaded."""
+def _load(content: bytes, device: jax.Device, arguments: tuple) -> tuple | None:
+    """What `_write` wrote, and what it makes of the arguments; None where it does not run."""
     try:
-        return serialize_executable.deserialize_and_load(
+        program = serialize_executable.deserialize_and_load(
             *pickle.loads(content), execution_devices=[device]
         )
+        return program, jax.block_until_ready(program(*arguments))
     except Exception as error:  # noqa: BLE001, backends differ in what they raise
-        LOG.debug("compiled anew: %s", error)
+        LOG.debug("does not run: %s", error)
         return None
 
 
@@ -165,20 +167,32 @@ class Kept:
         key = (structure, *((leaf.shape, leaf.dtype) for leaf in leaves))
         with self._building:
             if key not in self.programs:
-                self.programs[key] = self._build(arguments)
+                self.programs[key], first = self._build(arguments)
+                return first
         return self.programs[key](*arguments)
 
-    def _build(self, arguments: tuple) -> jax.stages.Compiled:
+    def _build(self, arguments: tuple) -> tuple[jax.stages.Compiled, Any]:
+        """A program, and what it makes of the arguments."""
         specs = jax.tree.map(
             lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype), arguments
         )
         (device,) = jax.device_put(np.zeros(())).devices()  # the default one
         path = _kept_file(*self._identity, specs, _target(device))
         kept = path and _kept(path)
-        program = kept and _read(kept, device)
-        if not program:
-            program = compiling.jit(self._function).lower(*specs).compile()
-            content = path and _write(program)
-            if content:
-                _keep(path, content)
-        return program
+        found = kept and _load(kept, device, arguments)
+        if found:
+            return found
+        program = self._compile(specs)
+        content = path and _write(program)
+        if content and _load(content, device, arguments):
+            _keep(path, content)
+        return program, program(*arguments)
+
+    def _compile(self, specs: tuple) -> jax.stages.Compiled:
+        def run(*arguments):
+            return self._function(*arguments)
+
+        # XLA:CPU writes a program that came from JAX's cache without some of its functions, so
+        # this one gets a name under which it cannot be there.
+        run.__name__ = f"kept_{uuid.uuid4().hex}"
+        return compiling.jit(run).lower(*specs).compile()

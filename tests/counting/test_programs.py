@@ -3,6 +3,8 @@
 import concurrent.futures
 import functools
 import shutil
+import subprocess
+import sys
 
 import flax.linen as nn
 import flax.struct
@@ -15,6 +17,17 @@ from rac_jax import counting
 from rac_jax.counting import programs
 from rac_jax.models import registry
 from rac_jax.weights import DEFAULT_MODEL
+
+SPECTRUM = """
+import sys, jax, numpy as np
+jax.config.update("jax_compilation_cache_dir", sys.argv[1])
+jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+from rac_jax.counting import programs
+from rac_jax.ops import mel, spectrogram
+windows = np.random.default_rng(0).normal(size=(8, 512)).astype(np.float32)
+kept = programs.Kept(lambda x: mel.log_mel(spectrogram.log_power(x)), "test")
+print(float(np.asarray(kept(windows)).sum()))
+"""
 
 
 @flax.struct.dataclass
@@ -88,6 +101,43 @@ def test_a_damaged_file_is_made_anew(folder):
     path.write_bytes(whole[: len(whole) // 2])
     np.testing.assert_array_equal(_run(x).double, 2 * x)
     assert len(path.read_bytes()) > len(whole) // 2
+
+
+def test_what_comes_from_jaxs_own_cache_is_not_kept_half(tmp_path):
+    """XLA:CPU writes a program that another process compiled without some functions."""
+    found = []
+    for time in ("compiled", "in JAX's cache", "kept"):
+        if time == "in JAX's cache":
+            shutil.rmtree(tmp_path / "programs")
+        done = subprocess.run(
+            [sys.executable, "-c", SPECTRUM, str(tmp_path)],
+            check=False,
+            capture_output=True,
+            text=True,
+            timeout=300,
+        )
+        assert done.returncode == 0, (time, done.stderr)
+        found.append(done.stdout)
+        assert len(list((tmp_path / "programs").iterdir())) == 1
+    assert len(set(found)) == 1 and float(found[0])
+
+
+def test_a_program_that_does_not_run_is_made_anew_and_not_kept(folder, monkeypatch):
+    x = np.arange(3.0, dtype=np.float32)
+    _run(x)
+    (path,) = folder.iterdir()
+    whole = path.read_bytes()
+
+    def half(*content, **options):
+        def run(*arguments):
+            raise jax.errors.JaxRuntimeError("NOT_FOUND: function fusion not found")
+
+        return run
+
+    monkeypatch.setattr(programs.serialize_executable, "deserialize_and_load", half)
+    np.testing.assert_array_equal(_run(x).double, 2 * x)
+    np.testing.assert_array_equal(_run(x[:2]).double, 2 * x[:2])
+    assert list(folder.iterdir()) == [path] and path.read_bytes() == whole
 
 
 def test_what_cannot_be_loaded_is_made_anew(folder):
