@@ -181,7 +181,6 @@ def _evidence_of(counter, scene, scenes: SceneConfig, most: int) -> dict[str, An
         waveform=scene.waveform,
         audio_rate=spectrogram.RATE,
         size=scenes.height,
-        rate=spectrogram.RATE,
     )
     with Soundtrack(source.sound()) as track:
         lines = counter.lines(
