@@ -29,7 +29,8 @@ class Worker:
         folder, case = pathlib.Path(folder), Case(**case)
         if case.mode == "train" and case.device == "cpu":
             # As `rac train` does; PyTorch gains as much by it.
-            keep_freed_memory() if side == "ours" else keep_in_libc()
+            keep = keep_freed_memory if side == "ours" else keep_in_libc
+            keep()
         module = importlib.import_module(f"benchmarks.compare.{side}")
         self._before = resident_mb("VmRSS")
         if side == "ours":

@@ -184,8 +184,10 @@ class Kept:
             return found
         program = self._compile(specs)
         content = path and _write(program)
-        if content and _load(content, device, arguments):
+        tried = content and _load(content, device, arguments)
+        if tried:
             _keep(path, content)
+            return tried
         return program, program(*arguments)
 
     def _compile(self, specs: tuple) -> jax.stages.Compiled:
