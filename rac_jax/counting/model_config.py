@@ -40,6 +40,20 @@ def find_model(model: str | os.PathLike) -> pathlib.Path:
     )
 
 
+def read_json_file(path: pathlib.Path, failure: type[ValueError]) -> Any:
+    """What a JSON file holds.
+
+    Raises:
+      failure: if it is missing or is not JSON; one line with the file and the reason.
+    """
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise failure(f"{path}: {error.strerror}") from error
+    except ValueError as error:
+        raise failure(f"{path}: not valid JSON ({error})") from error
+
+
 def read_config(model: str | os.PathLike) -> dict[str, Any]:
     """Reads and checks a model's `config.json`.
 
@@ -47,12 +61,7 @@ def read_config(model: str | os.PathLike) -> dict[str, Any]:
       ModelError: if it is missing, is not JSON, or lacks a field.
     """
     path = find_model(model) / CONFIG_FILE
-    try:
-        config = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ModelError(f"{path}: {error.strerror}") from error
-    except ValueError as error:
-        raise ModelError(f"{path}: not valid JSON ({error})") from error
+    config = read_json_file(path, ModelError)
     missing = [field for field in REQUIRED if field not in config]
     if missing:
         raise ModelError(f"{path}: lacks {', '.join(missing)}")

@@ -12,6 +12,8 @@ import numpy as np
 import safetensors
 import safetensors.numpy
 
+from rac_jax.counting.model_config import read_json_file
+
 SCHEMA = 1
 FINISHED = "finished.json"
 PREDICTIONS = "predictions.json"
@@ -47,12 +49,7 @@ def read_json(path: pathlib.Path, *fields: str) -> dict[str, Any]:
     Raises:
       StageFileError: if it is missing or damaged, or lacks a field.
     """
-    try:
-        record = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise StageFileError(f"{path}: {error.strerror}") from error
-    except ValueError as error:
-        raise StageFileError(f"{path}: not valid JSON ({error})") from error
+    record = read_json_file(path, StageFileError)
     if not isinstance(record, dict) or record.get("schema") != SCHEMA:
         raise StageFileError(f"{path}: is not of schema {SCHEMA}")
     for field in fields:
