@@ -20,6 +20,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from rac_jax.ops import native, pointwise, winograd
+from rac_jax.ops.interleave import interleave
 
 Padding = tuple[tuple[int, int], ...]
 
@@ -223,15 +224,7 @@ def _input_gradient(kernel, g, x_shape, strides, padding):
         turned = jnp.flip(taps, tuple(axes)).swapaxes(-1, -2)  # [taps..., O, C]
         around = tuple((sizes[i] - 1, places[i] - g.shape[i + 1]) for i in axes)
         phases.append(native.convolve(g, turned, (1,) * len(strides), around))
-    whole = jnp.stack(phases).reshape(*strides, *phases[0].shape)
-    # [s..., B, places..., C] to [B, places · s..., C]
-    n = len(strides)
-    order = [n]
-    for i in axes:
-        order += [n + 1 + i, i]
-    whole = whole.transpose(*order, 2 * n + 1).reshape(
-        x_shape[0], *(places[i] * strides[i] for i in axes), x_shape[-1]
-    )
+    whole = interleave(phases, [i + 1 for i in axes], strides)
     lows = [low for low, _ in padding]
     limits = [low + size for low, size in zip(lows, x_shape[1:-1], strict=True)]
     return lax.slice(whole, (0, *lows, 0), (x_shape[0], *limits, x_shape[-1]))
