@@ -44,6 +44,25 @@ def test_results_and_gradients_are_those_of_the_formula(shape, relu):
         np.testing.assert_allclose(one, other, rtol=1e-4, atol=2e-5)
 
 
+def test_gradients_hold_where_the_mean_is_far_from_zero():
+    x, scale, bias, g = example((4000, 3))
+    x += 60.0  # thirty standard deviations
+
+    def ours(x, scale, bias):
+        out = batch_norm(x, scale, bias, EPSILON, True, "float32")[0]
+        return jnp.sum(g * out)
+
+    got = jax.grad(ours, (0, 1, 2))(x, scale, bias)
+    x, g = x.astype(np.float64), g.astype(np.float64)
+    rate = 1 / np.sqrt(x.var(0) + EPSILON)
+    centred = (x - x.mean(0)) * rate
+    g = np.where(centred * scale + bias > 0, g, 0)
+    of_scale, of_bias = (g * centred).sum(0), g.sum(0)
+    of_x = scale * rate * (g - g.mean(0) - centred * (g * centred).mean(0))
+    for one, other in zip(got, (of_x, of_scale, of_bias), strict=True):
+        np.testing.assert_allclose(one, other, atol=2e-3 * np.abs(other).max())
+
+
 def test_low_precision_in_and_out_with_statistics_in_float32():
     x, scale, bias, g = example((64, 8))
     x, g = x.astype(jnp.bfloat16), g.astype(jnp.bfloat16)
