@@ -1,5 +1,6 @@
 """How much memory a process has."""
 
+import pathlib
 import subprocess
 import sys
 
@@ -11,17 +12,32 @@ from benchmarks.memory import resident_mb
 pytestmark = pytest.mark.skipif(
     resident_mb("VmRSS") is None, reason="the system does not tell"
 )
+ROOT = pathlib.Path(__file__).parents[2]
+
+# Of a process of its own: one that has run other tests may hold memory that it can use again.
+GROWTH = """
+import numpy as np
+from benchmarks.memory import resident_mb
+before = resident_mb("VmRSS")
+block = np.ones(64 << 17)  # 64 MiB of float64
+held, peak = resident_mb("VmRSS"), resident_mb("VmHWM")
+del block
+print(before, held, peak, resident_mb("VmHWM"))
+"""
 SLACK_MB = 2.0  # the system's own counters lag behind each other
 
 
 def test_resident_memory_grows_and_its_peak_stays():
-    before = resident_mb("VmRSS")
-    block = np.ones(64 << 17)  # 64 MiB of float64
-    held = resident_mb("VmRSS")
+    done = subprocess.run(
+        [sys.executable, "-c", GROWTH],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=ROOT,
+    )
+    before, held, peak, peak_after = map(float, done.stdout.split())
     assert 56 < held - before < 96
-    assert resident_mb("VmHWM") >= held - SLACK_MB
-    del block
-    assert resident_mb("VmHWM") >= held - SLACK_MB
+    assert min(peak, peak_after) >= held - SLACK_MB
 
 
 def test_another_process():

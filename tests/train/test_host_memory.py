@@ -23,10 +23,12 @@ def step(x):
 x = jnp.ones((2048, 4096))  # 32 MiB
 for _ in range(3):
     step(x).block_until_ready()
-before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-for _ in range(4):
+pages = []
+for _ in range(8):
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
     step(x).block_until_ready()
-print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+    pages.append(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+print(min(pages))  # what other threads of the process do comes and goes
 """
 
 
@@ -42,9 +44,8 @@ def test_steps_find_their_memory_again():
             timeout=300,
         )
         found[way] = int(done.stdout)
-    print(found)
-    # At least 32 MiB a step of pages of 4 KiB, or of 2 MiB.
-    assert found["give back"] >= 4 * 16
+    # At least 32 MiB of pages of 4 KiB, or of 2 MiB.
+    assert found["give back"] >= 16
     assert found["keep"] < found["give back"] / 4
 
 
