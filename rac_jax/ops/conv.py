@@ -20,7 +20,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from rac_jax.ops import native, pointwise, winograd
-from rac_jax.ops.interleave import interleave
+from rac_jax.ops.windows import interleave
 
 Padding = tuple[tuple[int, int], ...]
 

@@ -10,31 +10,17 @@ import functools
 import itertools
 import math
 from collections.abc import Sequence
-from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jax import lax
 
-from rac_jax.ops.interleave import interleave
+from rac_jax.ops.windows import Window, interleave, under_taps
 
 Padding = Sequence[tuple[int, int]]
 
 # Of a frame at once; beyond, a slice per tap is more work than one axis after the other.
 MOST_TAPS = 16
-
-
-class Window(NamedTuple):
-    """A window over the axes given, of so many taps, strides and places beyond the ends."""
-
-    axes: tuple[int, ...]
-    sizes: tuple[int, ...]
-    strides: tuple[int, ...]
-    padding: tuple[tuple[int, int], ...]
-
-    def taps(self) -> list[tuple[int, ...]]:
-        """Where in the window each tap is, row by row; a tap's number is its place here."""
-        return list(itertools.product(*map(range, self.sizes)))
 
 
 def max_pool(
@@ -93,11 +79,11 @@ def _largest(x, window):
 
     JAX's own derivative of `maximum` keeps a mask per tap, and divides among ties.
     """
-    return functools.reduce(jnp.maximum, _under_taps(x, window))
+    return functools.reduce(jnp.maximum, under_taps(x, window, -jnp.inf))
 
 
 def _largest_forward(x, window):
-    seen = _under_taps(x, window)
+    seen = under_taps(x, window, -jnp.inf)
     y = functools.reduce(jnp.maximum, seen)
     number = jnp.uint8 if len(seen) < 256 else jnp.int32
     first = jnp.full(y.shape, len(seen) - 1, number)  # the tap that holds the maximum
@@ -151,22 +137,3 @@ def _largest_backward(window, saved, g):
 
 
 _largest.defvjp(_largest_forward, _largest_backward)
-
-
-def _under_taps(x, window):
-    """The inputs under each tap of a window, minus infinity beyond the ends of x."""
-    axes, sizes, strides, padding = window
-    borders = [(0, 0, 0)] * x.ndim
-    for axis, pad in zip(axes, padding, strict=True):
-        borders[axis] = (*pad, 0)
-    if any(map(sum, padding)):
-        x = lax.pad(x, jnp.asarray(-jnp.inf, x.dtype), borders)
-    seen = []
-    for tap in window.taps():
-        begin, end, steps = [0] * x.ndim, list(x.shape), [1] * x.ndim
-        for axis, size, stride, t in zip(axes, sizes, strides, tap, strict=True):
-            outputs = (x.shape[axis] - size) // stride + 1
-            begin[axis], end[axis] = t, t + (outputs - 1) * stride + 1
-            steps[axis] = stride
-        seen.append(lax.slice(x, begin, end, steps))
-    return seen

@@ -7,7 +7,6 @@ more axes the combinations nest. Every product is a matmul over the channels.
 """
 
 import functools
-import itertools
 import math
 from collections.abc import Sequence
 
@@ -17,7 +16,7 @@ import numpy as np
 from jax import lax
 
 from rac_jax.ops import pointwise
-from rac_jax.ops.interleave import interleave
+from rac_jax.ops.windows import Window, interleave, under_taps
 
 TAPS = 3
 # Outputs per tile, by the number of axes that are filtered, and where the polynomials are
@@ -81,18 +80,13 @@ def convolve(x: jax.Array, kernel: jax.Array) -> jax.Array:
     of_outputs, of_taps, of_inputs = (
         functools.reduce(np.kron, [matrix] * len(axes)) for matrix in MATRICES[tile]
     )
-    tiles, borders = list(x.shape), [(0, 0, 0)] * x.ndim
-    for axis in axes:
-        tiles[axis] = -(-x.shape[axis] // tile)
-        borders[axis] = (1, tiles[axis] * tile - x.shape[axis] + 1, 0)
-    padded = lax.pad(x, jnp.zeros((), x.dtype), borders)
-    seen = []  # the inputs at every place of a tile
-    for place in itertools.product(range(tile + TAPS - 1), repeat=len(axes)):
-        part = padded
-        for axis, first in zip(axes, place, strict=True):
-            last = first + (tiles[axis] - 1) * tile + 1
-            part = lax.slice_in_dim(part, first, last, tile, axis)
-        seen.append(part)
+    window = Window(
+        tuple(axes),
+        (tile + TAPS - 1,) * len(axes),
+        (tile,) * len(axes),
+        tuple((1, -x.shape[axis] % tile + 1) for axis in axes),
+    )
+    seen = under_taps(x, window, 0.0)
     taps = [
         kernel[i : i + 1, j : j + 1]
         for i in range(kernel.shape[0])
@@ -103,7 +97,7 @@ def convolve(x: jax.Array, kernel: jax.Array) -> jax.Array:
         for inputs, filters in zip(of_inputs, of_taps, strict=True)
     ]
     rows = [_combined(row, products) for row in of_outputs]
-    out = interleave(rows, axes, [tile] * len(axes))
+    out = interleave(rows, axes, window.strides)
     return lax.slice(out, [0] * out.ndim, [*x.shape[:-1], out.shape[-1]])
 
 
