@@ -126,7 +126,8 @@ def test_sound_file_alone(rac, tmp_path):
     import wave
 
     import numpy as np
-    from conftest import knocks
+
+    from tests.conftest import knocks
 
     with wave.open(str(tmp_path / "knocks.wav"), "wb") as file:
         file.setnchannels(1)

@@ -5,7 +5,6 @@ import dataclasses
 import jax
 import numpy as np
 import pytest
-from conftest import knocks, moving_square
 
 import rac_jax
 from rac_jax.counting import annotate, compact, sets, weights
@@ -14,6 +13,7 @@ from rac_jax.counting.soundtrack import Soundtrack
 from rac_jax.counting.source import ArraySource
 from rac_jax.data.media import MediaError
 from rac_jax.models import registry
+from tests.conftest import knocks, moving_square
 
 CONFIG = {
     "name": "tiny-compact",

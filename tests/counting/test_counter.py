@@ -5,12 +5,12 @@ import logging
 
 import numpy as np
 import pytest
-from conftest import knocks, moving_square
 
 import rac_jax
 from rac_jax.counting.source import FileSource, frame_layout
 from rac_jax.data.media import MediaError
 from rac_jax.models.sight_sound import fuse
+from tests.conftest import knocks, moving_square
 
 
 @pytest.fixture(scope="module")

@@ -4,13 +4,13 @@ import json
 
 import numpy as np
 import pytest
-from conftest import knocks, moving_square
 
 import rac_jax
 from benchmarks.torch_reference import release
 from benchmarks.torch_reference.released_procedure import ReleasedProcedure
 from rac_jax.cli import main as cli
 from rac_jax.data import encode, media
+from tests.conftest import knocks, moving_square
 
 SMALL = 32  # pixels; the networks are convolutional, and this keeps the test short
 

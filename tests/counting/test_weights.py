@@ -6,11 +6,11 @@ import jax
 import numpy as np
 import pytest
 import safetensors.numpy
-from conftest import TINY_ARGUMENTS, random_variables, tiny_config
 
 import rac_jax
 from rac_jax.counting import weights
 from rac_jax.models import registry
+from tests.conftest import TINY_ARGUMENTS, random_variables, tiny_config
 
 
 @pytest.fixture(scope="module")

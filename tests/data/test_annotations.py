@@ -4,9 +4,9 @@ import dataclasses
 import os
 
 import pytest
-from media_factory import real_clips
 
 from rac_jax.data import annotations
+from tests.data.media_factory import real_clips
 
 HEADER = "file,start_s,end_s,count\n"
 

@@ -7,9 +7,9 @@ import sys
 import av
 import numpy as np
 import pytest
-from media_factory import coded_frames, read_codes, smooth_picture
 
 from rac_jax.data import encode, media
+from tests.data.media_factory import coded_frames, read_codes, smooth_picture
 
 RATE = 22050
 

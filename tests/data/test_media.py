@@ -3,9 +3,9 @@
 import av
 import numpy as np
 import pytest
-from media_factory import coded_frames, make_video, make_wav, real_clips
 
 from rac_jax.data import media
+from tests.data.media_factory import coded_frames, make_video, make_wav, real_clips
 
 
 @pytest.fixture(scope="module")

@@ -5,9 +5,15 @@ import tracemalloc
 
 import numpy as np
 import pytest
-from media_factory import coded_frames, copy_packets, make_sound, make_video, make_wav
 
 from rac_jax.data import media
+from tests.data.media_factory import (
+    coded_frames,
+    copy_packets,
+    make_sound,
+    make_video,
+    make_wav,
+)
 
 RATE = 22050
 

@@ -7,7 +7,10 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-from media_factory import (
+
+from rac_jax.data import media
+from rac_jax.data.pixels import resize_frames
+from tests.data.media_factory import (
     GOP,
     coded_frames,
     copy_packets,
@@ -16,9 +19,6 @@ from media_factory import (
     real_clips,
     smooth_picture,
 )
-
-from rac_jax.data import media
-from rac_jax.data.pixels import resize_frames
 
 
 def brute_force_bilinear(image: np.ndarray, height: int, width: int) -> np.ndarray:
