@@ -5,13 +5,11 @@ size; of a video network they are most of what a step moves through memory.
 """
 
 import functools
-import math
 
 import jax
 import jax.numpy as jnp
 
 
-@functools.partial(jax.custom_vjp, nondiff_argnums=(3, 4, 5))
 def batch_norm(
     x: jax.Array,
     scale: jax.Array,
@@ -34,13 +32,21 @@ def batch_norm(
       (normalised [..., C] of `dtype`, mean [C], biased variance [C]). There is no gradient
       through the last two.
     """
+    rows = x.reshape(-1, x.shape[-1])
+    out, mean, var = _normalised(rows, scale, bias, epsilon, relu, dtype)
+    return out.reshape(x.shape), mean, var
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(3, 4, 5))
+def _normalised(x, scale, bias, epsilon, relu, dtype):
+    """`batch_norm` of x [N, C]."""
     return _forward(x, scale, bias, epsilon, relu, dtype)[0]
 
 
 def _forward(x, scale, bias, epsilon, relu, dtype):
-    axes, values = tuple(range(x.ndim - 1)), x.astype(jnp.float32)
-    mean = jnp.mean(values, axes)
-    squares = jnp.mean(jnp.square(values), axes)
+    values = x.astype(jnp.float32)
+    mean = jnp.mean(values, 0)
+    squares = jnp.mean(jnp.square(values), 0)
     var = jnp.maximum(0.0, squares - jnp.square(mean))
     rate = jax.lax.rsqrt(var + epsilon)
     out = (values - mean) * (scale * rate) + bias
@@ -50,18 +56,20 @@ def _forward(x, scale, bias, epsilon, relu, dtype):
 
 def _backward(epsilon, relu, dtype, saved, gradients):
     x, scale, bias, mean, rate = saved
-    axes, number = tuple(range(x.ndim - 1)), math.prod(x.shape[:-1])
-    values = x.astype(jnp.float32)
-    centred = (values - mean) * rate
+    centred, factor = x.astype(jnp.float32) - mean, scale * rate
     g = gradients[0].astype(jnp.float32)
     if relu:
-        g = jnp.where(centred * scale + bias > 0, g, 0.0)
-    of_bias = jnp.sum(g, axes)
+        g = jnp.where(centred * factor + bias > 0, g, 0.0)
+    of_bias = jnp.sum(g, 0)
     # The sum of g · centred. XLA:CPU would write `centred` to memory for it; the digits that the
     # difference loses, the variance has lost before.
-    of_scale = (jnp.sum(g * values, axes) - mean * of_bias) * rate
-    of_x = (scale * rate) * (g - of_bias / number - centred * (of_scale / number))
-    return of_x.astype(x.dtype), of_scale, of_bias
+    of_rate = jnp.sum(g * x.astype(jnp.float32), 0) - mean * of_bias
+    # Ends in a sum of two arrays. XLA:CPU computes anything that ends in one array's product with
+    # a constant once for the input gradient of the convolution before it and once for the filter's.
+    shift = of_bias * factor / len(x)
+    slope = of_rate * factor * jnp.square(rate) / len(x)
+    of_x = g * factor - (centred * slope + shift)
+    return of_x.astype(x.dtype), of_rate * rate, of_bias
 
 
-batch_norm.defvjp(_forward, _backward)
+_normalised.defvjp(_forward, _backward)

@@ -53,24 +53,38 @@ def max_pool(
                 f"axis {i + 1} of x {x.shape} is too short for a window of {size}"
             )
     with jax.named_scope("max_pool"):
-        frame = range(x.ndim - 4, x.ndim - 2)
-        joint = math.prod(window[i] for i in frame) <= MOST_TAPS
-        for axes in (range(frame.start), *([frame] if joint else zip(frame))):
-            part = [i for i in axes if (window[i], strides[i]) != (1, 1)]
-            if part:
-                chosen = Window(
-                    tuple(i + 1 for i in part),
-                    tuple(window[i] for i in part),
-                    tuple(strides[i] for i in part),
-                    tuple(tuple(padding[i]) for i in part),
-                )
-                x = _largest(x, chosen)
-        return x
+        before = x.ndim - 3  # axes before a frame's
+        if before == 2:
+            x = _pooled(x, (1,), window[:1], strides[:1], padding[:1])
+        # Images are what a convolution takes next. A maximum of that very shape XLA:CPU takes
+        # once; one that is reshaped for it, once more for its filter gradient.
+        images = x.reshape(-1, *x.shape[before:])  # [B or B·T, H, W, C]
+        frame = [of[-2:] for of in (window, strides, padding)]
+        if math.prod(frame[0]) <= MOST_TAPS:
+            images = _pooled(images, (1, 2), *frame)
+        else:
+            for axis in (0, 1):
+                images = _pooled(images, (axis + 1,), *([of[axis]] for of in frame))
+        return images.reshape(*x.shape[:before], *images.shape[1:])
 
 
 def global_mean(x: jax.Array) -> jax.Array:
     """The mean over all of space in float32: [B, *space, C] to [B, C]."""
     return jnp.mean(x, axis=tuple(range(1, x.ndim - 1)), dtype=jnp.float32)
+
+
+def _pooled(x, axes, sizes, strides, padding):
+    """The maximum of each window over these axes of x, where there is anything to do."""
+    moved = [i for i in range(len(axes)) if (sizes[i], strides[i]) != (1, 1)]
+    if not moved:
+        return x
+    window = Window(
+        tuple(axes[i] for i in moved),
+        tuple(sizes[i] for i in moved),
+        tuple(strides[i] for i in moved),
+        tuple(tuple(padding[i]) for i in moved),
+    )
+    return _largest(x, window)
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(1,))

@@ -9,6 +9,7 @@ more axes the combinations nest. Every product is a matmul over the channels.
 import functools
 import math
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -75,36 +76,82 @@ def convolve(x: jax.Array, kernel: jax.Array) -> jax.Array:
     Returns:
       [B, H, W, O]; in float32 within 1e-5 of the largest value of the direct sum.
     """
-    axes = [axis + 1 for axis in (0, 1) if kernel.shape[axis] == TAPS]  # of x
-    tile = TILES[len(axes)]
-    of_outputs, of_taps, of_inputs = (
-        functools.reduce(np.kron, [matrix] * len(axes)) for matrix in MATRICES[tile]
-    )
-    window = Window(
-        tuple(axes),
-        (tile + TAPS - 1,) * len(axes),
-        (tile,) * len(axes),
-        tuple((1, -x.shape[axis] % tile + 1) for axis in axes),
-    )
-    seen = under_taps(x, window, 0.0)
+    tiling = _tiling(x, kernel.shape)
+    seen = under_taps(x, tiling.inputs, 0.0)
     taps = [
         kernel[i : i + 1, j : j + 1]
         for i in range(kernel.shape[0])
         for j in range(kernel.shape[1])
     ]
     products = [
-        pointwise.convolve(_combined(inputs, seen), _combined(filters, taps))
-        for inputs, filters in zip(of_inputs, of_taps, strict=True)
+        pointwise.convolve(inputs, filters)
+        for inputs, filters in zip(
+            _combined(tiling.of_inputs, seen),
+            _combined(tiling.of_taps, taps),
+            strict=True,
+        )
     ]
-    rows = [_combined(row, products) for row in of_outputs]
-    out = interleave(rows, axes, window.strides)
+    rows = _combined(tiling.of_outputs, products)
+    out = interleave(rows, tiling.outputs.axes, tiling.outputs.strides)
     return lax.slice(out, [0] * out.ndim, [*x.shape[:-1], out.shape[-1]])
 
 
-def _combined(weights: np.ndarray, parts: Sequence[jax.Array]) -> jax.Array:
-    """The weighted sum, without what weighs nothing."""
-    terms = []
-    for weight, part in zip(weights, parts, strict=True):
-        if abs(weight) > 1e-9:
-            terms.append(part if weight == 1 else part * np.float32(weight))
-    return sum(terms[1:], terms[0])
+def filter_gradient(
+    x: jax.Array, g: jax.Array, kernel_shape: Sequence[int]
+) -> jax.Array:
+    """dL/dkernel [kh, kw, C, O] of `convolve`, of x [B, H, W, C] and g [B, H, W, O].
+
+    The combinations are those of `convolve`, transposed. The products are taken all at once, as
+    XLA:CPU then gives every core some of its own; one alone is too small to be shared well.
+    """
+    tiling = _tiling(x, kernel_shape)
+    rows, columns = (
+        jnp.stack(
+            [part.reshape(-1, part.shape[-1]) for part in _combined(matrix, seen)]
+        )
+        for matrix, seen in (
+            (tiling.of_inputs, under_taps(x, tiling.inputs, 0.0)),
+            (tiling.of_outputs.T, under_taps(g, tiling.outputs, 0.0)),
+        )
+    )  # [products, positions, C or O]
+    products = jnp.einsum("npc,npo->nco", rows, columns)
+    taps = _combined(tiling.of_taps.T, list(products))
+    return jnp.stack(taps).reshape(kernel_shape)
+
+
+class _Tiling(NamedTuple):
+    """The matrices over all axes filtered, and which inputs and outputs a tile has."""
+
+    of_outputs: np.ndarray
+    of_taps: np.ndarray
+    of_inputs: np.ndarray
+    inputs: Window
+    outputs: Window
+
+
+def _tiling(x, kernel_shape) -> _Tiling:
+    axes = tuple(axis + 1 for axis in (0, 1) if kernel_shape[axis] == TAPS)  # of x
+    tile = TILES[len(axes)]
+    matrices = (
+        functools.reduce(np.kron, [matrix] * len(axes)) for matrix in MATRICES[tile]
+    )
+    strides, sizes = (tile,) * len(axes), (tile + TAPS - 1,) * len(axes)
+    rest = [-x.shape[axis] % tile for axis in axes]
+    around = tuple((1, after + 1) for after in rest)
+    return _Tiling(
+        *matrices,
+        Window(axes, sizes, strides, around),
+        Window(axes, strides, strides, tuple((0, after) for after in rest)),
+    )
+
+
+def _combined(matrix: np.ndarray, parts: Sequence[jax.Array]) -> list[jax.Array]:
+    """A weighted sum per row of the matrix, without what weighs nothing."""
+    sums = []
+    for row in matrix:
+        terms = []
+        for weight, part in zip(row, parts, strict=True):
+            if abs(weight) > 1e-9:
+                terms.append(part if weight == 1 else part * np.float32(weight))
+        sums.append(sum(terms[1:], terms[0]))
+    return sums
