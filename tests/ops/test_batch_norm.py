@@ -1,10 +1,13 @@
 """Batch normalisation against the formula and its derivative by JAX."""
 
+import re
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from rac_jax.ops import compiling, conv
 from rac_jax.ops.batch_norm import batch_norm
 
 EPSILON = 1e-3
@@ -89,3 +92,22 @@ def test_only_the_input_is_kept_for_the_gradient():
 
     sizes = [leaf.size for leaf in jax.tree.leaves(jax.eval_shape(kept, x))]
     assert sizes.count(x.size) == 1 and sum(sizes) < 2 * x.size
+
+
+@pytest.mark.skipif(jax.default_backend() != "cpu", reason="what is done on CPU")
+def test_gradient_is_taken_once_for_both_of_the_convolution_before_it():
+    x, kernel = jnp.ones((2, 3, 8, 8, 16)), jnp.ones((1, 1, 1, 16, 32))
+    weights = jnp.ones((2, 3, 8, 8, 32))
+
+    def total(x, kernel, scale, bias):
+        out = conv.conv_video(x, kernel, (1, 1, 1), ((0, 0),) * 3)
+        return jnp.sum(
+            weights * batch_norm(out, scale, bias, EPSILON, True, "float32")[0]
+        )
+
+    gradient = compiling.jit(jax.grad(total, (0, 1)))
+    text = gradient.lower(x, kernel, *jnp.ones((2, 32))).compile().as_text()
+    program = text[text.index("ENTRY") :]
+    # The masked gradient, and that of the convolution's result.
+    assert len(re.findall(r"= f32\[384,32\]\S* fusion", program)) == 2
+    assert not re.findall(r"= f32\[(6,8,8|2,3,8,8),32\]\S* fusion", program)

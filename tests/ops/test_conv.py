@@ -143,17 +143,18 @@ def test_pointwise_its_filter_gradient_transposes_nothing():
 
 @pytest.mark.skipif(jax.default_backend() != "cpu", reason="what is done on CPU")
 def test_minimal_filtering_is_for_large_convolutions_of_three_taps():
-    padding = ((1, 1), (1, 1))
-
-    def convolutions(shape, channels):
-        size = (3, 3, shape[-1], channels)
+    def convolutions(taps, shape, channels):
+        size = (*taps, shape[-1], channels)
+        padding = tuple((k // 2, k // 2) for k in taps)
         text = gradients_of(shape, size, (1, 1), padding)
         return text.count("stablehlo.convolution")
 
     # 4 x 4 products forward and for the input's gradient, a convolution for the filter's.
-    assert convolutions((2, 64, 64, 96), 96) == 2 * 4**2 + 1
-    assert convolutions((2, 64, 64, 32), 96) == 3  # few channels
-    assert convolutions((2, 8, 8, 96), 96) == 3  # a small picture
+    assert convolutions((3, 3), (2, 64, 64, 96), 96) == 2 * 4**2 + 1
+    assert convolutions((3, 3), (2, 64, 64, 32), 96) == 3  # few channels
+    assert convolutions((3, 3), (2, 8, 8, 96), 96) == 3  # a small picture
+    # 6 products for 4 frames, and no convolution in the filter's gradient.
+    assert convolutions((3, 1), (2, 32, 196, 96), 96) == 2 * 6
 
 
 @pytest.mark.parametrize(

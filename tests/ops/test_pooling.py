@@ -1,12 +1,14 @@
 """Pooling against XLA's windowed reduction and, with its gradient, against PyTorch."""
 
+import re
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 from jax import lax
 
-from rac_jax.ops import pooling
+from rac_jax.ops import compiling, conv, pooling
 
 CASES = {
     "1x3x3 s2": ((2, 3, 9, 8, 4), (1, 3, 3), (1, 2, 2), (0, 1, 1)),
@@ -72,6 +74,21 @@ def test_tied_maxima_share_the_gradient():
         lambda x: pooling.max_pool(x, (1, 2), (1, 1), ((0, 0), (0, 0))).sum()
     )(jnp.ones((1, 1, 2, 1)))
     np.testing.assert_allclose(gradient.sum(), 1.0)
+
+
+@pytest.mark.skipif(jax.default_backend() != "cpu", reason="what is done on CPU")
+def test_is_taken_once_for_a_convolution_and_its_filter_gradient():
+    x, kernel = jnp.ones((2, 3, 8, 8, 16)), jnp.ones((1, 1, 1, 16, 16))
+
+    def total(x, kernel):
+        y = pooling.max_pool(x, (3, 3, 3), (1, 1, 1), ((1, 1),) * 3)
+        out = conv.conv_video(y, kernel, (1, 1, 1), ((0, 0),) * 3)
+        return jnp.square(out).sum()
+
+    text = compiling.jit(jax.grad(total, (0, 1))).lower(x, kernel).compile().as_text()
+    program = text[text.index("ENTRY") :]
+    # That over time goes into the padding of the other.
+    assert len(re.findall(r" fusion\(.*max_pool\)/max", program)) == 1
 
 
 def test_global_mean_is_float32():

@@ -31,6 +31,23 @@ def test_is_the_direct_sum(taps, size):
     np.testing.assert_allclose(got, direct(x, kernel), atol=2e-5)
 
 
+@pytest.mark.parametrize("taps", [(3, 1), (1, 3), (3, 3)])
+@pytest.mark.parametrize("size", [(1, 1), (2, 3), (5, 4), (8, 7)])
+def test_filter_gradient_is_the_direct_sums(taps, size):
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(2, *size, 3)).astype(np.float32)
+    g = rng.normal(size=(2, *size, 4)).astype(np.float32)
+    shape = (*taps, 3, 4)
+    got = winograd.filter_gradient(jnp.asarray(x), jnp.asarray(g), shape)
+    # The convolution is linear in its kernel: a weight's gradient is what g makes of it alone.
+    want = np.zeros(shape)
+    for place in np.ndindex(shape):
+        kernel = np.zeros(shape)
+        kernel[place] = 1
+        want[place] = np.sum(direct(x, kernel) * g)
+    np.testing.assert_allclose(got, want, atol=5e-5)
+
+
 @pytest.mark.parametrize("tile", winograd.POINTS)
 def test_matrices_filter_a_row_by_hand(tile):
     """y = A ((G g) * (B d)) with d = 1, 2, 3, ... and the taps 1, 10, 100."""
@@ -48,6 +65,18 @@ def test_keeps_the_digits_of_deep_layers(taps):
     kernel = rng.normal(size=(*taps, 192, 96)).astype(np.float32)
     want = direct(x, kernel)
     got = jax.jit(winograd.convolve)(x, kernel)
+    assert np.abs(got - want).max() <= 1e-5 * np.abs(want).max()
+
+
+def test_filter_gradient_keeps_the_digits_of_deep_layers():
+    rng = np.random.default_rng(0)
+    x = np.maximum(rng.normal(size=(1, 16, 784, 192)), 0).astype(np.float32)
+    g = rng.normal(size=(1, 16, 784, 96)).astype(np.float32)
+    padded = np.pad(x.astype(np.float64), ((0, 0), (1, 1), (0, 0), (0, 0)))
+    want = np.stack(
+        [np.einsum("btnc,btno->co", padded[:, i : i + 16], g) for i in range(3)]
+    )[:, None]
+    got = jax.jit(winograd.filter_gradient, static_argnums=2)(x, g, (3, 1, 192, 96))
     assert np.abs(got - want).max() <= 1e-5 * np.abs(want).max()
 
 
