@@ -14,6 +14,8 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
+from jax import lax
+from jax.experimental.xla_metadata import set_xla_metadata
 
 CPU = {
     "xla_cpu_experimental_ynn_fusion_type": "LIBRARY_FUSION_TYPE_DOT,LIBRARY_FUSION_TYPE_REDUCE",
@@ -39,3 +41,24 @@ def compiler_options() -> dict[str, str] | None:
 def jit(function: Callable, **options: Any) -> Callable:
     """`jax.jit` with these options; its result cannot be called inside another jitted function."""
     return jax.jit(function, compiler_options=compiler_options(), **options)
+
+
+def materialised(x: jax.Array) -> jax.Array:
+    """x, which XLA:CPU computes into an array of its own before anything that follows.
+
+    It would compute it inside whatever uses it: a normalisation inside the transposition behind
+    it, where that takes several times as long, and once for each of several sums. (An
+    `optimization_barrier` is gone by the time that XLA:CPU fuses operations; the call of a
+    function that may not be inlined is not.) On other platforms x itself.
+    """
+    return lax.platform_dependent(x, cpu=_called, default=lambda x: x)
+
+
+@jax.jit
+def _identity(x):
+    return x
+
+
+def _called(x):
+    with set_xla_metadata(inlineable="false"):
+        return _identity(x)

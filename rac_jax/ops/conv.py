@@ -19,7 +19,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from rac_jax.ops import native, pointwise, winograd
+from rac_jax.ops import compiling, native, pointwise, winograd
 from rac_jax.ops.windows import interleave
 
 Padding = tuple[tuple[int, int], ...]
@@ -139,7 +139,7 @@ def _filtered_forward(x, kernel, padding):
 
 
 def _filtered_backward(padding, saved, g):
-    x, kernel = saved
+    x, kernel = compiling.materialised(saved[0]), saved[1]
     turned = jnp.flip(kernel, (0, 1)).swapaxes(-1, -2)  # [kh, kw, O, C]
     input_gradient = _filtered(g, turned, padding)
 
