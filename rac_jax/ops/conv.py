@@ -5,9 +5,10 @@ reshaped array, and one of 1x1x1 on accelerators a matmul; both are faster than 
 convolution. The rest is for CPU, where XLA is slow at the dilated convolutions that are the
 gradients of a strided one: the input's gradient is taken phase by phase, by convolutions without
 strides, and the filter's, over time, by a matmul per frame. Three taps and many channels go
-through `ops.winograd`, the input's gradient too. The choice is made when the program is lowered
-for a platform, not when it is traced; `benchmarks/lowerings.py` measures what there is to choose
-from. XLA:CPU's other filter gradients are fast in programs compiled by `ops.compiling` only.
+through `ops.winograd`, the input's gradient too, and over time the filter's. The choice is made
+when the program is lowered for a platform, not when it is traced; `benchmarks/lowerings.py`
+measures what there is to choose from. XLA:CPU's other filter gradients are fast in programs
+compiled by `ops.compiling` only.
 """
 
 import functools
