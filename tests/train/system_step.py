@@ -11,7 +11,7 @@ from jax.sharding import NamedSharding
 
 from rac_jax.data.labelled import LabelledVideo
 from rac_jax.models import registry
-from rac_jax.ops import compiling
+from rac_jax.ops import compiling, conv, winograd
 from rac_jax.train import mesh as meshes
 from rac_jax.train import state as states
 from rac_jax.train.step import make_train_step
@@ -60,6 +60,9 @@ def main() -> None:
     parser.add_argument("--fsdp", type=int, default=1)
     args = parser.parse_args()
     jax.config.update("jax_num_cpu_devices", args.devices)
+    # What serves large convolutions only is to be split over devices too.
+    winograd.LEAST_CHANNELS = winograd.LEAST_PRODUCTS = 0
+    conv.LEAST_PLACES = 1
     config = toy.load_config("small")
     config.data.size, config.stride.strides = 32, (1, 2)
     config.model.sight_encoder = "r2plus1d18"
