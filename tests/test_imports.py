@@ -2,10 +2,10 @@
 
 import ast
 import pathlib
-import subprocess
-import sys
 
 import pytest
+
+from tests import own_process
 
 ROOT = pathlib.Path(__file__).parents[1]
 PACKAGE = "rac_jax"
@@ -145,16 +145,9 @@ def _seconds_and_modules(code: str) -> tuple[float, set[str]]:
         "began = time.perf_counter()\n"
         f"{code}\n"
         "seconds = time.perf_counter() - began\n"
-        "print(seconds, *sorted(m for m in sys.modules if '.' not in m), file=sys.stderr)"
+        "print(seconds, *sorted(m for m in sys.modules if '.' not in m))"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", program],
-        capture_output=True,
-        text=True,
-        check=True,
-        cwd=ROOT,
-    )
-    seconds, *modules = done.stderr.splitlines()[-1].split()
+    seconds, *modules = own_process.output(program).splitlines()[-1].split()
     return float(seconds), set(modules)
 
 

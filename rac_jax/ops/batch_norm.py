@@ -56,20 +56,21 @@ def _forward(x, scale, bias, epsilon, relu, dtype):
 
 def _backward(epsilon, relu, dtype, saved, gradients):
     x, scale, bias, mean, rate = saved
-    centred, factor = x.astype(jnp.float32) - mean, scale * rate
+    values, factor = x.astype(jnp.float32), scale * rate
+    centred = values - mean
     g = gradients[0].astype(jnp.float32)
     if relu:
         g = jnp.where(centred * factor + bias > 0, g, 0.0)
     of_bias = jnp.sum(g, 0)
     # The sum of g · centred. XLA:CPU would write `centred` to memory for it; the digits that the
     # difference loses, the variance has lost before.
-    of_rate = jnp.sum(g * x.astype(jnp.float32), 0) - mean * of_bias
+    of_factor = jnp.sum(g * values, 0) - mean * of_bias
     # Ends in a sum of two arrays. XLA:CPU computes anything that ends in one array's product with
     # a constant once for the input gradient of the convolution before it and once for the filter's.
     shift = of_bias * factor / len(x)
-    slope = of_rate * factor * jnp.square(rate) / len(x)
+    slope = of_factor * factor * jnp.square(rate) / len(x)
     of_x = g * factor - (centred * slope + shift)
-    return of_x.astype(x.dtype), of_rate * rate, of_bias
+    return of_x.astype(x.dtype), of_factor * rate, of_bias
 
 
 _normalised.defvjp(_forward, _backward)

@@ -105,15 +105,15 @@ def filter_gradient(
     XLA:CPU then gives every core some of its own; one alone is too small to be shared well.
     """
     tiling = _tiling(x, kernel_shape)
-    rows, columns = (
-        jnp.stack(
-            [part.reshape(-1, part.shape[-1]) for part in _combined(matrix, seen)]
-        )
-        for matrix, seen in (
-            (tiling.of_inputs, under_taps(x, tiling.inputs, 0.0)),
-            (tiling.of_outputs.T, under_taps(g, tiling.outputs, 0.0)),
-        )
-    )  # [products, positions, C or O]
+
+    def stacked(parts):
+        """[products, positions, channels]."""
+        return jnp.stack([part.reshape(-1, part.shape[-1]) for part in parts])
+
+    seen = under_taps(x, tiling.inputs, 0.0)
+    rows = stacked(_combined(tiling.of_inputs, seen))
+    seen = under_taps(g, tiling.outputs, 0.0)
+    columns = stacked(_combined(tiling.of_outputs.T, seen))
     products = jnp.einsum("npc,npo->nco", rows, columns)
     taps = _combined(tiling.of_taps.T, list(products))
     return jnp.stack(taps).reshape(kernel_shape)

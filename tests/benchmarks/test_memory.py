@@ -1,6 +1,5 @@
 """How much memory a process has."""
 
-import pathlib
 import subprocess
 import sys
 
@@ -8,11 +7,11 @@ import numpy as np
 import pytest
 
 from benchmarks.memory import resident_mb
+from tests import own_process
 
 pytestmark = pytest.mark.skipif(
     resident_mb("VmRSS") is None, reason="the system does not tell"
 )
-ROOT = pathlib.Path(__file__).parents[2]
 
 # Of a process of its own: one that has run other tests may hold memory that it can use again.
 GROWTH = """
@@ -28,14 +27,7 @@ SLACK_MB = 2.0  # the system's own counters lag behind each other
 
 
 def test_resident_memory_grows_and_its_peak_stays():
-    done = subprocess.run(
-        [sys.executable, "-c", GROWTH],
-        capture_output=True,
-        text=True,
-        check=True,
-        cwd=ROOT,
-    )
-    before, held, peak, peak_after = map(float, done.stdout.split())
+    before, held, peak, peak_after = map(float, own_process.output(GROWTH).split())
     assert 56 < held - before < 96
     assert min(peak, peak_after) >= held - SLACK_MB
 

@@ -1,8 +1,6 @@
 """The plot of a result: what it says, and that it can always be drawn."""
 
 import dataclasses
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -11,6 +9,7 @@ from PIL import Image
 from rac_jax.counting.plot import plot_result
 from rac_jax.counting.result import CountResult, SightCount, SoundCount, WindowCount
 from rac_jax.data import encode
+from tests import own_process
 
 
 def _result(file="<array>", duration_s=10.0, start_s=0.0, **changes):
@@ -158,4 +157,4 @@ def test_a_failed_write_leaves_nothing(tmp_path):
 
 def test_pyplot_stays_out():
     code = "import sys, rac_jax.counting.plot as p; assert 'matplotlib.pyplot' not in sys.modules"
-    subprocess.run([sys.executable, "-c", code], check=True)
+    own_process.output(code)

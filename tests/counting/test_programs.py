@@ -3,8 +3,6 @@
 import concurrent.futures
 import functools
 import shutil
-import subprocess
-import sys
 
 import flax.linen as nn
 import flax.struct
@@ -17,6 +15,7 @@ from rac_jax import counting
 from rac_jax.counting import programs
 from rac_jax.models import registry
 from rac_jax.weights import DEFAULT_MODEL
+from tests import own_process
 
 SPECTRUM = """
 import sys, jax, numpy as np
@@ -109,15 +108,7 @@ def test_what_comes_from_jaxs_own_cache_is_not_kept_half(tmp_path):
     for time in ("compiled", "in JAX's cache", "kept"):
         if time == "in JAX's cache":
             shutil.rmtree(tmp_path / "programs")
-        done = subprocess.run(
-            [sys.executable, "-c", SPECTRUM, str(tmp_path)],
-            check=False,
-            capture_output=True,
-            text=True,
-            timeout=300,
-        )
-        assert done.returncode == 0, (time, done.stderr)
-        found.append(done.stdout)
+        found.append(own_process.output(SPECTRUM, tmp_path))
         assert len(list((tmp_path / "programs").iterdir())) == 1
     assert len(set(found)) == 1 and float(found[0])
 

@@ -1,14 +1,13 @@
 """What is written is what is read, and nothing is written half."""
 
 import os
-import subprocess
-import sys
 
 import av
 import numpy as np
 import pytest
 
 from rac_jax.data import encode, media
+from tests import own_process
 from tests.data.media_factory import coded_frames, read_codes, smooth_picture
 
 RATE = 22050
@@ -193,10 +192,5 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
 
 
 def test_memory_does_not_grow_with_length(tmp_path):
-    run = subprocess.run(
-        [sys.executable, "-c", MEMORY, str(tmp_path / "long.mp4")],
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    assert int(run.stdout) < 60_000  # KiB; the frames are 220 MB
+    grown = own_process.output(MEMORY, tmp_path / "long.mp4")
+    assert int(grown) < 60_000  # KiB; the frames are 220 MB

@@ -1,8 +1,6 @@
 """Frames and their times, from files with all kinds of oddities."""
 
 import logging
-import subprocess
-import sys
 from fractions import Fraction
 
 import numpy as np
@@ -10,6 +8,7 @@ import pytest
 
 from rac_jax.data import media
 from rac_jax.data.pixels import resize_frames
+from tests import own_process
 from tests.data.media_factory import (
     GOP,
     coded_frames,
@@ -376,13 +375,7 @@ def test_memory_holds_small_frames_only(tmp_path):
         np.broadcast_to(frames, (250, 720, 1280, 3)),
         options={"preset": "ultrafast"},
     )
-    run = subprocess.run(
-        [sys.executable, "-c", MEMORY, str(path)],
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    frames, kibibytes = map(int, run.stdout.split())
+    frames, kibibytes = map(int, own_process.output(MEMORY, path).split())
     assert frames == 250
     assert kibibytes < 100_000  # the large frames would be 690 MB
 

@@ -1,12 +1,11 @@
 """Memory that steps free: kept or given back, by the pages that the system has to find anew."""
 
 import platform
-import subprocess
-import sys
 
 import pytest
 
 from rac_jax.train import host_memory
+from tests import own_process
 
 PAGES = """
 import resource, sys
@@ -36,14 +35,7 @@ print(min(pages))  # what other threads of the process do comes and goes
 def test_steps_find_their_memory_again():
     found = {}
     for way in ("keep", "give back"):
-        done = subprocess.run(
-            [sys.executable, "-c", PAGES, way],
-            capture_output=True,
-            text=True,
-            check=True,
-            timeout=300,
-        )
-        found[way] = int(done.stdout)
+        found[way] = int(own_process.output(PAGES, way))
     # At least 32 MiB of pages of 4 KiB, or of 2 MiB.
     assert found["give back"] >= 16
     assert found["keep"] < found["give back"] / 4
