@@ -467,15 +467,16 @@ def _draw_strides(axes: Axes, result: CountResult) -> None:
             axes.annotate(
                 f"{score:.2f}",
                 (score, stride),
-                (0, 9),
+                (9, 0),
                 textcoords="offset points",
-                ha="center",
+                va="center",
                 size=9,
                 color=colour,
                 weight="bold",
             )
-    spread = max(sight.stride_scores.values()) - min(sight.stride_scores.values())
-    axes.margins(x=0.22 if spread else 0.5)
+    least, most = min(sight.stride_scores.values()), max(sight.stride_scores.values())
+    spread = most - least or 1.0
+    axes.set_xlim(least - 0.15 * spread, most + 0.45 * spread)  # the score needs room
     axes.set_ylim(strides[-1] + 0.6, strides[0] - 0.9)
     step = max(1, len(strides) // 8)
     shown = sorted({*strides[::step], sight.stride})

@@ -99,6 +99,22 @@ def test_a_given_stride_has_no_scores():
     assert "stride 2 was given" in _texts(plot_result(_result(sight=sight)))
 
 
+def test_the_best_score_covers_no_other():
+    strides = (1, 2, 3, 4, 6, 8, 12)
+    scores = dict(zip(strides, (0.24, 0.28, 0.28, 0.25, 0.2, 0.1, 0.0), strict=True))
+    sight = dataclasses.replace(_result().sight, stride_scores=scores)
+    figure = plot_result(_result(sight=sight))
+    figure.draw_without_rendering()
+    label = next(
+        t for axes in figure.axes for t in axes.texts if t.get_text() == "0.28"
+    )
+    extent = label.get_window_extent()
+    dots = [line for line in label.axes.lines if line.get_marker() == "o"]
+    assert len(dots) == len(strides)
+    assert not any(extent.overlaps(dot.get_window_extent()) for dot in dots)
+    assert extent.x1 <= label.axes.get_window_extent().x1
+
+
 @pytest.mark.parametrize("content", [None, b"not a video"])
 def test_file_that_went_away_is_a_note(tmp_path, content):
     path = tmp_path / "gone.mp4"
