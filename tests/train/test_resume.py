@@ -1,36 +1,20 @@
 """Killed at any moment, a run ends as if it had not been."""
 
+import functools
 import json
-import os
-import pathlib
 import signal
-import socket
 import subprocess
-import sys
 import time
 
 import numpy as np
 import pytest
 
-ROOT = pathlib.Path(__file__).parents[2]
+from tests import own_process
+
 KILLS = 10
 
-
-def run(folder, *arguments) -> subprocess.Popen:
-    return subprocess.Popen(
-        [sys.executable, "-m", "tests.train.tiny_run", str(folder), *arguments],
-        cwd=ROOT,
-        env=os.environ | {"JAX_PLATFORMS": "cpu"},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-
-
-def finish(process: subprocess.Popen) -> str:
-    text, _ = process.communicate(timeout=300)
-    assert process.returncode == 0, text
-    return text
+run = functools.partial(own_process.start, "tests.train.tiny_run")
+finish = functools.partial(own_process.finish, timeout_s=300)
 
 
 def final(folder) -> dict:
@@ -118,9 +102,7 @@ def test_eight_devices_are_as_one_and_a_run_may_change_their_number(straight, tm
 
 
 def test_two_processes_are_as_one(straight, tmp_path):
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        address = f"127.0.0.1:{free.getsockname()[1]}"
+    address = own_process.free_address()
     shared = ["--processes", "2", "--coordinator", address, "--fsdp", "2"]
     both = [run(tmp_path, *shared, "--process", str(i)) for i in range(2)]
     for process in both:

@@ -1,11 +1,9 @@
 """The real system on several devices and processes, killed, and through every sweep."""
 
+import functools
 import json
-import os
 import signal
-import socket
 import subprocess
-import sys
 import time
 
 import numpy as np
@@ -14,26 +12,14 @@ import safetensors.numpy
 
 from rac_jax.cli import train
 from rac_jax.cli.main import main
+from tests import own_process
 from tests.train import toy
 
 pytestmark = pytest.mark.slow
 
 
-def start(*arguments, module="rac_jax.cli.main", **environment) -> subprocess.Popen:
-    return subprocess.Popen(
-        [sys.executable, "-m", module, *map(str, arguments)],
-        cwd=toy.ROOT,
-        env=os.environ | {"JAX_PLATFORMS": "cpu"} | environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-
-
-def finish(process: subprocess.Popen) -> str:
-    text, _ = process.communicate(timeout=1200)
-    assert process.returncode == 0, text
-    return text
+rac = functools.partial(own_process.start, "rac_jax.cli.main")
+finish = functools.partial(own_process.finish, timeout_s=1200)
 
 
 @pytest.mark.parametrize("stage", ["sight", "sound", "stride", "reliability"])
@@ -42,7 +28,9 @@ def test_a_step_on_eight_devices_is_that_on_one(stage, tmp_path):
     for name, devices in (("one", ()), ("eight", ("--devices=8", "--fsdp=2"))):
         file = tmp_path / f"{name}.npz"
         finish(
-            start(file, "--stage", stage, *devices, module="tests.train.system_step")
+            own_process.start(
+                "tests.train.system_step", file, "--stage", stage, *devices
+            )
         )
         with np.load(file) as arrays:
             found.append(dict(arrays))
@@ -72,18 +60,16 @@ def variables(folder) -> dict[str, np.ndarray]:
 @pytest.fixture(scope="module")
 def straight(tmp_path_factory):
     folder = tmp_path_factory.mktemp("straight")
-    finish(start("train", *toy.arguments(folder, **DESCENT, **LONGER)))
+    finish(rac("train", *toy.arguments(folder, **DESCENT, **LONGER)))
     return folder
 
 
 def test_two_processes_and_a_change_of_their_number(straight, tmp_path):
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        address = f"127.0.0.1:{free.getsockname()[1]}"
+    address = own_process.free_address()
     arguments = toy.arguments(tmp_path / "run", **DESCENT, **LONGER)
     shared = ["--num_processes=2", f"--coordinator={address}"]
     both = [
-        start("train", *arguments, *shared, f"--process_id={i}", PYTHONUNBUFFERED="1")
+        rac("train", *arguments, *shared, f"--process_id={i}", PYTHONUNBUFFERED="1")
         for i in range(2)
     ]
     # Stopped in the middle of its first stage ...
@@ -96,7 +82,7 @@ def test_two_processes_and_a_change_of_their_number(straight, tmp_path):
     assert "stopped at step" in finish(both[0])
     finish(both[1])
     # ... it goes on alone, and ends where an undisturbed run does.
-    text = finish(start("train", *arguments))
+    text = finish(rac("train", *arguments))
     assert "sight: goes on from step" in text
     one, two = variables(tmp_path / "run"), variables(straight)
     assert one.keys() == two.keys()
@@ -105,12 +91,10 @@ def test_two_processes_and_a_change_of_their_number(straight, tmp_path):
 
 
 def test_two_processes_run_every_stage(straight, tmp_path):
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        address = f"127.0.0.1:{free.getsockname()[1]}"
+    address = own_process.free_address()
     arguments = toy.arguments(tmp_path / "run", **DESCENT, **LONGER)
     shared = ["--num_processes=2", f"--coordinator={address}"]
-    both = [start("train", *arguments, *shared, f"--process_id={i}") for i in range(2)]
+    both = [rac("train", *arguments, *shared, f"--process_id={i}") for i in range(2)]
     for process in both:
         finish(process)
     one, two = variables(tmp_path / "run"), variables(straight)
@@ -123,7 +107,7 @@ def test_killed_in_any_stage_it_ends_bit_for_bit_the_same(straight, tmp_path):
     arguments = toy.arguments(tmp_path / "run", **DESCENT, **LONGER)
     kills = 0
     while not (tmp_path / "run" / "export").exists():
-        process = start("train", *arguments)
+        process = rac("train", *arguments)
         try:
             # Later and later, or a slow machine would never end a stage.
             process.communicate(timeout=rng.uniform(30, 60) + 10 * kills)
