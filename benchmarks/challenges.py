@@ -13,7 +13,7 @@ import jax
 import numpy as np
 
 from rac_jax import counting
-from rac_jax.counting.evaluation import summarise
+from rac_jax.counting.scores import summarise
 from rac_jax.scenes import CHALLENGES, SceneConfig, render_scene
 from rac_jax.weights import DEFAULT_MODEL
 

@@ -47,10 +47,10 @@ def compile_step(mesh, config):
     from jax.sharding import NamedSharding
 
     from rac_jax.models import registry
+    from rac_jax.models.sight_sound.sight_task import SightTask
     from rac_jax.train import mesh as meshes
     from rac_jax.train import state as states
     from rac_jax.train.step import make_train_step
-    from rac_jax.train.tasks.sight import SightTask
 
     model = registry.build_model("sight_sound", **config.model.to_dict())
     task = SightTask(model, config)

@@ -23,7 +23,7 @@ import numpy as np
 from benchmarks.memory import resident_mb
 from rac_jax import counting
 from rac_jax.counting.ahead import call_ahead
-from rac_jax.data import encode
+from rac_jax.media import encode
 from rac_jax.scenes import SceneConfig, render_scene
 from rac_jax.weights import DEFAULT_MODEL
 

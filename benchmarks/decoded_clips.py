@@ -17,10 +17,11 @@ import av
 import jax
 import numpy as np
 
-from rac_jax.data import clip_cache, encode
+from rac_jax.data import clip_cache
 from rac_jax.data.annotations import Annotation
-from rac_jax.data.examples import SightCut
 from rac_jax.data.sources import MediaSource
+from rac_jax.media import encode
+from rac_jax.models.sight_sound.samplers import SightCut
 from rac_jax.scenes import SceneConfig, render_scene
 
 FPS = 25

@@ -18,8 +18,10 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from rac_jax.models import layers, registry
-from rac_jax.ops import compiling, conv, native, winograd
+from rac_jax.encoders import layers
+from rac_jax.models import registry
+from rac_jax.ops import compiling, conv, native
+from rac_jax.ops.cpu import winograd
 
 WAYS = ("3-D", "2-D", "taps", "filtering", "chosen")
 GRADIENTS = ("forward", "input", "filter")

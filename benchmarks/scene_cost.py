@@ -16,11 +16,11 @@ import numpy as np
 
 from rac_jax.cli.train import load_config
 from rac_jax.models import registry
+from rac_jax.models.sight_sound.sight_task import SightTask
 from rac_jax.ops import compiling
 from rac_jax.train import splits
 from rac_jax.train.state import first_state, make_optimiser, trained_paths
 from rac_jax.train.step import make_train_step
-from rac_jax.train.tasks.sight import SightTask
 
 CONFIG = pathlib.Path(__file__).resolve().parents[1] / "configs" / "sight_sound.py"
 

@@ -44,7 +44,7 @@ def full() -> ml_collections.ConfigDict:
     config.keep_memory = True  # on CPU: what a step frees is kept for the next
     config.start = {"model": "", "sight_encoder": "", "sound_encoder": ""}
     config.model = {"sight_features": ("pixels", "learned")}
-    # How sets of repetitions are found, see `rac_jax.counting.sets.Rule`; chosen on the
+    # How sets of repetitions are found, see `rac_jax.models.compact.decoder.Rule`; chosen on the
     # validation scenes.
     config.rule = {
         "nothing": 1.0,

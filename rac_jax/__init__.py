@@ -10,7 +10,7 @@ from rac_jax.version import __version__
 
 _PUBLIC = {
     "CountResult": "rac_jax.counting.result",
-    "MediaError": "rac_jax.data.media",
+    "MediaError": "rac_jax.media",
     "load": "rac_jax.counting",
 }
 

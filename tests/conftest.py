@@ -95,7 +95,7 @@ def knocks(seconds: float, rate: int = 22050, period_s: float = 0.5) -> np.ndarr
 @pytest.fixture(scope="session")
 def clip(tmp_path_factory) -> pathlib.Path:
     """Four seconds of video with sound at 25 frames per second."""
-    from rac_jax.data import encode
+    from rac_jax.media import encode
 
     path = tmp_path_factory.mktemp("clips") / "clip.mp4"
     encode.write_video(path, moving_square(100), 25, knocks(4.0), 22050)
@@ -105,7 +105,7 @@ def clip(tmp_path_factory) -> pathlib.Path:
 @pytest.fixture(scope="session")
 def silent_clip(tmp_path_factory) -> pathlib.Path:
     """Two seconds of video without sound."""
-    from rac_jax.data import encode
+    from rac_jax.media import encode
 
     path = tmp_path_factory.mktemp("clips") / "silent.mp4"
     encode.write_video(path, moving_square(50), 25)

@@ -4,7 +4,8 @@ import ml_collections
 import pytest
 
 from rac_jax.models import registry
-from rac_jax.train import loop, mesh, sight_sound
+from rac_jax.models.sight_sound import recipe as sight_sound
+from rac_jax.train import loop, mesh
 from rac_jax.train import run as runs
 from tests.train import toy
 

@@ -15,8 +15,9 @@ from benchmarks.compare import cases
 from benchmarks.compare.cases import Case
 from rac_jax.counting import weights
 from rac_jax.counting.counter import Counter
-from rac_jax.interop import convert, tables
+from rac_jax.interop import tables
 from rac_jax.models import registry
+from rac_jax.models.sight_sound import conversion as convert
 from rac_jax.ops import compiling, similarity
 from rac_jax.train.metrics import Mean
 from rac_jax.train.state import first_state, make_optimiser, trained_paths

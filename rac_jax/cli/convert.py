@@ -56,8 +56,8 @@ def run(args: argparse.Namespace) -> int:
       0; 1 if a file cannot be read, does not fit or cannot be written.
     """
     from rac_jax.counting import weights
-    from rac_jax.interop import convert
     from rac_jax.interop.torch_io import ConversionError
+    from rac_jax.models.sight_sound import conversion as convert
 
     try:
         if args.kind == "to-torch":

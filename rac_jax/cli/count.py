@@ -136,7 +136,7 @@ def run(args: argparse.Namespace) -> int:
     Returns:
       0; 1 if any file failed or could be read only in part; 2 if nothing could be started.
     """
-    from rac_jax.data import media
+    from rac_jax import media
 
     if args.end is not None and args.end <= args.start:
         complain(f"--end: {args.end:g} s is not after --start {args.start:g} s")
@@ -198,9 +198,8 @@ def _without_collections() -> Iterator[None]:
 
 def _count_files(args: argparse.Namespace, files: list[pathlib.Path], *, single: bool):
     """Counts files one by one; returns a record per file, or None if the model fails to load."""
-    from rac_jax import counting
+    from rac_jax import counting, media
     from rac_jax.counting.ahead import call_ahead
-    from rac_jax.data import media
 
     # Read while JAX is imported and the model loaded, which takes as long as a short video.
     first = _open_early(args, files[0])
@@ -250,6 +249,6 @@ def _illustrate(
     if plot is not None:
         result.plot(plot)
     if annotated is not None:
-        from rac_jax.counting.annotate import annotate_video
+        from rac_jax.view.annotate import annotate_video
 
         annotate_video(result, annotated, progress=sys.stderr.isatty())

@@ -107,7 +107,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _score(record, wait: Callable) -> dict[str, Any]:
     """Waits for one labelled part; an error is reported and becomes part of the record."""
-    from rac_jax.data.media import MediaError
+    from rac_jax.media import MediaError
 
     video = {
         "file": record.path,
@@ -147,7 +147,7 @@ def build_report(
     Returns:
       {"overall", "overall_alt", "negatives", "groups", "failed", "videos"}.
     """
-    from rac_jax.counting import evaluation
+    from rac_jax.counting import scores as evaluation
 
     counted = [video for video in videos if "predicted" in video]
 

@@ -214,7 +214,7 @@ def _command_line(args: argparse.Namespace) -> list[str]:
 
 
 def _write_videos(args: argparse.Namespace, config, number: int) -> None:
-    from rac_jax.data import encode
+    from rac_jax.media import encode
 
     out = pathlib.Path(args.out)
     out.mkdir(parents=True, exist_ok=True)

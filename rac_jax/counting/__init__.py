@@ -7,7 +7,7 @@ _PUBLIC = {
     "CountResult": "rac_jax.counting.result",
     "ModelError": "rac_jax.counting.weights",
     "enable_compilation_cache": "rac_jax.counting.cache",
-    "load": "rac_jax.counting.loading",
+    "load": "rac_jax.models.loading",
 }
 
 __all__ = list(_PUBLIC)

@@ -9,7 +9,7 @@ import weakref
 from collections.abc import Callable, Generator, Iterable, Iterator
 from typing import TypeVar
 
-from rac_jax.data import media
+from rac_jax import media
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")

@@ -11,13 +11,13 @@ from typing import Any
 import flax.linen as nn
 import numpy as np
 
-from rac_jax.counting import paper, released
-from rac_jax.counting.networks import Networks, Pass
 from rac_jax.counting.result import CountResult, Measured
-from rac_jax.counting.soundtrack import Soundtrack
 from rac_jax.counting.source import ArraySource, FileSource, Source, frame_layout
-from rac_jax.data.media import MediaError, collect_faults
-from rac_jax.models.sight_sound import fuse
+from rac_jax.media import MediaError, collect_faults
+from rac_jax.models.sight_sound import paper, released
+from rac_jax.models.sight_sound.network import fuse
+from rac_jax.models.sight_sound.programs import Networks, Pass
+from rac_jax.models.sight_sound.soundtrack import Soundtrack
 
 logger = logging.getLogger(__name__)
 

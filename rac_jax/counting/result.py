@@ -184,7 +184,7 @@ class CountResult:
         return text
 
     def plot(self, path=None):
-        """Draws the result; see `rac_jax.counting.plot.plot_result`.
+        """Draws the result; see `rac_jax.view.plot.plot_result`.
 
         Args:
           path: where to write a PNG or SVG; nothing is written when it is None.
@@ -192,6 +192,6 @@ class CountResult:
         Returns:
           The matplotlib figure.
         """
-        from rac_jax.counting.plot import plot_result  # matplotlib is slow to import
+        from rac_jax.view.plot import plot_result
 
         return plot_result(self, path)

@@ -11,9 +11,9 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from rac_jax import media
 from rac_jax.counting.ahead import read_ahead
-from rac_jax.data import media
-from rac_jax.data.columns import RATE
+from rac_jax.models.sight_sound.columns import RATE
 
 CHUNKS = 2  # of frames that are read ahead of the reader,
 EARLY_CHUNKS = 16  # and before there is one: 20 MB of 112 pixels a side
@@ -62,7 +62,7 @@ class FileSource:
     Args:
       path: the file.
       size: side of the square frames, in pixels.
-      interpolation: "area" or "bilinear", see `rac_jax.data.media.stream_frames`.
+      interpolation: "area" or "bilinear", see `rac_jax.media.files.stream_frames`.
       start_s: start of the part to read, in seconds.
       end_s: end of that part, or None for all.
 

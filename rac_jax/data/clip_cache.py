@@ -23,7 +23,8 @@ from array_record.python.array_record_module import (
     ArrayRecordWriter,
 )
 
-from rac_jax.data import labelled, media
+from rac_jax import media
+from rac_jax.data import labelled
 from rac_jax.data.annotations import Annotation
 from rac_jax.data.labelled import LabelledVideo
 from rac_jax.data.pipeline import Source

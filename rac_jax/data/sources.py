@@ -13,11 +13,11 @@ from typing import Any
 
 import numpy as np
 
-from rac_jax.data import columns as spectra
-from rac_jax.data import media
+from rac_jax import media
 from rac_jax.data.annotations import Annotation
 from rac_jax.data.labelled import LabelledVideo, annotated
-from rac_jax.data.media import MediaError
+from rac_jax.media import MediaError
+from rac_jax.models.sight_sound import columns as spectra
 
 INTERPOLATION = "area"
 

@@ -14,10 +14,10 @@ import flax.linen as nn
 import flax.traverse_util
 import numpy as np
 
-from rac_jax.interop.names import LAYERS, NORM_NAMES, kylemin_layer
+from rac_jax.encoders.layers import scaled
+from rac_jax.encoders.published import LAYERS, NORM_NAMES, kylemin_layer
 from rac_jax.models import registry
-from rac_jax.models.layers import scaled
-from rac_jax.models.sight_sound import SightSound
+from rac_jax.models.sight_sound.network import SightSound
 
 COUNTER = "num_batches_tracked"
 # The keys of the release's files whose names are led by "module.".

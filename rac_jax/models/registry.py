@@ -9,12 +9,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from rac_jax.models import compact
-from rac_jax.models.layers import HEAD_SCALE
-from rac_jax.models.r2plus1d import R2Plus1D18
-from rac_jax.models.resnet import ResNet18
-from rac_jax.models.s3d import S3D
-from rac_jax.models.sight_sound import SightSound
+from rac_jax.encoders.layers import HEAD_SCALE
+from rac_jax.encoders.r2plus1d import R2Plus1D18
+from rac_jax.encoders.resnet import ResNet18
+from rac_jax.encoders.s3d import S3D
+from rac_jax.models.compact import network as compact
+from rac_jax.models.sight_sound.network import SightSound
 
 FAMILIES: dict[str, type[nn.Module]] = {
     "sight_sound": SightSound,

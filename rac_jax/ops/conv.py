@@ -20,7 +20,8 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from rac_jax.ops import compiling, native, pointwise, winograd
+from rac_jax.ops import compiling, native
+from rac_jax.ops.cpu import pointwise, winograd
 from rac_jax.ops.windows import interleave
 
 Padding = tuple[tuple[int, int], ...]

@@ -1,6 +1,7 @@
 """Recipes by model family."""
 
-from rac_jax.train import compact, sight_sound
+from rac_jax.models.compact import recipe as compact
+from rac_jax.models.sight_sound import recipe as sight_sound
 from rac_jax.train.stages import Recipe
 
 RECIPES = {"sight_sound": sight_sound.RECIPE, "compact": compact.RECIPE}

@@ -12,9 +12,18 @@ import flax.linen as nn
 import jax
 
 from rac_jax.data import pipeline
-from rac_jax.train import evaluation, loop, splits, video_counts
+from rac_jax.models.sight_sound import evaluation, video_counts
+from rac_jax.models.sight_sound import (
+    reliability_task as reliability,
+)
+from rac_jax.models.sight_sound import (
+    repetition_loss as repetitions,
+)
+from rac_jax.models.sight_sound import (
+    stride_task as stride,
+)
+from rac_jax.train import loop, splits
 from rac_jax.train.state import make_optimiser
-from rac_jax.train.tasks import reliability, repetitions, stride
 
 EXAMPLES = ("videos", "device")
 # What a stage depends on, by section of the config. What only says how fast or how often

@@ -9,6 +9,7 @@ import jax
 import numpy as np
 
 from rac_jax.data.labelled import SCHEMA, LabelledVideo
+from rac_jax.models.sight_sound.scene_batches import scene_spectrogram
 from rac_jax.scenes import (
     KINDS,
     PICTURE_DAMAGE,
@@ -16,7 +17,6 @@ from rac_jax.scenes import (
     SceneConfig,
     render_scene,
 )
-from rac_jax.train.scene_batches import scene_spectrogram
 
 
 class SceneVideos:

@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from rac_jax.models.layers import CONVOLVED
+from rac_jax.encoders.layers import CONVOLVED
 from rac_jax.train.metrics import Mean
 from rac_jax.train.state import TrainState
 

@@ -5,8 +5,8 @@ import json
 
 import pytest
 
+from rac_jax import media
 from rac_jax.cli import main
-from rac_jax.data import media
 from rac_jax.scenes import CHALLENGES
 
 OPTIONS = ["--num", "2", "--seed", "3", "--seconds", "1.5", "--size", "32x48"]

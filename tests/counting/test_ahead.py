@@ -6,7 +6,7 @@ import time
 import pytest
 
 from rac_jax.counting.ahead import call_ahead, read_ahead
-from rac_jax.data import container
+from rac_jax.media import container
 
 
 def test_all_items_in_order():

@@ -6,7 +6,7 @@ import os
 import pytest
 
 from rac_jax.data import annotations
-from tests.data.media_factory import real_clips
+from tests.media.media_factory import real_clips
 
 HEADER = "file,start_s,end_s,count\n"
 

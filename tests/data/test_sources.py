@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 
-from rac_jax.data import encode
 from rac_jax.data.annotations import Annotation
-from rac_jax.data.columns import column_count, log_columns
-from rac_jax.data.container import MediaError
 from rac_jax.data.sources import FeatureSource, MediaSource
-from tests.data import media_factory
+from rac_jax.media import encode
+from rac_jax.media.container import MediaError
+from rac_jax.models.sight_sound.columns import column_count, log_columns
+from tests.media import media_factory
 
 FRAMES, RATE = 100, 22050
 

@@ -8,8 +8,9 @@ import pytest
 torch = pytest.importorskip("torch", reason="needs PyTorch")
 
 from benchmarks.torch_reference import r2plus1d, release, s3d
-from rac_jax.interop import convert, tables
+from rac_jax.interop import tables
 from rac_jax.models import registry
+from rac_jax.models.sight_sound import conversion as convert
 
 # Some of every kind, so that the test says something where the whole lists are not at hand.
 SOME_S3D = {

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from jax import lax
 
-from rac_jax.ops import compiling, conv, winograd
+from rac_jax.ops import compiling, conv
+from rac_jax.ops.cpu import winograd
 
 VIDEO_CASES = {
     "space": ((2, 3, 9, 7, 4), (1, 3, 3), (1, 1, 1), (0, 1, 1)),

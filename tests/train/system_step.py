@@ -11,14 +11,15 @@ from jax.sharding import NamedSharding
 
 from rac_jax.data.labelled import LabelledVideo
 from rac_jax.models import registry
-from rac_jax.ops import compiling, conv, winograd
+from rac_jax.models.sight_sound.reliability_task import ReliabilityTask
+from rac_jax.models.sight_sound.sight_task import SightTask
+from rac_jax.models.sight_sound.sound_task import SoundTask
+from rac_jax.models.sight_sound.stride_task import StrideTask
+from rac_jax.ops import compiling, conv
+from rac_jax.ops.cpu import winograd
 from rac_jax.train import mesh as meshes
 from rac_jax.train import state as states
 from rac_jax.train.step import make_train_step
-from rac_jax.train.tasks.reliability import ReliabilityTask
-from rac_jax.train.tasks.sight import SightTask
-from rac_jax.train.tasks.sound import SoundTask
-from rac_jax.train.tasks.stride import StrideTask
 from tests.train import toy
 
 BATCH = 8

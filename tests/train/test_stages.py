@@ -5,7 +5,9 @@ import types
 import numpy as np
 import pytest
 
-from rac_jax.train import evaluation, sight_sound, stage_files, stages
+from rac_jax.models.sight_sound import evaluation
+from rac_jax.models.sight_sound import recipe as sight_sound
+from rac_jax.train import stage_files, stages
 
 
 def test_predictions_move_to_the_strides_that_the_ranker_chooses(tmp_path, monkeypatch):

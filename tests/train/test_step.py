@@ -6,7 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from rac_jax.models import layers
+from rac_jax.encoders import layers
 from rac_jax.train import state as states
 from rac_jax.train.step import REMATERIALISE, make_train_step, rematerialised
 from tests.train import tiny_task

@@ -1,0 +1,193 @@
+"""Windows for the compact counter's streams, rendered on the device inside the step."""
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from rac_jax.models.compact import bands
+from rac_jax.models.compact.network import WINDOW_FRAMES
+from rac_jax.ops import mel, spectrogram
+from rac_jax.scenes import SOUND_DAMAGE, SceneConfig, render_scene
+
+LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601
+SHORTEST_WINDOW = 12  # real frames of a window that ends early
+# A sound that has the picture's rhythm in it, however badly.
+HELPFUL_SOUND = tuple(SOUND_DAMAGE.index(name) for name in ("none", "noise", "missing"))
+
+
+@dataclasses.dataclass(frozen=True)
+class WindowScenes:
+    """Kinds of scenes in a batch.
+
+    Attributes:
+      parts: (share of the batch, scenes), the last one takes what is left.
+      strides: of the sound stream, one window of each scene at every one of them; () for
+        pictures, whose scenes are one window long.
+    """
+
+    parts: tuple[tuple[float, SceneConfig], ...]
+    strides: tuple[int, ...] = ()
+
+    def sizes(self, number: int) -> list[int]:
+        """Scenes of each part in a batch of so many."""
+        sizes = [round(share * number) for share, _ in self.parts[:-1]]
+        return [*sizes, number - sum(sizes)]
+
+
+def to_grey(frames: jax.Array) -> jax.Array:
+    """Luma of frames: uint8 [..., 3] to uint8 [...]."""
+    luma = jnp.asarray(LUMA).reshape((1,) * (frames.ndim - 1) + (3,))
+    return jnp.round(jnp.sum(frames * luma, axis=-1)).astype(jnp.uint8)
+
+
+def mel_columns(waveform: jax.Array) -> jax.Array:
+    """Log power in mel bands of a whole recording: [S] to float32 [n, 32]."""
+    return mel.log_mel(spectrogram.log_spectrogram(waveform).T)
+
+
+def _end_early(key: jax.Array, batch: dict, padded: float) -> dict:
+    """Repeats some window's last frame to its end, as the counter pads short videos."""
+    which, how = jax.random.split(key)
+    number = len(batch["rate"])
+    length = jax.random.randint(how, (number,), SHORTEST_WINDOW, WINDOW_FRAMES)
+    early = jax.random.bernoulli(which, padded, (number,))
+    length = jnp.where(early, length, WINDOW_FRAMES)[:, None]
+    place = jnp.arange(WINDOW_FRAMES)[None]
+    real, index = place < length, jnp.minimum(place, length - 1)
+    rows = jnp.arange(number)[:, None]
+    return {
+        "windows": batch["windows"][rows, index],
+        "rate": batch["rate"] * real,
+        "periodic": batch["periodic"] & real,
+    }
+
+
+def _reversed(key: jax.Array, batch: dict) -> dict:
+    """Turns half of the windows round in time."""
+    number = len(batch["rate"])
+    back = jax.random.bernoulli(key, 0.5, (number, 1))
+    place = jnp.arange(WINDOW_FRAMES)[None]
+    index = jnp.where(back, WINDOW_FRAMES - 1 - place, place)
+    rows = jnp.arange(number)[:, None]
+    return {name: leaf[rows, index] for name, leaf in batch.items()}
+
+
+def _rendered(key: jax.Array, scenes: WindowScenes, number: int, pick) -> dict:
+    """Scenes of all parts, [number, ...] of what `pick` keeps."""
+    drawn = []
+    for place, size in enumerate(scenes.sizes(number)):
+        config = scenes.parts[place][1]
+        keys = jax.random.split(jax.random.fold_in(key, place), size)
+        one = jax.vmap(lambda k, config=config: pick(k, render_scene(k, config)))
+        drawn += [one(keys)] if size else []
+    return jax.tree.map(lambda *leaves: jnp.concatenate(leaves), *drawn)
+
+
+def render_sight_windows(
+    key: jax.Array, scenes: WindowScenes, number: int, padded: float
+) -> dict[str, jax.Array]:
+    """Renders windows of grey frames.
+
+    Args:
+      key: PRNG key.
+      scenes: 64 frames long.
+      number: B.
+      padded: probability that a window ends early.
+
+    Returns:
+      "windows" uint8 [B, 64, H, W], "rate" [B, 64] repetitions per frame, "periodic"
+      [B, 64] bool.
+    """
+    render_key, early_key, back_key = jax.random.split(key, 3)
+
+    def pick(_, scene):
+        return {
+            "windows": to_grey(scene.frames),
+            "rate": scene.rate,
+            "periodic": scene.periodicity,
+        }
+
+    batch = _reversed(back_key, _rendered(render_key, scenes, number, pick))
+    return _end_early(early_key, batch, padded)
+
+
+def render_sound_windows(
+    key: jax.Array, scenes: WindowScenes, number: int, padded: float
+) -> dict[str, jax.Array]:
+    """Renders windows of sound, some strides of every scene.
+
+    Args:
+      key: PRNG key.
+      scenes: at least 64 frames times the largest stride long.
+      number: B, a multiple of how many strides there are.
+      padded: probability that a window ends early.
+
+    Returns:
+      "windows" [B, 64, 4, 32] log power in mel bands; "rate" [B, 64] repetitions per strided
+      frame; "periodic" [B, 64] bool, False where the sound does not have the rhythm.
+    """
+    render_key, early_key = jax.random.split(key)
+    strides = scenes.strides
+
+    def pick(scene_key, scene):
+        columns = mel_columns(scene.waveform)
+        helpful = jnp.isin(scene.sound_damage, jnp.asarray(HELPFUL_SOUND))
+        config = scenes.parts[0][1]
+        keys = jax.random.split(jax.random.fold_in(scene_key, 7), len(strides))
+        cuts = [
+            _cut(k, columns, scene, stride, config)
+            for k, stride in zip(keys, strides, strict=True)
+        ]
+        cut = jax.tree.map(lambda *leaves: jnp.stack(leaves), *cuts)
+        return cut | {"periodic": cut["periodic"] & helpful}
+
+    batch = _rendered(render_key, scenes, number // len(strides), pick)
+    batch = {
+        name: leaf.reshape(number, *leaf.shape[2:]) for name, leaf in batch.items()
+    }
+    return _end_early(early_key, batch, padded)
+
+
+def _cut(key, columns, scene, stride: int, config: SceneConfig) -> dict:
+    """One window at a random place."""
+    span = WINDOW_FRAMES * stride
+    first = jax.random.randint(key, (), 0, config.frames - span + 1)
+    parts = WINDOW_FRAMES * bands.SUB_FRAMES
+    times = (first + np.arange(parts + 1) * (stride / bands.SUB_FRAMES)) / config.fps
+    positions = times * bands.COLUMNS_PER_S - bands.CENTRE
+    windows = average_columns(columns, positions)
+    rate, periodic = (
+        jax.lax.dynamic_slice(line, (first,), (span,)).reshape(WINDOW_FRAMES, stride)
+        for line in (scene.rate, scene.periodicity)
+    )
+    return {
+        "windows": windows.reshape(WINDOW_FRAMES, bands.SUB_FRAMES, -1),
+        "rate": jnp.sum(rate, axis=1),
+        "periodic": jnp.mean(periodic, axis=1) >= 0.5,
+    }
+
+
+def average_columns(columns: jax.Array, edges: jax.Array) -> jax.Array:
+    """Means of columns between edges, as `data.bands.average_columns` on the host.
+
+    Args:
+      columns: [n, C].
+      edges: [K + 1] rising positions; a part that lies outside takes the nearest column's
+        value, where the host's takes the mean of the others.
+
+    Returns:
+      [K, C].
+    """
+    middle = jnp.mean(columns, axis=0, keepdims=True)  # keeps the sums small
+    total = jnp.cumsum(
+        jnp.pad(columns - middle, ((1, 0), (0, 0))), axis=0
+    )  # [n + 1, C]
+    edges = jnp.clip(edges, 0, len(columns))
+    low = jnp.minimum(edges.astype(jnp.int32), len(columns) - 1)
+    at_edges = total[low] + (edges - low)[:, None] * (total[low + 1] - total[low])
+    widths = jnp.diff(edges)[:, None]
+    nearest = columns[jnp.minimum(low[:-1], len(columns) - 1)]
+    mean = jnp.diff(at_edges, axis=0) / jnp.maximum(widths, 1e-3) + middle
+    return jnp.where(widths > 1e-3, mean, nearest)

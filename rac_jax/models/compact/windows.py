@@ -1,0 +1,176 @@
+"""Overlapping windows of grey frames at several temporal strides, out of a stream.
+
+At stride s a video of T frames has ceil(T / s) strided frames: 0, s, 2 s, ... Windows hold 64 of
+them and start every 40; the last one is aligned to the end, so that no frame is without a full
+window around it. A video with fewer strided frames makes one window, padded with its last frame.
+"""
+
+import dataclasses
+from collections.abc import Iterable
+
+import numpy as np
+
+from rac_jax.media import FrameChunk
+
+WINDOW_FRAMES = 64
+HOP_FRAMES = 40
+LUMA = np.array([0.299, 0.587, 0.114], np.float32)  # ITU-R BT.601
+FRAME_S = 1 / 25  # how long a frame lasts when there is no second one
+
+
+@dataclasses.dataclass(frozen=True)
+class Window:
+    """One window of one stride.
+
+    Attributes:
+      stride: temporal stride in frames.
+      start: its first strided frame; that is frame start * stride of the video.
+      valid: how many of its frames are real; the others repeat the last one.
+      frames: uint8 [64, H, W] grey.
+      times_s: float64 [65] when each strided frame begins, and when the last one ends; padded
+        frames go on at the last frame's pace.
+    """
+
+    stride: int
+    start: int
+    valid: int
+    frames: np.ndarray
+    times_s: np.ndarray
+
+
+def to_grey(frames: np.ndarray) -> np.ndarray:
+    """Luma of frames.
+
+    Args:
+      frames: uint8 [..., 3] RGB.
+
+    Returns:
+      uint8 [...].
+    """
+    return np.rint(frames.astype(np.float32) @ LUMA).astype(np.uint8)
+
+
+def window_starts(frames: int) -> list[int]:
+    """Where the windows of a stride start.
+
+    Args:
+      frames: strided frames, at least 1.
+
+    Returns:
+      Strided frames, rising: every 40th, and the one from which a window ends at the end.
+    """
+    last = max(0, frames - WINDOW_FRAMES)
+    starts = list(range(0, last + 1, HOP_FRAMES))
+    return starts if starts[-1] == last else [*starts, last]
+
+
+class WindowAssembler:
+    """Cuts a stream of frames into windows, holding at most 103 frames per stride.
+
+    Args:
+      strides: temporal strides in frames, each at least 1.
+
+    Raises:
+      ValueError: for a stride under 1 or given twice.
+    """
+
+    def __init__(self, strides: Iterable[int]):
+        strides = list(strides)
+        if len(set(strides)) < len(strides) or min(strides, default=1) < 1:
+            raise ValueError(
+                f"strides: must be at least 1 and different, not {strides}"
+            )
+        self._tails = {stride: _Tail(stride) for stride in strides}
+        self.frames = 0
+        self._last_times = []
+
+    def feed(self, chunk: FrameChunk) -> list[Window]:
+        """Takes the next frames.
+
+        Args:
+          chunk: frames uint8 [n, H, W, 3] and their times, in order, from the first on.
+
+        Returns:
+          The windows that are full now.
+        """
+        if not len(chunk.frames):
+            return []
+        grey, done = to_grey(chunk.frames), []
+        for stride, tail in self._tails.items():
+            first = -self.frames % stride
+            done += tail.feed(grey[first::stride], chunk.times_s[first::stride])
+        self.frames += len(grey)
+        self._last_times = [*self._last_times, *chunk.times_s[-2:].tolist()][-2:]
+        return done
+
+    @property
+    def end_s(self) -> float:
+        """When the last frame ends, in seconds."""
+        return self._last_times[-1] + self._frame_s if self._last_times else 0.0
+
+    @property
+    def _frame_s(self) -> float:
+        pair = self._last_times
+        return pair[1] - pair[0] if len(pair) == 2 and pair[1] > pair[0] else FRAME_S
+
+    def finish(self) -> list[Window]:
+        """Ends the video: the last window of every stride that has one left."""
+        done = []
+        for tail in self._tails.values():
+            done += tail.finish(self._frame_s)
+        return done
+
+
+class _Tail:
+    """The strided frames of one stride that a later window may still need."""
+
+    def __init__(self, stride: int):
+        self._stride = stride
+        self._first = 0  # strided frame at which the tail begins
+        self._next = 0  # start of the next window
+        self._parts: list[np.ndarray] = []
+        self._times: list[float] = []
+
+    def feed(self, frames: np.ndarray, times_s: np.ndarray) -> list[Window]:
+        done = []
+        if len(frames):
+            self._parts.append(frames)
+            self._times.extend(times_s.tolist())
+        while self._first + len(self._times) >= self._next + WINDOW_FRAMES:
+            done.append(self._window(self._next))
+            self._next += HOP_FRAMES
+            # The window at the end reaches 64 frames back from wherever that will be.
+            self._drop(self._next - HOP_FRAMES)
+        return done
+
+    def _drop(self, start: int) -> None:
+        gone = start - self._first
+        if gone > 0:
+            self._parts = [np.concatenate(self._parts)[gone:]]
+            self._times = self._times[gone:]
+            self._first = start
+
+    def _window(self, start: int, step_s: float = 0.0) -> Window:
+        frames = np.concatenate(self._parts)
+        self._parts = [frames]
+        offset = start - self._first
+        frames = frames[offset : offset + WINDOW_FRAMES]
+        times = self._times[offset : offset + WINDOW_FRAMES]
+        valid = len(frames)
+        if valid > 1:
+            step_s = (times[-1] - times[0]) / (valid - 1)
+        padding = WINDOW_FRAMES - valid
+        if padding:
+            frames = np.concatenate([frames, np.repeat(frames[-1:], padding, axis=0)])
+        more = times[-1] + step_s * np.arange(1, padding + 2)
+        return Window(self._stride, start, valid, frames, np.concatenate([times, more]))
+
+    def finish(self, frame_s: float) -> list[Window]:
+        if not self._times:
+            return []
+        end = self._first + len(self._times)
+        start = max(0, end - WINDOW_FRAMES)
+        # The last full window, if there was one, may have ended at the end.
+        if self._next and start == self._next - HOP_FRAMES:
+            return []
+        return [self._window(start, frame_s * self._stride)]

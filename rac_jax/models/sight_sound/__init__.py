@@ -1,0 +1,1 @@
+"""Sight and sound (paper 1)."""

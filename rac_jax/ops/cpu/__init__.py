@@ -1,0 +1,1 @@
+"""Hand-written lowerings for XLA:CPU."""

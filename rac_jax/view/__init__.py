@@ -1,0 +1,1 @@
+"""Looking at a result: plots, annotated videos, pages."""

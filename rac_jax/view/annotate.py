@@ -1,0 +1,302 @@
+"""A copy of a video with the running count burnt in.
+
+A count is a number per window, so the time of a single repetition is not known; inside a window
+the running count grows evenly. With r_s(t) the rate of stream s at time t (the counts of its
+windows over their lengths, scaled so that it adds up to the stream's count) and γ the
+reliability of the sound, the running count is paper 1's Eq. 10 over time:
+
+    R(t) = ∫ (1 - γ) r_sight + γ r_sound,    scaled so that R(end) is the fused count.
+
+Where the model tells when each repetition begins and ends, the running count goes by that
+instead: it rises by a set's share in every cycle of the set. It never falls, and the number in
+the last frame is `CountResult.rounded`.
+"""
+
+import functools
+import math
+import os
+import pathlib
+from collections.abc import Iterator
+
+import matplotlib
+import numpy as np
+import tqdm
+from PIL import Image, ImageDraw, ImageFont
+
+from rac_jax import media
+from rac_jax.counting.result import CountResult, SightCount, SoundCount
+from rac_jax.counting.source import ARRAY_NAME
+from rac_jax.media import encode
+
+LONGEST_SIDE = 1280  # pixels; larger pictures are made smaller
+AUDIO_RATE = 44100  # samples per second, the usual one for AAC
+FPS_RANGE = (1.0, 120.0)  # of the copy; some files name rates far outside
+PROGRESS_DELAY_S = 3.0
+CHUNK = 8  # frames; few, because they have their full size
+
+_BAR = (255, 208, 0)  # yellow: seen by all kinds of colour vision, on dark and on light
+
+
+def running_count(result: CountResult, times_s: np.ndarray) -> np.ndarray:
+    """How many repetitions were done by given times, see the module's equation.
+
+    Args:
+      result: what was counted.
+      times_s: float [n], in seconds of the file.
+
+    Returns:
+      float64 [n], not rounded: 0 up to the start of the counted part, `result.count` (0 if that
+      is negative) from its end on, never falling between.
+    """
+    if result.sets is not None:
+        return _count_by_cycles(result, times_s)
+    start_s, end_s = result.start_s, result.start_s + result.duration_s
+    gamma = result.reliability
+    if gamma is None:
+        gamma = 0.0 if result.sight is not None else 1.0
+    edges = [np.array([start_s, end_s])]
+    edges += [_edges(s) for s in (result.sight, result.sound) if s is not None]
+    knots = np.unique(np.clip(np.concatenate(edges), start_s, end_s))  # [n]
+    total = np.zeros_like(knots)
+    for stream, weight in ((result.sight, 1 - gamma), (result.sound, gamma)):
+        if stream is not None:
+            total += weight * _cumulative(stream, knots)
+    # Without a rate to go by (no windows, or none with a count) it grows evenly.
+    shape = (
+        total / total[-1]
+        if total[-1] > 0
+        else (knots - start_s) / max(end_s - start_s, 1e-9)
+    )
+    shape[-1] = 1.0
+    return max(0.0, result.count) * np.interp(
+        times_s, knots, shape, left=0.0, right=1.0
+    )
+
+
+def _count_by_cycles(result: CountResult, times_s: np.ndarray) -> np.ndarray:
+    """The running count where sets and their cycles are known."""
+    knots, done = [result.start_s], [0.0]
+    for one in result.sets:
+        edges = [one.start_s, *(end for _, end in one.cycles)]
+        knots += edges
+        done += list(done[-1] + np.linspace(0, one.count, len(edges)))
+    return np.interp(times_s, knots, done)
+
+
+def _edges(stream: SightCount | SoundCount) -> np.ndarray:
+    return np.array(
+        [t for w in stream.windows for t in (w.start_s, w.end_s)], np.float64
+    )
+
+
+def _cumulative(stream: SightCount | SoundCount, knots: np.ndarray) -> np.ndarray:
+    """One stream's count up to each knot; it ends at the stream's count. [n]"""
+    gains = np.zeros_like(knots)  # of the interval before each knot
+    for w in stream.windows:
+        first, last = np.searchsorted(knots, (w.start_s, w.end_s))
+        last = min(last, len(knots) - 1)
+        if w.count > 0 and last > first:
+            widths = np.diff(knots[first : last + 1])
+            gains[first + 1 : last + 1] += w.count * widths / widths.sum()
+    total = gains.sum()
+    # Windows of the released protocol overlap, so their sum is not the stream's count.
+    return np.cumsum(gains) * (max(0.0, stream.count) / total if total > 0 else 0.0)
+
+
+def annotate_video(
+    result: CountResult,
+    path: str | os.PathLike,
+    *,
+    progress: bool = False,
+) -> None:
+    """Writes the counted part of the video with the running count in its corner.
+
+    The picture keeps its displayed size up to a long side of 1280 pixels, its average frame
+    rate becomes a constant one, and the sound is kept (mono). Memory does not grow with length.
+
+    Args:
+      result: what was counted; its file must still be there.
+      path: the video to write, such as "counted.mp4".
+      progress: show a progress bar on long videos.
+
+    Raises:
+      MediaError: if the result's file cannot be read, or has no picture.
+      ValueError: if the result does not come from a file, or `path` is that very file.
+    """
+    if result.file == ARRAY_NAME:
+        raise ValueError(
+            f"{ARRAY_NAME}: was counted from arrays, there is no video to annotate"
+        )
+    target = pathlib.Path(path)
+    if target.exists() and os.path.samefile(target, result.file):
+        raise ValueError(f"{target}: is the counted video itself, choose another name")
+    info = media.probe(result.file)
+    if not info.has_video:
+        raise media.MediaError(f"{result.file}: has no picture to annotate")
+    size = _output_size(info.height, info.width)
+    fps = min(max(info.fps, FPS_RANGE[0]), FPS_RANGE[1])
+    total = max(1, round(result.duration_s * fps))
+    end_s = result.start_s + result.duration_s
+    heard = result.file if info.has_audio else media.sibling_sound(result.file)
+    sound = iter(())
+    if heard is not None:
+        sound = media.stream_audio(
+            heard, rate=AUDIO_RATE, start_s=result.start_s, end_s=end_s
+        )
+    # What a frame shows is true at the moment when the next one replaces it.
+    ends_s = result.start_s + (np.arange(total) + 1) / total * result.duration_s
+    counts = np.floor(running_count(result, ends_s) + 0.5).astype(int)  # [total]
+    overlay = _Overlay(size, result.duration_s, largest=int(counts[-1]))
+    audio_rate = AUDIO_RATE if heard is not None else None
+    done, heard_samples = 0, 0
+    bar = tqdm.tqdm(
+        total=total,
+        desc=target.name,
+        unit="frame",
+        delay=PROGRESS_DELAY_S,
+        leave=False,
+        disable=not progress,
+    )
+    writer = encode.VideoWriter(target, fps=fps, size=size, audio_rate=audio_rate)
+    with bar, writer:
+        for frames in _at_constant_rate(result, size, fps, total):
+            for frame in frames:
+                overlay.draw(frame, counts[done], (done + 1) / total)
+                done += 1
+            writer.write(frames)
+            # Sound follows the picture closely, so that the muxer holds little back.
+            while heard_samples < done / fps * AUDIO_RATE:
+                samples = next(sound, None)
+                if samples is None:
+                    break
+                samples = samples[: math.ceil(total / fps * AUDIO_RATE) - heard_samples]
+                if len(samples):
+                    writer.write_audio(samples)
+                heard_samples += len(samples)
+            bar.update(len(frames))
+
+
+def _output_size(height: int, width: int) -> tuple[int, int]:
+    """(H, W) of the copy: as displayed, or with a long side of 1280."""
+    scale = min(1.0, LONGEST_SIDE / max(height, width))
+    return max(1, round(height * scale)), max(1, round(width * scale))
+
+
+def _at_constant_rate(
+    result: CountResult, size: tuple[int, int], fps: float, total: int
+) -> Iterator[np.ndarray]:
+    """Exactly `total` frames uint8 [n, H, W, 3] in chunks, `fps` of them per second.
+
+    Each shows the last frame of the file whose time has come, with half a frame of tolerance
+    so that rounded timestamps of a constant rate give every frame once. Where the picture is
+    shorter than the counted part, its last frame stays.
+    """
+    chunks = media.stream_frames(
+        result.file,
+        size=size,
+        start_s=result.start_s,
+        end_s=result.start_s + result.duration_s,
+        chunk=CHUNK,
+    )
+    done, shown = 0, None
+    for chunk in chunks:
+        for frame, time_s in zip(chunk.frames, chunk.times_s, strict=True):
+            # Output frames before this one's time still show the one before.
+            due = math.ceil((time_s - result.start_s) * fps - 0.5)
+            for part in _repeat(shown, min(due, total) - done):
+                yield part
+                done += len(part)
+            shown = frame
+    if shown is None:
+        raise media.MediaError(
+            f"{result.file}: has no frames in the part that was counted"
+        )
+    yield from _repeat(shown, total - done)
+
+
+def _repeat(frame: np.ndarray | None, times: int) -> Iterator[np.ndarray]:
+    """Copies of a frame, `CHUNK` at a time."""
+    while frame is not None and times > 0:
+        n = min(times, CHUNK)
+        yield np.repeat(frame[None], n, axis=0)
+        times -= n
+
+
+class _Overlay:
+    """Draws the number on a dark plate, and a bar along the lower edge that shows the time.
+
+    Args:
+      size: (H, W) of the frames.
+      duration_s: what the full bar stands for, in seconds.
+      largest: the largest number to come; the plate is wide enough for it from the start.
+    """
+
+    def __init__(self, size: tuple[int, int], duration_s: float, largest: int):
+        self._height, self._width = size
+        self._duration_s = duration_s
+        side = min(size)
+        font = os.path.join(
+            matplotlib.get_data_path(), "fonts", "ttf", "DejaVuSans-Bold.ttf"
+        )
+        self._large = ImageFont.truetype(font, max(14, round(0.16 * side)))
+        self._small = ImageFont.truetype(font, max(8, round(0.032 * side)))
+        self._margin = max(2, round(0.03 * side))
+        self._bar = max(2, round(0.012 * side))
+        self._digits = max(2, len(str(largest)))
+        # Numbers change rarely, so a plate is drawn once and blended many times.
+        self._plate = functools.lru_cache(maxsize=4)(self._render_number)
+        self._clock = functools.lru_cache(maxsize=4)(self._render_clock)
+
+    def draw(self, frame: np.ndarray, count: int, share: float) -> None:
+        """Draws into a frame.
+
+        Args:
+          frame: uint8 [H, W, 3], changed in place.
+          count: the number.
+          share: of the time that is over, in [0, 1].
+        """
+        _blend(frame, self._plate(count), self._margin, self._margin)
+        clock = self._clock(math.floor(share * self._duration_s))
+        below = self._height - self._bar - self._margin - clock.shape[0]
+        _blend(frame, clock, below, self._width - self._margin - clock.shape[1])
+        edge = self._height - self._bar
+        frame[edge:] //= 3
+        frame[edge:, : round(share * self._width)] = _BAR
+
+    def _render_number(self, count: int) -> np.ndarray:
+        widest = self._large.getlength("0" * self._digits)
+        return _plate(str(count), self._large, widest)
+
+    def _render_clock(self, seconds: int) -> np.ndarray:
+        text = f"{_minutes(seconds)} / {_minutes(round(self._duration_s))}"
+        return _plate(text, self._small, self._small.getlength(text))
+
+
+def _minutes(seconds: int) -> str:
+    minutes, rest = divmod(seconds, 60)
+    if minutes < 60:
+        return f"{minutes}:{rest:02d}"
+    return f"{minutes // 60}:{minutes % 60:02d}:{rest:02d}"
+
+
+def _plate(text: str, font: ImageFont.FreeTypeFont, width: float) -> np.ndarray:
+    """White text on a dark rounded plate: uint8 [h, w, 4] with alpha."""
+    pad = max(2, round(0.22 * font.size))
+    ascent = -font.getbbox("0", anchor="ls")[1]  # digits have no descender
+    size = (math.ceil(width) + 2 * pad, ascent + 2 * pad)
+    image = Image.new("RGBA", size, (0, 0, 0, 0))
+    draw = ImageDraw.Draw(image)
+    draw.rounded_rectangle(
+        (0, 0, size[0] - 1, size[1] - 1), radius=pad, fill=(0, 0, 0, 168)
+    )
+    draw.text((size[0] / 2, pad + ascent), text, font=font, fill="white", anchor="ms")
+    return np.asarray(image)
+
+
+def _blend(frame: np.ndarray, plate: np.ndarray, top: int, left: int) -> None:
+    """Lays a plate over a frame; what does not fit is cut off."""
+    top, left = max(0, top), max(0, left)
+    area = frame[top : top + plate.shape[0], left : left + plate.shape[1]]
+    plate = plate[: area.shape[0], : area.shape[1]].astype(np.uint16)
+    alpha = plate[..., 3:]
+    area[:] = (plate[..., :3] * alpha + area * (255 - alpha) + 127) // 255

@@ -1,0 +1,98 @@
+"""The streaming assembler against index arithmetic on whole videos."""
+
+import numpy as np
+import pytest
+
+from rac_jax.media import FrameChunk
+from rac_jax.models.compact import windows
+
+STRIDES = (1, 2, 3, 4, 6, 8, 12)
+
+
+def _video(frames: int) -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(frames)
+    return (
+        rng.integers(0, 256, (frames, 2, 3, 3), np.uint8),
+        np.cumsum(rng.uniform(0.02, 0.06, frames)),
+    )
+
+
+def _assemble(video, times, chunk: int, strides=STRIDES) -> list[windows.Window]:
+    assembler, done = windows.WindowAssembler(strides), []
+    for first in range(0, len(video), chunk):
+        part = slice(first, first + chunk)
+        done += assembler.feed(FrameChunk(video[part], times[part]))
+    return done + assembler.finish()
+
+
+@pytest.mark.parametrize("frames", [1, 2, 63, 64, 65, 103, 104, 105, 168, 300, 777])
+def test_windows_are_those_of_the_whole_video(frames):
+    video, times = _video(frames)
+    grey = windows.to_grey(video)
+    done = _assemble(video, times, 32)
+    for stride in STRIDES:
+        strided, when = grey[::stride], times[::stride]
+        mine = [window for window in done if window.stride == stride]
+        assert [w.start for w in mine] == windows.window_starts(len(strided))
+        for window in mine:
+            index = window.start + np.arange(64)
+            assert window.valid == min(64, len(strided))
+            index = np.minimum(index, len(strided) - 1)
+            np.testing.assert_array_equal(window.frames, strided[index])
+            span = slice(window.start, window.start + window.valid)
+            np.testing.assert_array_equal(window.times_s[: window.valid], when[span])
+            assert (np.diff(window.times_s) > 0).all()
+
+
+@pytest.mark.parametrize("chunk", [1, 7, 1000])
+def test_chunks_do_not_matter(chunk):
+    video, times = _video(230)
+    for got, want in zip(
+        sorted(_assemble(video, times, chunk), key=lambda w: (w.stride, w.start)),
+        sorted(_assemble(video, times, 32), key=lambda w: (w.stride, w.start)),
+        strict=True,
+    ):
+        assert (got.stride, got.start, got.valid) == (
+            want.stride,
+            want.start,
+            want.valid,
+        )
+        np.testing.assert_array_equal(got.frames, want.frames)
+
+
+@pytest.mark.parametrize("frames", range(1, 300, 7))
+def test_every_frame_is_covered(frames):
+    starts = windows.window_starts(frames)
+    covered = {i for s in starts for i in range(s, min(frames, s + 64))}
+    assert covered == set(range(frames))
+    assert starts == sorted(set(starts))
+    assert starts[-1] + 64 == frames or starts == [0]
+
+
+def test_memory_is_bounded():
+    assembler = windows.WindowAssembler([1, 3])
+    for _ in range(100):
+        video, times = _video(32)
+        assembler.feed(FrameChunk(video, times))
+    held = [len(tail._times) for tail in assembler._tails.values()]
+    assert max(held) <= 103
+
+
+def test_end_of_the_video():
+    assembler = windows.WindowAssembler([1])
+    assert assembler.end_s == 0.0 and assembler.finish() == []
+    video, _ = _video(4)
+    assembler.feed(FrameChunk(video, np.array([0.0, 0.1, 0.2, 0.3])))
+    assert assembler.end_s == pytest.approx(0.4)
+
+
+def test_grey_is_luma():
+    colours = np.array([[255, 255, 255], [255, 0, 0], [0, 255, 0], [0, 0, 255]])
+    grey = windows.to_grey(colours.astype(np.uint8))
+    np.testing.assert_array_equal(grey, [255, 76, 150, 29])
+
+
+@pytest.mark.parametrize("strides", [(0,), (1, 1), (-2, 3)])
+def test_wrong_strides_are_refused(strides):
+    with pytest.raises(ValueError, match="at least 1 and different"):
+        windows.WindowAssembler(strides)

@@ -1,0 +1,181 @@
+"""The tasks' losses and choices against hand-computed values; the networks are stand-ins."""
+
+import types
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from rac_jax.data.labelled import LabelledVideo
+from rac_jax.models.sight_sound import start
+from rac_jax.models.sight_sound.reliability_task import FUSION_HEAD, ReliabilityTask
+from rac_jax.models.sight_sound.stride_task import StrideTask, stride_roles
+from tests.train import toy
+
+
+class Streams:
+    """Answers with what the clips and spectrograms themselves say."""
+
+    use_sight_only_ranker = True
+
+    def apply(self, variables, *inputs, method, **options):
+        return method(self, *inputs), {"batch_stats": variables["batch_stats"]}
+
+    def sight(self, clips, train):
+        return types.SimpleNamespace(solo_score=clips[:, 0], features=clips)
+
+    def sound(self, spectrograms, train):
+        return types.SimpleNamespace(features=spectrograms)
+
+    def score(self, sight, sound):
+        return sight.features[:, 1] + sound.features[:, 0]
+
+    def reliability(self, sight, sound, train):
+        return sound.features[:, 0]
+
+
+@pytest.fixture
+def config():
+    return toy.load_config("")
+
+
+def test_equation_8_over_both_rankers(config):
+    task = StrideTask(Streams(), config, {}, {})
+    batch = {
+        # [pairs, (positive, negative), values]: solo score, the ranker's sight part
+        "clip": jnp.asarray([[[5.0, 1.0], [4.0, 2.0]], [[0.0, 9.0], [7.0, 0.0]]]),
+        "spectrogram": jnp.asarray([[[1.0], [3.0]], [[0.0], [0.0]]]),
+        "mask": jnp.asarray([True, True]),
+    }
+    loss, (_, metrics) = task.loss({}, {}, batch, jax.random.key(0))
+    # Margin 2.9. Solo: 4 - 5 + 2.9 = 1.9 and 7 - 0 + 2.9 = 9.9.
+    # With sound: (2 + 3) - (1 + 1) + 2.9 = 5.9 and 0 - 9 + 2.9 < 0.
+    assert float(metrics["solo_ranker_hinge"].value()) == pytest.approx((1.9 + 9.9) / 2)
+    assert float(metrics["ranker_hinge"].value()) == pytest.approx(5.9 / 2)
+    assert float(loss) == pytest.approx((1.9 + 9.9) / 2 + 5.9 / 2)
+    assert float(metrics["solo_ranker_right"].value()) == 0.5
+    masked = batch | {"mask": jnp.asarray([True, False])}
+    assert float(task.loss({}, {}, masked, None)[0]) == pytest.approx(1.9 + 5.9)
+
+
+def test_one_ranker_can_be_trained_alone(config):
+    config.stride.rankers = ("solo_ranker",)
+    task = StrideTask(Streams(), config, {}, {})
+    batch = {
+        "clip": jnp.asarray([[[5.0, 1.0], [4.0, 2.0]]]),
+        "spectrogram": jnp.asarray([[[1.0], [3.0]]]),
+        "mask": jnp.asarray([True]),
+    }
+    loss, (_, metrics) = task.loss({}, {}, batch, None)
+    assert float(loss) == pytest.approx(1.9) and "ranker_hinge" not in metrics
+    assert task.trained == ("solo_ranker",)
+
+
+def test_roles_follow_section_3_3(config):
+    # Periods of 20, 40 and 100 frames; clips of 64 frames at strides 1 to 4.
+    counts = np.array([[10, 9, 6, 5], [2, 8, 7, 4], [1, 1, 2, 3.0]])
+    periods = np.array([20.0, 40.0, 100.0])
+    positive, negatives = stride_roles(counts, periods, (1, 2, 3, 4), config.stride)
+    # 64 / 20 > 2 at once; 64 * 2 / 40 > 2 at stride 2; 64 * 4 / 100 > 2 at stride 4.
+    assert positive.tolist() == [0, 1, 3]
+    # δ = (10-9)/10, (10-6)/10, (10-5)/10 against 0.29; then stride 1 is too short and
+    # (8-7)/8, (8-4)/8; then 1 to 3 are too short.
+    assert [list(n) for n in negatives] == [[2, 3], [0, 3], [0, 1, 2]]
+
+
+def test_the_released_rule_of_the_positive_stride(config):
+    config.stride.positive = "released"
+    counts = np.full((2, 3), 5.0)
+    periods = np.array([29.0, 62.0])  # (29 + 2) // 32 + 1 = 1, (62 + 2) // 32 + 1 = 3
+    positive, negatives = stride_roles(counts, periods, (1, 2, 3), config.stride)
+    assert positive.tolist() == [0, 2]
+    assert [list(n) for n in negatives] == [[], [0, 1]]
+
+
+def test_equations_10_and_11(config):
+    task = ReliabilityTask(Streams(), config, {}, {}, {})
+    batch = {
+        "clip": jnp.zeros((2, 1)),
+        "spectrogram": jnp.asarray([[0.25], [1.0]]),  # γ
+        "sight": jnp.asarray([8.0, 3.0]),
+        "sound": jnp.asarray([12.0, 5.0]),
+        "count": jnp.asarray([10.0, 4.0]),
+        "mask": jnp.asarray([True, True]),
+    }
+    loss, (_, metrics) = task.loss({}, {}, batch, jax.random.key(0))
+    # 8 · 0.75 + 12 · 0.25 = 9 and 5: errors 0.1 and 0.25.
+    assert float(loss) == pytest.approx((0.1 + 0.25) / 2)
+    assert float(metrics["gamma"].value()) == pytest.approx(0.625)
+
+
+def test_fully_connected_fusion_learns_the_clips_count(config):
+    config.reliability.fusion = "fully_connected"
+    config.loss.terms = ("squared",)
+    task = ReliabilityTask(Streams(), config, {}, {}, {})
+    heads = {"counts": {"kernel": jnp.zeros((1, 3))}}
+    stages = {"stage4": {}}
+    variables = {
+        "params": {
+            "sight_head": heads,
+            "sound_head": heads,
+            "sound_encoder": stages,
+            "reliability_head": {"sound": stages},
+        },
+        "batch_stats": {
+            "sound_encoder": stages,
+            "reliability_head": {"sound": stages},
+        },
+    }
+    first = task.first(variables)["params"]
+    assert task.trained == (FUSION_HEAD,) and task.trained_groups == ()
+    kernel = first[FUSION_HEAD]["counts"]["kernel"]
+    assert kernel.shape == (2, 41)
+    batch = {
+        "clip": jnp.zeros((2, 1)),
+        "spectrogram": jnp.zeros((2, 1)),
+        "clip_count": jnp.asarray([2.0, 4.0]),
+        "mask": jnp.asarray([True, True]),
+    }
+    # Zero features and biases count nothing: the error is the count.
+    loss, _ = task.loss(first, variables["batch_stats"], batch, jax.random.key(0))
+    assert float(loss) == pytest.approx((4 + 16) / 2)
+
+
+def test_copies_begin_as_the_encoders_stages():
+    variables = {
+        kind: {
+            "sound_encoder": {"stage3": {"w": 1}, "stage4": {"w": 2}},
+            "reliability_head": {"sound": {"stage4": {"w": 3}}, "score": {"w": 4}},
+        }
+        for kind in ("params", "batch_stats")
+    }
+    groups = {"reliability_head": {"sound": "sound_encoder"}}
+    copied = start.copy_last_stages(variables, groups)
+    expected = {"sound": {"stage4": {"w": 2}}, "score": {"w": 4}}
+    assert copied["params"]["reliability_head"] == expected
+    assert copied["batch_stats"]["reliability_head"] == expected
+    assert variables["params"]["reliability_head"]["sound"] == {"stage4": {"w": 3}}
+
+
+def test_classes_start_spread_over_the_counts():
+    variables = {"params": {"head": {"counts": {"bias": jnp.zeros(5)}}}}
+    found = start.stream_start(variables, "head", 8.0, channels=3)["params"]
+    np.testing.assert_allclose(found["head"]["counts"]["bias"], [0, 2, 4, 6, 8])
+    assert found["local"]["kernel"].shape == (3, 1)
+    plain = start.stream_start(variables, "head", 0.0, channels=None)["params"]
+    assert not plain["head"]["counts"]["bias"].any() and "local" not in plain
+
+
+def test_action_classes_need_a_unit_each(config):
+    config.loss.diversity = "action_class"
+    start.check_classes(config.loss, "sight_classes", 41, 41)
+    with pytest.raises(ValueError, match="model.sight_classes: 41 repetition classes"):
+        start.check_classes(config.loss, "sight_classes", 41, 42)
+
+
+def test_videos_with_cycles_know_their_period():
+    cycles = np.array([[10.0, 20.0], [20.0, 40.0]], np.float32)
+    frames = np.zeros((100, 2, 2, 3), np.uint8)
+    video = LabelledVideo("v", frames, 25.0, None, count=2.0, cycles=cycles)
+    assert video.period == 15.0
