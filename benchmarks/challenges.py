@@ -12,30 +12,41 @@ import argparse
 import jax
 import numpy as np
 
-from rac_jax import counting
+import rac_jax
+from rac_jax.counting import Counter, CountResult, enable_compilation_cache
 from rac_jax.counting.scores import summarise
 from rac_jax.scenes import CHALLENGES, SceneConfig, render_scene
 from rac_jax.weights import DEFAULT_MODEL
 
 FPS = 25.0
-WAYS = ("sight", "sound", "fused")
+# The columns of the table: each stream by itself, and the count.
+COLUMNS = ("sight", "sound", "both")
 
 
-def count_scenes(counter, config: SceneConfig, number: int, seed: int):
-    """(way to counts [N], labels [N])."""
+def counts_of(result: CountResult) -> dict[str, float]:
+    """A column's count each; of a stream that said nothing it is 0."""
+    streams = {stream.name: stream.count for stream in result.streams}
+    found = {name: streams.get(name, 0.0) for name in ("sight", "sound")}
+    return found | {"both": result.count}
+
+
+def count_scenes(
+    counter: Counter, config: SceneConfig, number: int, seed: int
+) -> tuple[dict[str, np.ndarray], np.ndarray]:
+    """(column to counts [N], labels [N]) of so many scenes."""
     render = jax.jit(lambda key: render_scene(key, config).replace(mask=None))
-    counts, labels = {way: [] for way in WAYS}, []
+    counts, labels = {column: [] for column in COLUMNS}, []
     for index in range(number):
         key = jax.random.fold_in(jax.random.key(seed), index)
         scene = jax.device_get(render(key))
         result = counter.count(
             scene.frames, fps=FPS, waveform=scene.waveform, audio_rate=config.rate
         )
-        counts["sight"].append(result.sight.count)
-        counts["sound"].append(result.sound.count if result.sound else 0.0)
-        counts["fused"].append(result.count)
+        for column, count in counts_of(result).items():
+            counts[column].append(count)
         labels.append(round(float(scene.count)))
-    return {way: np.array(values) for way, values in counts.items()}, np.array(labels)
+    arrays = {column: np.array(values) for column, values in counts.items()}
+    return arrays, np.array(labels)
 
 
 def main() -> None:
@@ -46,10 +57,10 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=8.0)
     parser.add_argument("--seed", type=int, default=77)
     args = parser.parse_args()
-    counting.enable_compilation_cache()
-    counter = counting.load(args.model)
+    enable_compilation_cache()
+    counter = rac_jax.load(args.model)
     print(f"{counter.config['name']}, {args.scenes} scenes of {args.seconds:g} s each")
-    print("| | " + " | ".join(WAYS) + " |\n|---|" + "---|" * len(WAYS))
+    print("| | " + " | ".join(COLUMNS) + " |\n|---|" + "---|" * len(COLUMNS))
     for challenge in ("", *CHALLENGES):
         config = SceneConfig(
             frames=round(args.seconds * FPS),
@@ -62,7 +73,7 @@ def main() -> None:
             challenges=(challenge,) if challenge else (),
         )
         counts, labels = count_scenes(counter, config, args.scenes, args.seed)
-        scores = [summarise(counts[way], labels) for way in WAYS]
+        scores = [summarise(counts[column], labels) for column in COLUMNS]
         cells = [f"{one['mae']:.2f} / {one['obo']:.2f}" for one in scores]
         print(f"| {challenge or 'none'} | " + " | ".join(cells) + " |", flush=True)
 

@@ -31,7 +31,8 @@ def collective_bytes(text: str) -> dict[str, tuple[int, int]]:
     """
     found = collections.defaultdict(lambda: [0, 0])
     kinds = "|".join(COLLECTIVES)
-    text = re.sub(r"/\*.*?\*/", "", text)  # long tuples are numbered: /*index=5*/
+    # Long tuples are numbered: /*index=5*/.
+    text = re.sub(r"/\*.*?\*/", "", text)
     for result, kind in re.findall(rf"= (\(?[^=]*?\)?) ({kinds})(?:-start)?\(", text):
         found[kind][0] += 1
         for dtype, shape in re.findall(r"(\w+)\[([\d,]*)\]", result):
@@ -46,15 +47,19 @@ def compile_step(mesh, config):
     """The optimised program of one sight step."""
     from jax.sharding import NamedSharding
 
-    from rac_jax.models import registry
+    from rac_jax.counting.programs import abstract_variables
+    from rac_jax.models import find_family
     from rac_jax.models.sight_sound.sight_task import SightTask
     from rac_jax.train import mesh as meshes
     from rac_jax.train import state as states
+    from rac_jax.train.run import Run
     from rac_jax.train.step import make_train_step
 
-    model = registry.build_model("sight_sound", **config.model.to_dict())
-    task = SightTask(model, config)
-    shapes = registry.abstract_variables(model)
+    family = find_family("sight_sound")
+    network = family.network(**config.model.to_dict())
+    workdir = pathlib.Path()
+    task = SightTask(Run(config, workdir, family, family.recipe(), network, mesh))
+    shapes = abstract_variables(network, family.example_inputs(network))
     labels = states.trained_paths(shapes["params"], task.trained)
     optimiser = states.make_optimiser(config.sight.optimiser, 10, labels)
     state = jax.eval_shape(
@@ -65,7 +70,7 @@ def compile_step(mesh, config):
             False,
         )
     )
-    blank = task.cut().blank()
+    blank = task.examples.sampler.blank()
     batch = {
         name: jax.ShapeDtypeStruct((config.sight.batch, *value.shape), value.dtype)
         for name, value in blank.items()

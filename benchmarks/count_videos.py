@@ -20,16 +20,19 @@ import time
 import jax
 import numpy as np
 
+import rac_jax
 from benchmarks.memory import resident_mb
-from rac_jax import counting
+from rac_jax.counting import enable_compilation_cache
 from rac_jax.counting.ahead import call_ahead
 from rac_jax.media import encode
 from rac_jax.scenes import SceneConfig, render_scene
 from rac_jax.weights import DEFAULT_MODEL
 
-FILES = 4  # a folder
+# Of a folder.
+FILES = 4
 POLL_S = 0.05
-CRF = 24  # the scenes are noisy: at higher quality they have many times a camera's bit rate
+# The scenes are noisy: at a higher quality they have many times a camera's bit rate.
+CRF = 24
 COMMAND = (sys.executable, "-m", "rac_jax.cli.main", "count")
 
 
@@ -90,26 +93,30 @@ def main() -> None:
         scene = SceneConfig(600, 240, 320, 30.0, period=(12.0, 90.0), max_cycles=60)
         make_video(long, scene, max(1, round(args.minutes * 3)))
         rate = short.stat().st_size * 8 / 10 / 1e6
-        counting.enable_compilation_cache()
-        counter = counting.load(args.model)
+        enable_compilation_cache()
+        counter = rac_jax.load(args.model)
+        # The short one by itself, in this process: the first count compiles or loads programs.
         inside = []
         for _ in range(args.repeats + 1):
             began = time.perf_counter()
             counter.count(short)
             inside.append(time.perf_counter() - began)
-        ways = {
+        # As many files, one after the other and with the next one begun ahead, by turns.
+        files = [short] * FILES
+        orders = {
             "each after the last": lambda: [counter.count(x) for x in files],
             "the next begun while one is counted": lambda: [
                 wait() for _, wait in call_ahead(counter.count, files)
             ],
         }
-        files, folders = [short] * FILES, {name: [] for name in ways}
+        folders = {name: [] for name in orders}
         for _ in range(args.repeats):
-            for name, count in ways.items():
+            for name, count in orders.items():
                 began = time.perf_counter()
                 count()
                 folders[name].append(time.perf_counter() - began)
-        run_process(str(short), "--model", args.model)  # fills the compilation cache
+        # Whole processes; the first one fills the compilation cache.
+        run_process(str(short), "--model", args.model)
         whole = [
             run_process(str(short), "--model", args.model)[0]
             for _ in range(args.repeats)

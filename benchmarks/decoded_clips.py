@@ -21,16 +21,19 @@ from rac_jax.data import clip_cache
 from rac_jax.data.annotations import Annotation
 from rac_jax.data.sources import MediaSource
 from rac_jax.media import encode
-from rac_jax.models.sight_sound.samplers import SightCut
+from rac_jax.models.sight_sound.samplers import SightSampler
 from rac_jax.scenes import SceneConfig, render_scene
 
 FPS = 25
 SIZE = 112
+RATE = 22050
 
 
 def make_videos(folder: pathlib.Path, number: int, seconds: float) -> list[Annotation]:
     """Writes videos and says what is in them."""
-    config = SceneConfig(frames=round(seconds * FPS), height=360, width=640, fps=FPS)
+    config = SceneConfig(
+        frames=round(seconds * FPS), height=360, width=640, fps=FPS, rate=RATE
+    )
     render = jax.jit(lambda key: render_scene(key, config))
     labels = []
     for index in range(number):
@@ -43,11 +46,11 @@ def make_videos(folder: pathlib.Path, number: int, seconds: float) -> list[Annot
     return labels
 
 
-def read_all(source, cut: SightCut) -> tuple[float, list[np.ndarray]]:
+def read_all(source, sampler: SightSampler) -> tuple[float, list[np.ndarray]]:
     """Seconds for a clip of every video, and the clips."""
     began, clips = time.perf_counter(), []
     for index in range(len(source)):
-        example = cut(source[index], np.random.default_rng(index))
+        example = sampler(source[index], np.random.default_rng(index))
         clips.append(example["clip"])
     return time.perf_counter() - began, clips
 
@@ -59,20 +62,20 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=8.0)
     parser.add_argument("--rounds", type=int, default=3)
     args = parser.parse_args()
-    cut = SightCut(size=SIZE, largest=8)
+    sampler = SightSampler(size=SIZE, largest=8)
     with tempfile.TemporaryDirectory() as temporary:
         folder = pathlib.Path(temporary)
         labels = make_videos(folder, args.videos, args.seconds)
-        media = MediaSource(labels, SIZE)
+        media = MediaSource(labels, SIZE, RATE)
         began = time.perf_counter()
-        key = clip_cache.source_key(labels, SIZE)
+        key = clip_cache.source_key(labels, SIZE, RATE)
         cached = clip_cache.cache_source(folder / "cache", media, key)
         built = time.perf_counter() - began
         stored = sum(path.stat().st_size for path in (folder / "cache").iterdir())
         times = {"decoded each time": [], "from the cache": []}
         for _ in range(args.rounds):
-            slow, one = read_all(media, cut)
-            fast, two = read_all(cached, cut)
+            slow, one = read_all(media, sampler)
+            fast, two = read_all(cached, sampler)
             if not all(map(np.array_equal, one, two)):
                 raise SystemExit("the cache gives other clips than the files")
             times["decoded each time"].append(slow)

@@ -1,4 +1,4 @@
-"""What every convolution of a sight encoder costs, by each way that it can be lowered.
+"""What every convolution of a sight encoder costs, by each lowering that it can have.
 
     python -m benchmarks.lowerings [--encoder s3d] [--batch N] [--dtype float32|bfloat16]
 
@@ -18,12 +18,12 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from rac_jax.encoders import layers
-from rac_jax.models import registry
+from rac_jax.counting.programs import abstract_variables
+from rac_jax.encoders import Encoder, layers
 from rac_jax.ops import compiling, conv, native
 from rac_jax.ops.cpu import winograd
 
-WAYS = ("3-D", "2-D", "taps", "filtering", "chosen")
+LOWERINGS = ("3-D", "2-D", "taps", "filtering", "chosen")
 GRADIENTS = ("forward", "input", "filter")
 
 
@@ -50,7 +50,8 @@ def times(sizes) -> str:
 
 def convolutions(encoder: str, clips: tuple[int, ...]) -> dict[Convolution, int]:
     """An encoder's convolutions of clips [B, T, H, W, 3], and how often each is in it."""
-    module = registry.build_model(encoder)
+    maker = Encoder(encoder)
+    network = maker.network()
     found = collections.Counter()
 
     def record(call, args, kwargs, context):
@@ -62,10 +63,10 @@ def convolutions(encoder: str, clips: tuple[int, ...]) -> dict[Convolution, int]
             found[Convolution(x, kernel, tuple(layer.strides), padding)] += 1
         return call(*args, **kwargs)
 
-    variables = registry.abstract_variables(module)
+    variables = abstract_variables(network, maker.example_inputs(network))
     with nn.intercept_methods(record):
         jax.eval_shape(
-            lambda variables, clips: module.apply(variables, clips),
+            lambda variables, clips: network.apply(variables, clips),
             variables,
             jax.ShapeDtypeStruct(clips, jnp.float32),
         )
@@ -73,7 +74,7 @@ def convolutions(encoder: str, clips: tuple[int, ...]) -> dict[Convolution, int]
 
 
 def lowerings(c: Convolution) -> dict[str, Callable]:
-    """way -> function of (clips, kernel), for every way that this convolution has."""
+    """Name -> function of (clips, kernel), for every lowering that this convolution has."""
     found = {"3-D": lambda x, kernel: native.convolve(x, kernel, c.strides, c.padding)}
     folded = fold(c)
     if folded:
@@ -150,7 +151,7 @@ def gradients(function: Callable) -> dict[str, Callable]:
 def measure(
     c: Convolution, gradient: str, dtype: str, repeats: int
 ) -> dict[str, float]:
-    """way -> median seconds; the ways take turns."""
+    """Lowering -> median seconds; the lowerings take turns."""
     kx, kk, kg = jax.random.split(jax.random.key(0), 3)
     x = jax.random.normal(kx, c.x, dtype)
     kernel = jax.random.normal(kk, c.kernel, dtype)
@@ -159,16 +160,17 @@ def measure(
     )
     g = jax.random.normal(kg, out.shape, dtype)
     programs = {
-        way: compiling.jit(gradients(function)[gradient])
-        for way, function in lowerings(c).items()
+        name: compiling.jit(gradients(function)[gradient])
+        for name, function in lowerings(c).items()
     }
-    spent = {way: [] for way in programs}
-    for _ in range(repeats + 1):  # the first compiles
-        for way, program in programs.items():
+    spent = {name: [] for name in programs}
+    # The first round compiles, and does not count.
+    for _ in range(repeats + 1):
+        for name, program in programs.items():
             began = time.perf_counter()
             jax.block_until_ready(program(x, kernel, g))
-            spent[way].append(time.perf_counter() - began)
-    return {way: statistics.median(each[1:]) for way, each in spent.items()}
+            spent[name].append(time.perf_counter() - began)
+    return {name: statistics.median(each[1:]) for name, each in spent.items()}
 
 
 def main() -> None:
@@ -185,19 +187,23 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=5)
     args = parser.parse_args()
     clips = (args.batch, args.frames, args.size, args.size, 3)
+    # Seconds of a whole encoder: with what `ops.conv` takes, and with the best of each.
     totals = collections.Counter()
     print(
         f"{jax.devices()[0].device_kind}, jax {jax.__version__}, {args.encoder}, "
         f"batch {args.batch}, {args.dtype}; ms, medians of {args.repeats}\n"
     )
-    print(f"| convolution | times | pass | {' | '.join(WAYS)} |")
-    print("|---" * (len(WAYS) + 3) + "|")
+    print(f"| convolution | times | pass | {' | '.join(LOWERINGS)} |")
+    print("|---" * (len(LOWERINGS) + 3) + "|")
     for c, number in convolutions(args.encoder, clips).items():
         for gradient in args.gradients:
             spent = measure(c, gradient, args.dtype, args.repeats)
-            cells = [f"{1e3 * spent[way]:.2f}" if way in spent else "" for way in WAYS]
+            cells = [
+                f"{1e3 * spent[name]:.2f}" if name in spent else ""
+                for name in LOWERINGS
+            ]
             print(f"| {c} | {number} | {gradient} | {' | '.join(cells)} |", flush=True)
-            best = min(spent[way] for way in spent if way != "chosen")
+            best = min(spent[name] for name in spent if name != "chosen")
             totals[gradient, "best"] += number * best
             totals[gradient, "chosen"] += number * spent["chosen"]
     print()

@@ -15,10 +15,11 @@ import jax
 import numpy as np
 
 from rac_jax.cli.train import load_config
-from rac_jax.models import registry
+from rac_jax.models import find_family
 from rac_jax.models.sight_sound.sight_task import SightTask
 from rac_jax.ops import compiling
-from rac_jax.train import splits
+from rac_jax.train import mesh, splits
+from rac_jax.train.run import Run
 from rac_jax.train.state import first_state, make_optimiser, trained_paths
 from rac_jax.train.step import make_train_step
 
@@ -36,11 +37,15 @@ def main() -> None:
     config = load_config(f"{CONFIG}:{args.variant}")
     batch, size = args.batch or config.sight.batch, args.size or config.data.size
     dtype = "float32" if jax.default_backend() == "cpu" else "bfloat16"
-    model = registry.build_model("sight_sound", dtype=dtype, **config.model.to_dict())
+    family = find_family("sight_sound")
+    network = family.network(dtype=dtype, **config.model.to_dict())
     fields = config.sight.scenes.to_dict()
     scenes = splits.scene_config(fields, frames=64, height=size, width=size)
-    task = SightTask(model, config, scenes)
-    variables = task.first(registry.init_variables(model, jax.random.key(0)))
+    devices = mesh.make_mesh(devices=jax.devices()[:1])
+    workdir = pathlib.Path()
+    run = Run(config, workdir, family, family.recipe(), network, devices)
+    task = SightTask(run, scenes, scenes.kinds)
+    variables = task.first(family.initialise(network, jax.random.key(0)))
     labels = trained_paths(variables["params"], task.trained)
     optimiser = make_optimiser(config.sight.optimiser, 1, labels)
     state = first_state(variables, optimiser, jax.random.key(1), False)
@@ -48,7 +53,8 @@ def main() -> None:
     prepare = compiling.jit(task.prepare)
     step = compiling.jit(make_train_step(task, optimiser, labels), donate_argnums=0)
     times = {"rendering": [], "whole step": []}
-    for index in range(args.repeats + 1):  # the first compiles
+    # The first one compiles.
+    for index in range(args.repeats + 1):
         began = time.perf_counter()
         jax.block_until_ready(prepare(rows, jax.random.key(index)))
         middle = time.perf_counter()

@@ -12,8 +12,8 @@ import jax
 import jax.numpy as jnp
 
 from benchmarks.compare.cases import Case
-from benchmarks.compare.ours import Squares, build_module
-from rac_jax.models import registry
+from benchmarks.compare.ours import Squares, find_maker
+from rac_jax.counting.programs import abstract_variables
 from rac_jax.train.step import REMATERIALISE, rematerialised
 
 
@@ -29,7 +29,7 @@ def loss_of(task: Squares, what: str):
     return loss
 
 
-def kept_bytes(loss, *arguments) -> int:
+def saved_bytes(loss, *arguments) -> int:
     """What the forward pass keeps for the backward one."""
 
     def pull(params, stats, clips):
@@ -55,19 +55,21 @@ def main() -> None:
     print("|---|---|---|---|")
     for batch in args.batches:
         case = Case("sight", "train", "cpu", batch, args.dtype, args.encoder)
-        task = Squares(case, build_module(case))
-        variables = registry.abstract_variables(task.module)
+        maker = find_maker(case)
+        network = maker.network(dtype=case.dtype)
+        task = Squares(case, network)
+        variables = abstract_variables(network, maker.example_inputs(network))
         shape = (batch, args.frames, args.size, args.size, 3)
         clips = jax.ShapeDtypeStruct(shape, jnp.float32)
         arguments = (variables["params"], variables["batch_stats"], clips)
         for what in REMATERIALISE:
             loss = loss_of(task, what)
-            kept, compiled = kept_bytes(loss, *arguments) / 2**30, ""
+            saved, compiled = saved_bytes(loss, *arguments) / 2**30, ""
             if args.compile:
                 program = jax.jit(jax.grad(loss)).lower(*arguments).compile()
                 memory = program.memory_analysis().temp_size_in_bytes
                 compiled = f"{memory / 2**30:.2f}"
-            print(f"| {batch} | {what} | {kept:.2f} | {compiled} |")
+            print(f"| {batch} | {what} | {saved:.2f} | {compiled} |")
 
 
 if __name__ == "__main__":

@@ -38,20 +38,24 @@ def full() -> ml_collections.ConfigDict:
     config.family = "compact"
     config.name = "compact"
     config.seed = 0
-    config.precision = "auto"  # bfloat16 convolutions on accelerators, float32 on CPU
+    # "auto": bfloat16 convolutions on accelerators, float32 on CPU.
+    config.precision = "auto"
     config.mesh = {"data": -1, "fsdp": 1}
     config.share_stages = False
-    config.keep_memory = True  # on CPU: what a step frees is kept for the next
-    config.start = {"model": "", "sight_encoder": "", "sound_encoder": ""}
+    # On CPU: what a step frees is kept for the next.
+    config.keep_memory = True
+    # A model to begin with, a folder or the name of a shipped one; on the command line also
+    # --config.start.GROUP=MODEL for one group of parameters, such as sound_stream.
+    config.start = {"model": ""}
     config.model = {"sight_features": ("pixels", "learned")}
-    # How sets of repetitions are found, see `rac_jax.models.compact.decoder.Rule`; chosen on the
-    # validation scenes.
-    config.rule = {
+    # How sets of repetitions are found, see `rac_jax.models.compact.decoder.DecodingConfig`;
+    # chosen on the validation scenes.
+    config.decoding = {
         "nothing": 1.0,
         "drift": 0.3,
         "jump": 2.0,
         "score": 0.3,
-        "least": 1.6,
+        "least_count": 1.6,
         "gap": 1.0,
     }
     # Weight of the periodicity's cross entropy beside the period's, and the width of the soft
@@ -92,8 +96,8 @@ def full() -> ml_collections.ConfigDict:
         }
     }
     config.sound.strides = (1, 2, 2, 3, 4, 6, 8)
-    config.reader = _stage(1000, stride_dropout=0.1, one_stride=0.1)
-    # What the reader learns from, as long as videos are: length, frame rate and tempo differ.
+    config.decoder = _stage(1000, stride_dropout=0.1, one_stride=0.1)
+    # What the decoders learn from, as long as videos are: length, frame rate and tempo differ.
     common = {
         "still": 0.25,
         "pause": 0.35,
@@ -107,14 +111,23 @@ def full() -> ml_collections.ConfigDict:
         "long": {"frames": 480, "fps": 30.0, "period": (6.0, 220.0)},
         "coarse": {"frames": 180, "fps": 15.0, "period": (3.5, 60.0)},
     }
-    config.data = {"size": 64}
+    # Other labelled videos with cycles may stand here, too; see `configs/sight_sound.py`.
+    config.data = {"size": 64, "audio_rate": 22050, "workers": 0, "cache": ""}
     numbers = {"train": 180, "val": 40, "test": 60}
     for seed, (split, number) in enumerate(numbers.items()):
         parts = {
             name: {"number": number} | fields | common
             for name, fields in lengths.items()
         }
-        config.data[split] = {"seed": seed + 1, "scenes": parts}
+        config.data[split] = {
+            "kind": "scenes",
+            "path": "",
+            "split": "",
+            "number": 0,
+            "seed": seed + 1,
+            "scenes": {},
+            "parts": parts,
+        }
     return config
 
 
@@ -122,10 +135,10 @@ def quick() -> ml_collections.ConfigDict:
     """The same, too short to be good."""
     config = full()
     config.name = "compact-quick"
-    for stage in ("sight", "sound", "reader"):
+    for stage in ("sight", "sound", "decoder"):
         config[stage].epoch_steps //= 20
     for split, number in (("train", 12), ("val", 6), ("test", 6)):
-        for part in config.data[split].scenes.values():
+        for part in config.data[split].parts.values():
             part.number = number
     return config
 

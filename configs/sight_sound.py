@@ -22,7 +22,8 @@ def _optimiser(**changes) -> dict:
         "learning_rate": 1e-4,
         "momentum": 0.0,
         "weight_decay": 0.0,
-        "clip": 0.0,  # largest norm of the gradient, 0 for any
+        # Largest norm of the gradient, 0 for any.
+        "clip": 0.0,
         "schedule": "constant",
         "warmup": 0,
     } | changes
@@ -31,7 +32,8 @@ def _optimiser(**changes) -> dict:
 def _stage(epochs: int, **changes) -> dict:
     return {
         "epochs": epochs,
-        "epoch_steps": 0,  # 0: as many as the videos give
+        # 0: as many as the videos give.
+        "epoch_steps": 0,
         "batch": 8,
         "accumulate": 1,
         "average_decay": 0.0,
@@ -62,13 +64,15 @@ def paper() -> ml_collections.ConfigDict:
     config.family = "sight_sound"
     config.name = "sight-sound"
     config.seed = 0
-    config.precision = "auto"  # bfloat16 encoders on accelerators, float32 on CPU
+    # "auto": bfloat16 encoders on accelerators, float32 on CPU.
+    config.precision = "auto"
     config.mesh = {"data": -1, "fsdp": 1}
-    config.eval_batch = 16
     config.share_stages = False
-    config.keep_memory = True  # on CPU: what a step frees is kept for the next
-    # Folders of models to begin with: a whole one, or one for an encoder alone.
-    config.start = {"model": "", "sight_encoder": "", "sound_encoder": ""}
+    # On CPU: what a step frees is kept for the next.
+    config.keep_memory = True
+    # A model to begin with, a folder or the name of a shipped one; on the command line also
+    # --config.start.GROUP=MODEL for one group of parameters, such as sight_encoder.
+    config.start = {"model": ""}
     config.model = {
         "sight_encoder": "s3d",
         "sight_width": 1.0,
@@ -83,14 +87,17 @@ def paper() -> ml_collections.ConfigDict:
     }
     config.data = {
         "size": 112,
-        "labels": "share",  # or "cycles", where the videos have them
+        "audio_rate": 22050,
+        # Or "cycles", where the videos have them.
+        "labels": "share",
         "workers": 2,
         "cache": "",
         "train": _split(1),
         "val": _split(2),
         "test": _split(3),
     }
-    # Eq. 4-7. `local` is an aid of ours to training from scratch, 0 for the paper's loss.
+    # Eq. 4-7. `local` weighs an auxiliary term of ours for training from scratch, 0 for the
+    # paper's loss.
     config.loss = {
         "terms": ("squared", "relative", "diversity"),
         "squared": 1.0,
@@ -100,7 +107,13 @@ def paper() -> ml_collections.ConfigDict:
         "diversity_scale": "sum",
         "local": 0.0,
     }
-    no_scenes = {"examples": "videos", "scenes": {}, "trained": (), "spread": 0.0}
+    no_scenes = {
+        "examples": "videos",
+        "scenes": {},
+        "trained": (),
+        # Where above 0, the biases of the classes' counts start evenly from 0 to this.
+        "class_bias_range": 0.0,
+    }
     config.sight = _stage(
         8,
         augment={"flip": 0.5, "crop": 0.0, "colour": 0.0, "jitter": 0},
@@ -118,7 +131,8 @@ def paper() -> ml_collections.ConfigDict:
             "band": 0.5,
         },
         highest=20.0,
-        windows=1,  # of each rendered scene
+        # Of each rendered scene.
+        windows=1,
         record_under=0.5,
         **no_scenes,
     )
@@ -134,10 +148,11 @@ def paper() -> ml_collections.ConfigDict:
     config.reliability = _stage(
         20,
         predictions="empirical",
-        stride="positive",  # of clips and counts: the true S*, or what the ranker chooses
+        # Of clips and counts: the true S*, or "ranker" for what that chooses.
+        stride="positive",
         sight_threshold=0.36,
         sound_threshold=0.40,
-        fusion="gamma",
+        fusion="reliability",
     )
     return config
 
@@ -209,7 +224,7 @@ def scenes() -> ml_collections.ConfigDict:
             "batch": 32,
             "epoch_steps": 250,
             "padded": 0.25,
-            "spread": 14.0,
+            "class_bias_range": 14.0,
             "record_under": 10.0,
             "optimiser": adamw | {"learning_rate": 2e-3},
         }
@@ -225,7 +240,7 @@ def scenes() -> ml_collections.ConfigDict:
             "examples": "device",
             "batch": 32,
             "epoch_steps": 100,
-            "spread": 20.0,
+            "class_bias_range": 20.0,
             "record_under": 10.0,
             "optimiser": adamw | {"learning_rate": 2e-3},
         }

@@ -6,19 +6,20 @@
 The first trains every run of the sweep in W/RUN; the second evaluates them and prints the
 paper's table with our numbers beside the paper's.
 
-    table2   what each component of the model adds: one run, measured five ways
+    table2   what each component of the model adds: one run, five estimators of it
     table3   combinations of the three loss terms
     table7   fixed temporal strides against the stride module: one run
     table8   thresholds that choose the predictions the reliability module learns from
-    table9   other ways to fuse the streams
+    table9   other fusions of the streams
     table10  action labels instead of the diversity term
     figure4  number of repetition classes P
     figure7  threshold theta_s that chooses the negative strides
     figure8  margin of the ranking loss
 
 A sweep is a dict: "title"; "runs", per run the fields of the base config that it changes, by
-dotted name; "columns"; "rows", each with cells that name a run, the way it is measured, the
-metric and the paper's number (None where the paper prints none); and "note". Fields under
+dotted name; "columns"; "rows", each with cells that name a run, the estimator that is measured,
+the metric and the paper's number (None where the paper prints none), "optional" where not every
+base has the estimator; and "note". Fields under
 "proportional" are stated for a base that has the value given there; with another base a run takes
 them in proportion, as thresholds on errors that only the paper's data give mean nothing on others.
 A run states its values even where they are the base's. Two sweeps give a run the same name only if
@@ -43,13 +44,16 @@ def get_sweeps() -> dict[str, dict]:
     }
 
 
-def _cell(run: str, way: str, metric: str, paper: float | None = None) -> dict:
-    return {"run": run, "way": way, "metric": metric, "paper": paper}
+def _cell(run: str, estimator: str, metric: str, paper: float | None = None) -> dict:
+    return {"run": run, "estimator": estimator, "metric": metric, "paper": paper}
 
 
-def _scores(run: str, way: str, mae: float, obo: float) -> dict[str, dict]:
+def _scores(run: str, estimator: str, mae: float, obo: float) -> dict[str, dict]:
     """The cells of a row with the columns MAE and OBO."""
-    return {"MAE": _cell(run, way, "mae", mae), "OBO": _cell(run, way, "obo", obo)}
+    return {
+        "MAE": _cell(run, estimator, "mae", mae),
+        "OBO": _cell(run, estimator, "obo", obo),
+    }
 
 
 def _components() -> dict:
@@ -65,8 +69,8 @@ def _components() -> dict:
         "runs": {"base": {}},
         "columns": ["MAE", "OBO"],
         "rows": [
-            {"name": name, "cells": _scores("base", way, mae, obo)}
-            for name, way, mae, obo in rows
+            {"name": name, "cells": _scores("base", estimator, mae, obo)}
+            for name, estimator, mae, obo in rows
         ],
         "note": (
             "The paper's numbers are on Countix-AV. The sight stream of the first row chooses "
@@ -76,7 +80,8 @@ def _components() -> dict:
 
 
 def _loss_terms() -> dict:
-    rows = [  # loss, then MAE and OBO of sight, then of sound
+    # Loss, then MAE and OBO of sight, then of sound.
+    rows = [
         ("L2", 0.371, 0.424, 0.471, 0.338),
         ("L2 + Ldiv", 0.324, 0.478, 0.410, 0.343),
         ("Ldiv + Lmae", 0.356, 0.446, 0.447, 0.310),
@@ -110,7 +115,9 @@ def _loss_terms() -> dict:
 def _fixed_strides() -> dict:
     paper = {1: 0.607, 2: 0.378, 3: 0.387, 4: 0.427, 5: 0.467, 6: 0.475}
     cells = {
+        # The base may have been trained with fewer strides than the paper's table has.
         f"stride {stride}": _cell("base", f"stride_{stride}", "mae", mae)
+        | {"optional": True}
         for stride, mae in paper.items()
     }
     cells["stride module"] = _cell("base", "sight", "mae", 0.314)
@@ -125,7 +132,8 @@ def _fixed_strides() -> dict:
 
 def _reliability_thresholds() -> dict:
     sound_thresholds = (0.420, 0.400, 0.390, 0.380)
-    paper = {  # theta_r^v: MAE for each theta_r^a
+    # theta_r^v: MAE for each theta_r^a.
+    paper = {
         0.365: (0.294, 0.291, 0.292, 0.294),
         0.360: (0.292, 0.291, 0.292, 0.295),
         0.355: (0.294, 0.293, 0.293, 0.296),
@@ -160,10 +168,11 @@ def _reliability_thresholds() -> dict:
 
 
 def _fusion() -> dict:
-    runs = {  # predictions learnt from, fusion
-        "fusion_final_predictions": ("final", "gamma"),
+    # Run: predictions learnt from, fusion.
+    runs = {
+        "fusion_final_predictions": ("final", "reliability"),
         "fusion_fully_connected": ("empirical", "fully_connected"),
-        "fusion_full": ("empirical", "gamma"),
+        "fusion_full": ("empirical", "reliability"),
     }
     rows = [
         ("Predictions from the final models", "fusion_final_predictions", 0.297, 0.436),

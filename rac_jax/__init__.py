@@ -11,10 +11,11 @@ from rac_jax.version import __version__
 _PUBLIC = {
     "CountResult": "rac_jax.counting.result",
     "MediaError": "rac_jax.media",
-    "load": "rac_jax.counting",
+    "to_table": "rac_jax.view",
+    "load": "rac_jax.models.loading",
 }
 
-__all__ = ["CountResult", "MediaError", "__version__", "load"]
+__all__ = ["CountResult", "MediaError", "__version__", "load", "to_table"]
 
 
 def __getattr__(name: str):

@@ -15,12 +15,17 @@ def test_there_are_notebooks():
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)
-def test_notebook_is_clean(path):
-    """No outputs, no counters, forms and badge: what a diff should show is the code."""
+def test_notebook_is_whole(path):
+    """Badge and forms, and the outputs of one run from top to bottom, without local paths."""
     notebook = nbformat.read(path, as_version=4)
     nbformat.validate(notebook)
     code = [cell for cell in notebook.cells if cell.cell_type == "code"]
-    assert not any(cell.outputs or cell.execution_count for cell in code)
+    assert [cell.execution_count for cell in code] == list(range(1, len(code) + 1))
+    outputs = [output for cell in code for output in cell.outputs]
+    assert {"stream", "display_data", "execute_result"} == {
+        output.output_type for output in outputs
+    }
+    assert str(ROOT) not in path.read_text(encoding="utf-8")
     assert "colab-badge.svg" in notebook.cells[0].source
     assert f"colabs/{path.name}" in notebook.cells[0].source
     assert code[0].source.startswith("# @title Install")
@@ -46,7 +51,8 @@ def test_notebook_runs(path, tmp_path, monkeypatch):
         for output in cell.get("outputs", []):
             texts.append(output.get("text", ""))
             kinds |= set(output.get("data", {}))
-    assert "repetitions (" in "".join(texts)
-    assert {"image/png", "text/html"} <= kinds  # the plot, the annotated video
-    assert (tmp_path / "count.png").stat().st_size > 10_000
+    assert "sample.mp4: 7 repetitions in " in "".join(texts)
+    # The result as it shows itself and the annotated video, then a plot of features.
+    assert {"image/png", "text/html"} <= kinds
+    assert "data:image/png;base64," in str(notebook.cells)
     assert (tmp_path / "counted.mp4").stat().st_size > 10_000

@@ -3,19 +3,12 @@
 import ml_collections
 import pytest
 
-from rac_jax.models import registry
-from rac_jax.models.sight_sound import recipe as sight_sound
-from rac_jax.train import loop, mesh
+from rac_jax.models.sight_sound.recipe import RECIPE
 from rac_jax.train import run as runs
 from tests.train import toy
 
-STAGES = tuple(sight_sound.RECIPE.stages)
+STAGES = {stage.name: stage for stage in RECIPE.stages}
 VARIANTS = ("", "released", "scenes", "small")
-
-
-def run_of(config, folder):
-    model = registry.build_model("sight_sound", **config.model.to_dict())
-    return runs.Run(config, folder, model, mesh.make_mesh(), loop.StopSignal())
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
@@ -24,7 +17,9 @@ def test_variants_are_sound(variant, tmp_path):
     for split in ("train", "val", "test"):
         if config.data[split].kind == "csv":
             config.data[split].path = "labels.csv"
-    runs.check_config(run_of(config, tmp_path))
+    run = toy.make_run(config, tmp_path)
+    runs.check_stages(run)
+    RECIPE.check(run)
 
     def plain(value):
         if isinstance(value, ml_collections.ConfigDict):
@@ -74,16 +69,30 @@ def test_an_unknown_variant_lists_the_known():
 
 def test_what_a_stage_depends_on():
     config = toy.load_config("small")
-    before = {stage: runs.identity(config, stage) for stage in STAGES}
+
+    def identities():
+        return {name: runs.identity(config, stage) for name, stage in STAGES.items()}
+
+    before = identities()
     config.reliability.sight_threshold = 0.3
     config.sight.log_steps = 1
     config.data.workers = 7
     config.data.test.number = 1
-    after = {stage: runs.identity(config, stage) for stage in STAGES}
+    after = identities()
     changed = [stage for stage in STAGES if before[stage] != after[stage]]
     assert changed == ["reliability"]
     config.sight.optimiser.learning_rate = 1.0
-    found = runs.identity(config, "sight")
+    found = identities()["sight"]
     assert found["sight.optimiser.learning_rate"] == 1.0
-    assert "sight.optimiser.learning_rate" not in runs.identity(config, "sound")
+    assert "sight.optimiser.learning_rate" not in identities()["sound"]
     assert found["stride.strides"] == [1, 2, 3, 4, 5]
+    assert found["stride.positive"] == "two_repetitions"
+    assert "stride.margin" not in found
+
+
+def test_every_stage_reads_what_the_ones_before_were_made_of():
+    config = toy.load_config("small")
+    found = [set(runs.identity(config, stage)) for stage in RECIPE.stages]
+    sight, sound, stride, reliability = found
+    assert sight | sound <= stride <= reliability
+    assert all(name in sight for name in ("seed", "data.size", "data.audio_rate"))

@@ -4,11 +4,14 @@ import dataclasses
 
 import numpy as np
 
-LEARNING_RATE = 1e-3  # where the other side does not choose one
-DESCENT = 0.1  # part of the loss that the first step should take away
+from rac_jax.ops.sound_format import BINS, RATE
+
+# Where the other side does not choose one.
+LEARNING_RATE = 1e-3
+# The part of the loss that the first step should take away.
+DESCENT = 0.1
 MOMENTUM = 0.9
 FPS = 25.0
-RATE = 22050
 
 
 @dataclasses.dataclass(frozen=True)
@@ -76,7 +79,7 @@ def draw_inputs(case: Case) -> dict[str, np.ndarray]:
     rng = np.random.default_rng(0)
     shapes = {
         "clips": (case.batch, case.frames, case.size, case.size, 3),
-        "spectrograms": (case.batch, 257, case.columns),
+        "spectrograms": (case.batch, BINS, case.columns),
         "features": (case.batch, case.frames, TSM_CHANNELS),
     }
     return {

@@ -3,8 +3,10 @@
 import dataclasses
 import pathlib
 import time
+from collections.abc import Sequence
 from typing import Any
 
+import flax.linen as nn
 import flax.traverse_util
 import jax
 import jax.numpy as jnp
@@ -13,36 +15,41 @@ import numpy as np
 
 from benchmarks.compare import cases
 from benchmarks.compare.cases import Case
-from rac_jax.counting import weights
+from rac_jax import encoders
+from rac_jax.counting import programs, weights
 from rac_jax.counting.counter import Counter
-from rac_jax.interop import tables
-from rac_jax.models import registry
-from rac_jax.models.sight_sound import conversion as convert
+from rac_jax.counting.family import Family, Variables
+from rac_jax.encoders import initialise
+from rac_jax.encoders.conversion import encoder_table
+from rac_jax.models import find_family, loading
+from rac_jax.models.sight_sound import conversion
 from rac_jax.ops import compiling, similarity
 from rac_jax.train.metrics import Mean
 from rac_jax.train.state import first_state, make_optimiser, trained_paths
 from rac_jax.train.step import make_train_step
 
 
-def build_module(case: Case):
-    """The Flax module of a case, None for "tsm"."""
-    if case.suite == "tsm":
-        return None
+def find_maker(case: Case) -> Family | encoders.Encoder:
+    """What builds the network of a case that has one."""
     if case.suite in ("stride", "full"):
-        return registry.build_model("sight_sound", dtype=case.dtype)
-    family = case.encoder if case.suite == "sight" else "resnet18"
-    return registry.build_model(family, dtype=case.dtype)
+        return find_family("sight_sound")
+    return encoders.Encoder(case.encoder if case.suite == "sight" else "resnet18")
 
 
-def read_weights(module, folder: pathlib.Path) -> Any:
+def read_weights(
+    maker: Family | encoders.Encoder, network: nn.Module, folder: pathlib.Path
+) -> Variables:
     """The variables that the other side left, or random ones."""
+    nested = programs.abstract_variables(network, maker.example_inputs(network))
     path = folder / "weights.npz"
     if not path.exists():
-        return registry.init_variables(module, jax.random.key(0))
+        return initialise.draw_variables(nested, jax.random.key(0))
     with np.load(path) as file:
         state = dict(file)
-    system = hasattr(module, "reliability_form")
-    table = tables.whole(module) if system else tables.backbone(module)
+    if isinstance(maker, Family):
+        table = conversion.whole_table(network)
+    else:
+        table = encoder_table(maker.name, network)
     return flax.traverse_util.unflatten_dict(table.to_jax(state), sep="/")
 
 
@@ -52,7 +59,13 @@ def learning_rate(folder: pathlib.Path) -> float:
     return np.load(path).item() if path.exists() else cases.LEARNING_RATE
 
 
-def outputs_of(case: Case, module, variables, inputs: list[jax.Array], train: bool):
+def outputs_of(
+    case: Case,
+    network: nn.Module | None,
+    variables: Variables,
+    inputs: Sequence[jax.Array],
+    train: bool,
+) -> tuple[dict[str, jax.Array], Any]:
     """({name: array}, batch statistics), the names as on the other side."""
     if case.suite == "tsm":
         distances = similarity.relative_distances(inputs[0])
@@ -60,7 +73,7 @@ def outputs_of(case: Case, module, variables, inputs: list[jax.Array], train: bo
         return {"sheared": sheared}, {}
     if case.suite == "sound":
         inputs = [inputs[0][..., None]]
-    out = module.apply(
+    out = network.apply(
         variables, *inputs, train=train, mutable=["batch_stats"] if train else False
     )
     out, stats = out if train else (out, {})
@@ -83,7 +96,7 @@ class Squares:
     """The task that both sides train: the mean square of every output towards zero."""
 
     case: Case
-    module: Any
+    network: nn.Module
 
     def prepare(self, batch, key):
         """The batch as it is."""
@@ -94,7 +107,7 @@ class Squares:
         """See `train.step.make_train_step`."""
         del key
         variables = {"params": params, "batch_stats": stats}
-        out, stats = outputs_of(self.case, self.module, variables, batch, train=True)
+        out, stats = outputs_of(self.case, self.network, variables, batch, train=True)
         loss = sum(jnp.mean(jnp.square(v.astype(jnp.float32))) for v in out.values())
         return loss, (stats, {"loss": Mean(loss, jnp.ones(()))})
 
@@ -109,13 +122,15 @@ class Side:
         if case.mode == "count":
             self._build_procedure(folder)
             return
-        module = build_module(case)
-        variables = {} if module is None else read_weights(module, folder)
-        variables = jax.device_put(variables)
+        network, variables = None, {}
+        if case.suite != "tsm":
+            maker = find_maker(case)
+            network = maker.network(dtype=case.dtype)
+            variables = jax.device_put(read_weights(maker, network, folder))
         inputs = [jax.device_put(x) for x in cases.draw_inputs(case).values()]
 
         def forward(variables, *arrays):
-            return outputs_of(case, module, variables, arrays, train=False)[0]
+            return outputs_of(case, network, variables, arrays, train=False)[0]
 
         lowered = compiling.jit(forward).lower(variables, *inputs)
         # A backward pass is twice the forward one: for the inputs, and for the weights.
@@ -126,7 +141,7 @@ class Side:
             compiled = lowered.compile()
             self.step = lambda: jax.block_until_ready(compiled(variables, *inputs))
         else:
-            compiled = self._build_train(module, variables, inputs, folder)
+            compiled = self._build_train(network, variables, inputs, folder)
         self.compile_s = time.perf_counter() - began
         costs = compiled.cost_analysis() or {}
         self.bytes = float(costs.get("bytes accessed", 0.0))
@@ -135,9 +150,11 @@ class Side:
     def _build_procedure(self, folder: pathlib.Path) -> None:
         files = ("visual", "audio", "sr", "conf")
         paths = [folder / f"{name}_checkpoint.pt" for name in files]
-        config, variables = convert.read_release(*paths)
+        config, variables = conversion.read_release(*paths)
         path = weights.save_model(folder / "model", config, variables)
-        counter = Counter(*weights.load_model(path))
+        network, variables, config = loading.load_model(path, dtype=self.case.dtype)
+        family = find_family(config["family"])
+        counter = Counter(family, network, variables, config)
         frames, waveform = cases.draw_video(self.case)
         self.step = lambda: counter.count(
             frames, fps=cases.FPS, waveform=waveform, audio_rate=cases.RATE
@@ -146,8 +163,8 @@ class Side:
         self.step()
         self.compile_s = time.perf_counter() - began
 
-    def _build_train(self, module, variables, inputs, folder):
-        task = Squares(self.case, module)
+    def _build_train(self, network, variables, inputs, folder):
+        task = Squares(self.case, network)
         labels = trained_paths(variables["params"], tuple(variables["params"]))
         settings = ml_collections.ConfigDict(
             {
@@ -178,9 +195,9 @@ class Side:
         if case.mode == "count":
             result = self.step()
             return {
-                "sight": np.array(result.sight.count),
-                "sound": np.array(result.sound.count),
-                "stride": np.array(result.sight.stride),
+                "sight": np.array(result.stream("sight").count),
+                "sound": np.array(result.stream("sound").count),
+                "stride": np.array(result.details["stride"]),
             }
         if case.mode == "train":
             return {f"loss{i}": np.asarray(self.step()["loss"]) for i in range(3)}

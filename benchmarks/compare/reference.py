@@ -103,7 +103,17 @@ class Side:
       case: what to run.
       ways: which of "eager", "channels_last" and "compile" to try.
       folder: where the weights are left for the other side.
+
+    Attributes:
+      version: of PyTorch.
+      way, way_ms: the fastest of `ways`, and what each took, in milliseconds.
+      compile_s: how long the fastest took to be ready, in seconds.
+      flops, bytes: of a step; PyTorch does not tell.
+      step: runs the case once and waits for it.
     """
+
+    flops: float | None = None
+    bytes: float | None = None
 
     def __init__(self, case: Case, ways: tuple[str, ...], folder: pathlib.Path):
         self.case = case
@@ -160,6 +170,7 @@ class Side:
         inputs = [
             self._laid_out(array, way) for array in cases.draw_inputs(case).values()
         ]
+        # The layout of PyTorch's fast kernels, of weights as of inputs.
         if way != "eager":
             for module in network.modules():
                 if isinstance(module, nn.Conv3d):
@@ -171,6 +182,7 @@ class Side:
             torch.compiler.reset()
             best = "max-autotune" if case.device == "gpu" else "default"
             run = torch.compile(network, mode=best)
+        # One step: inference, or SGD with momentum on all parameters.
         if case.mode == "forward":
 
             def step():

@@ -140,6 +140,7 @@ def run_case(
         started(case.device, against) as sides,
     ):
         folder, built = pathlib.Path(temporary), {}
+        # Both sides are built, each leaves its first outputs in the folder, and they must agree.
         for name, process in sides.items():
             report(f"{case.title}: building {name}")
             built[name] = process.ask(
@@ -150,6 +151,7 @@ def run_case(
                 ways=ways,
             )
         apart = difference(folder, case.dtype) if against else None
+        # Then they are timed by turns, so that the machine's moods meet both.
         times = {name: [] for name in sides}
         report(f"{case.title}: {steps} steps of each side")
         while len(times["ours"]) < steps:
@@ -157,6 +159,7 @@ def run_case(
             for name, process in sides.items():
                 process.ask("time", steps=warmup)
                 times[name] += process.ask("time", steps=block)["ms"]
+        # What else goes into the row: memory, what the machine can do at best, and a trace.
         peaks = {name: process.ask("peak")["mb"] for name, process in sides.items()}
         best = sides["ours"].ask("measure", dtype=case.dtype)
         traced = profiled and case.mode != "count"

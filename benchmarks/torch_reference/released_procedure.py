@@ -3,7 +3,7 @@
 Written from the description of the procedure, over arrays that hold the whole video, the way
 one writes it first: strides, windows and reliability each cut their own clips and send them
 through the networks, so a clip that two of them need is encoded twice. It is the reference
-that our counting is held to, and the other side of `benchmarks/released_procedure.py`.
+that our counting is held to, and the other side of `rac bench --suite full --mode count`.
 """
 
 import dataclasses

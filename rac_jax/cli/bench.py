@@ -6,6 +6,7 @@ import importlib.util
 import json
 import pathlib
 import sys
+from collections.abc import Sequence
 
 from rac_jax.cli.arguments import positive_number, whole_number
 from rac_jax.cli.output import complain, write_text
@@ -14,7 +15,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 WAYS = ("eager", "channels_last", "compile")
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
+def add_arguments(parser: argparse.ArgumentParser, argv: Sequence[str]) -> None:
     """Adds the options of `rac bench`."""
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.description += (

@@ -1,17 +1,53 @@
 """`rac convert`: PyTorch checkpoints into model folders, and back."""
 
 import argparse
+import functools
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
+from rac_jax import encoders, models
 from rac_jax.cli.output import complain
+from rac_jax.counting.family import Conversion
+from rac_jax.encoders.published import BACKBONES
 
-BACKBONES = {
-    "s3d-kinetics": "an S3D trained on Kinetics-400, torchvision's or kylemin's",
-    "r2plus1d-kinetics": "torchvision's R(2+1)D-18 trained on Kinetics-400",
-    "vggsound-resnet18": "a ResNet-18 trained on sound spectrograms, VGGSound's or a plain one",
-}
+if TYPE_CHECKING:
+    from rac_jax.counting.family import Family, Variables
+
+TO_TORCH = "to-torch"
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
+def conversions() -> list[Conversion]:
+    """All kinds of checkpoints that can be read: those of the families, then encoders alone.
+
+    A family of another package that cannot be imported is reported and left out.
+    """
+    found = []
+    for name in models.family_names():
+        try:
+            found += models.find_family(name).conversions()
+        except models.FamilyError as error:
+            complain(error)
+    for kind, backbone in BACKBONES.items():
+        read = functools.partial(_read_backbone, kind)
+        found.append(Conversion(kind, backbone.summary, _add_weights, read))
+    return found
+
+
+def _add_weights(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--weights", required=True, metavar="FILE", help="the checkpoint"
+    )
+
+
+def _read_backbone(
+    kind: str, args: argparse.Namespace
+) -> tuple[dict[str, Any], "Variables"]:
+    from rac_jax.encoders.conversion import read_backbone
+
+    return read_backbone(kind, args.weights)
+
+
+def add_arguments(parser: argparse.ArgumentParser, argv: Sequence[str]) -> None:
     """Adds the arguments of `rac convert`."""
     kinds = parser.add_subparsers(dest="kind", metavar="KIND", required=True)
 
@@ -20,24 +56,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
             kind, help=summary, description=summary[0].upper() + summary[1:] + "."
         )
 
-    release = add("sight-sound-release", "the four files that the authors released")
-    for stream, file in (
-        ("sight", "visual_checkpoint.pt"),
-        ("sound", "audio_checkpoint.pt"),
-        ("stride", "sr_checkpoint.pt"),
-        ("reliability", "conf_checkpoint.pt"),
-    ):
-        release.add_argument(f"--{stream}", required=True, metavar="FILE", help=file)
-    release.add_argument("--out", required=True, metavar="DIR", help="the model folder")
-    for kind, summary in BACKBONES.items():
-        backbone = add(kind, summary)
-        backbone.add_argument(
-            "--weights", required=True, metavar="FILE", help="the checkpoint"
-        )
-        backbone.add_argument(
-            "--out", required=True, metavar="DIR", help="the model folder"
-        )
-    to_torch = add("to-torch", "a model of ours, as PyTorch checkpoints")
+    for conversion in conversions():
+        one = add(conversion.kind, conversion.summary)
+        conversion.add_arguments(one)
+        one.add_argument("--out", required=True, metavar="DIR", help="the model folder")
+        one.set_defaults(read=conversion.read)
+    to_torch = add(TO_TORCH, "a model of ours, as PyTorch checkpoints")
     to_torch.add_argument(
         "model", metavar="MODEL", help="a model folder, or the name of a shipped model"
     )
@@ -56,26 +80,47 @@ def run(args: argparse.Namespace) -> int:
       0; 1 if a file cannot be read, does not fit or cannot be written.
     """
     from rac_jax.counting import weights
-    from rac_jax.interop.torch_io import ConversionError
-    from rac_jax.models.sight_sound import conversion as convert
+    from rac_jax.interop import torch_io
+    from rac_jax.interop.tables import TableError
 
     try:
-        if args.kind == "to-torch":
-            module, variables, _ = weights.load_model(args.model)
-            for path in convert.write_torch(args.out, module, variables):
+        if args.kind == TO_TORCH:
+            for path in torch_io.write_checkpoints(args.out, _torch_files(args.model)):
                 print(path)
-            return 0
-        if args.kind == "sight-sound-release":
-            config, variables = convert.read_release(
-                args.sight, args.sound, args.stride, args.reliability
-            )
         else:
-            config, variables = convert.read_backbone(args.kind, args.weights)
-        print(weights.save_model(args.out, config, variables))
-    except (ConversionError, weights.ModelError) as error:
+            config, variables = args.read(args)
+            print(weights.save_model(args.out, config, variables))
+    except (torch_io.ConversionError, weights.ModelError) as error:
         complain(error)
+        return 1
+    except TableError as error:
+        complain(f"{args.model}: {error}")
         return 1
     except OSError as error:
         complain(f"{args.out}: {error.strerror or error}")
         return 1
     return 0
+
+
+def _torch_files(model: str) -> dict[str, Any]:
+    """What the PyTorch files of a model hold, by their names.
+
+    Raises:
+      ModelError: if the model cannot be loaded.
+      ConversionError: if its family has no PyTorch form.
+      TableError: if an array does not fit.
+    """
+    from rac_jax.interop.torch_io import ConversionError
+    from rac_jax.models import loading
+
+    network, variables, config = loading.load_model(model)
+    name = config["family"]
+    maker: encoders.Encoder | Family
+    if name in encoders.ENCODERS:
+        maker = encoders.Encoder(name)
+    else:
+        maker = models.find_family(name)
+    files = maker.to_torch(network, variables)
+    if files is None:
+        raise ConversionError(f"{model}: the family {name} has no PyTorch form")
+    return files

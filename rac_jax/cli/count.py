@@ -6,20 +6,18 @@ import gc
 import json
 import pathlib
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
 
-from rac_jax.cli.arguments import whole_number
+from rac_jax.cli.options import add_model_arguments, counting_options
 from rac_jax.cli.output import complain, say, write_text
-from rac_jax.weights import DEFAULT_MODEL
+
+if TYPE_CHECKING:
+    from rac_jax.counting.result import CountResult
+    from rac_jax.counting.source import FileSource
 
 PLOT_SUFFIXES = (".png", ".svg")
 VIDEO_SUFFIXES = (".mp4", ".mkv", ".mov", ".avi", ".webm", ".m4v")
-
-
-def _stride(text: str) -> int | None:
-    if text == "auto":
-        return None
-    return whole_number(text)
 
 
 def _seconds(text: str) -> float:
@@ -34,51 +32,8 @@ def _seconds(text: str) -> float:
     return value
 
 
-def add_model_arguments(parser: argparse.ArgumentParser) -> None:
-    """Adds the options that choose a model and how it counts."""
-    parser.add_argument(
-        "--model",
-        default=DEFAULT_MODEL,
-        metavar="NAME|DIR",
-        help="a model that ships with the package, or a model folder (default: %(default)s)",
-    )
-    parser.add_argument(
-        "--protocol",
-        choices=("paper", "released"),
-        help="how clips are drawn and fused: as in the paper, or exactly as in the authors' "
-        "released code (default: what the model says)",
-    )
-    parser.add_argument(
-        "--stride",
-        type=_stride,
-        default=None,
-        metavar="auto|N",
-        help="temporal stride in frames (default: auto, the ranker chooses)",
-    )
-    parser.add_argument(
-        "--max-stride",
-        type=whole_number,
-        metavar="N",
-        help="largest stride the ranker may choose (default: what the model says)",
-    )
-    streams = parser.add_mutually_exclusive_group()
-    streams.add_argument("--no-sound", action="store_true", help="count by sight alone")
-    streams.add_argument("--no-sight", action="store_true", help="count by sound alone")
-
-
-def counting_options(args: argparse.Namespace) -> dict:
-    """The arguments of `Counter.count` that `add_model_arguments` asked for."""
-    return {
-        "protocol": args.protocol,
-        "stride": args.stride,
-        "max_stride": args.max_stride,
-        "sight": not args.no_sight,
-        "sound": not args.no_sound,
-    }
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Adds the arguments of `rac count`."""
+def add_arguments(parser: argparse.ArgumentParser, argv: Sequence[str]) -> None:
+    """Adds the arguments of `rac count`; those of the model depend on the command line."""
     parser.add_argument(
         "paths",
         nargs="+",
@@ -86,7 +41,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="video or sound files, or folders of them; a silent clip.mp4 takes the sound of "
         "clip.wav beside it",
     )
-    add_model_arguments(parser)
     parser.add_argument(
         "--start", type=_seconds, default=0.0, metavar="S", help="start at this second"
     )
@@ -106,6 +60,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="FILE|DIR",
         help="write the video with the running count burnt in, or one per video",
     )
+    add_model_arguments(parser, argv)
 
 
 def complain_of_faults(result) -> None:
@@ -141,6 +96,11 @@ def run(args: argparse.Namespace) -> int:
     if args.end is not None and args.end <= args.start:
         complain(f"--end: {args.end:g} s is not after --start {args.start:g} s")
         return 2
+    try:
+        options = counting_options(args)
+    except ValueError as error:
+        complain(error)
+        return 2
     files, failures = [], []
     for path in args.paths:
         try:
@@ -151,7 +111,7 @@ def run(args: argparse.Namespace) -> int:
     single = len(args.paths) == 1 and not pathlib.Path(args.paths[0]).is_dir()
     records = list(failures)
     if files:
-        counted = _count_files(args, files, single=len(files) == 1)
+        counted = _count_files(args, options, files, single=len(files) == 1)
         if counted is None:
             return 2
         records = counted + failures
@@ -166,16 +126,16 @@ def run(args: argparse.Namespace) -> int:
     return int(any("error" in record or record["faults"] for record in records))
 
 
-def _open_early(args: argparse.Namespace, path: pathlib.Path):
+def _open_early(
+    args: argparse.Namespace, options: dict[str, Any], path: pathlib.Path
+) -> "FileSource | pathlib.Path":
     """A file that is already being read; or its path, if nothing can be read of it so early."""
-    from rac_jax.counting.model_config import read_config
-    from rac_jax.counting.source import FileSource, frame_layout
+    from rac_jax.counting.source import FileSource
 
-    if args.no_sight:
-        return path
+    chosen = args.family.Options(**options)
+    needs = args.family.needs(args.config, chosen)
     try:
-        layout = frame_layout(read_config(args.model), args.protocol)
-        source = FileSource(path, start_s=args.start, end_s=args.end, **layout)
+        source = FileSource(path, needs, start_s=args.start, end_s=args.end)
     except ValueError:  # said by whoever counts it
         return path
     source.begin()
@@ -196,21 +156,27 @@ def _without_collections() -> Iterator[None]:
             gc.enable()
 
 
-def _count_files(args: argparse.Namespace, files: list[pathlib.Path], *, single: bool):
+def _count_files(
+    args: argparse.Namespace,
+    options: dict[str, Any],
+    files: list[pathlib.Path],
+    *,
+    single: bool,
+) -> list[dict[str, Any]] | None:
     """Counts files one by one; returns a record per file, or None if the model fails to load."""
     from rac_jax import counting, media
     from rac_jax.counting.ahead import call_ahead
+    from rac_jax.models import loading
 
     # Read while JAX is imported and the model loaded, which takes as long as a short video.
-    first = _open_early(args, files[0])
+    first = _open_early(args, options, files[0])
     try:
         with _without_collections():
             counting.enable_compilation_cache()
-            counter = counting.load(args.model)
+            counter = loading.load(args.model)
     except counting.ModelError as error:
         complain(error)
         return None
-    options = counting_options(args)
 
     def count(path):
         targets = (
@@ -231,7 +197,10 @@ def _count_files(args: argparse.Namespace, files: list[pathlib.Path], *, single:
         try:
             result, targets = wait()
             # With JSON on standard output the lines for people go to stderr.
-            say(result, sys.stderr if args.json == "-" else sys.stdout)
+            out = sys.stderr if args.json == "-" else sys.stdout
+            say(result, out)
+            if args.verbose:
+                say(result.explain(), out)
             if result.faults:
                 complain_of_faults(result)
             records.append(result.to_dict())
@@ -244,11 +213,9 @@ def _count_files(args: argparse.Namespace, files: list[pathlib.Path], *, single:
 
 
 def _illustrate(
-    result, plot: pathlib.Path | None, annotated: pathlib.Path | None
+    result: "CountResult", plot: pathlib.Path | None, annotated: pathlib.Path | None
 ) -> None:
     if plot is not None:
         result.plot(plot)
     if annotated is not None:
-        from rac_jax.view.annotate import annotate_video
-
-        annotate_video(result, annotated, progress=sys.stderr.isatty())
+        result.annotate(annotated, progress=sys.stderr.isatty())

@@ -4,15 +4,16 @@ import argparse
 import json
 import platform
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
-from rac_jax.cli.count import add_model_arguments, complain_of_faults, counting_options
+from rac_jax.cli.count import complain_of_faults
+from rac_jax.cli.options import add_model_arguments, counting_options
 from rac_jax.cli.output import complain, write_text
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Adds the arguments of `rac evaluate`."""
+def add_arguments(parser: argparse.ArgumentParser, argv: Sequence[str]) -> None:
+    """Adds the arguments of `rac evaluate`; those of the model depend on the command line."""
     parser.add_argument(
         "labels",
         nargs="?",
@@ -20,7 +21,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="columns file,start_s,end_s,count (paths relative to it), optionally alt_count "
         "where two answers are right; other columns are groups",
     )
-    add_model_arguments(parser)
     parser.add_argument(
         "--group-by",
         metavar="COLUMN",
@@ -43,6 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--sweep", metavar="NAME", help="a sweep's table beside the paper's numbers"
     )
     trained.add_argument("--workdir", metavar="DIR", help="of the sweep")
+    add_model_arguments(parser, argv)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -62,8 +63,10 @@ def run(args: argparse.Namespace) -> int:
     from rac_jax import counting
     from rac_jax.counting.ahead import call_ahead
     from rac_jax.data import annotations
+    from rac_jax.models import loading
 
     try:
+        options = counting_options(args)
         records = annotations.read_csv(args.labels)
     except (ValueError, OSError) as error:
         complain(error)
@@ -76,11 +79,10 @@ def run(args: argparse.Namespace) -> int:
         return 2
     counting.enable_compilation_cache()
     try:
-        counter = counting.load(args.model)
+        counter = loading.load(args.model)
     except counting.ModelError as error:
         complain(error)
         return 2
-    options = counting_options(args)
 
     def count(record):
         return counter.count(
@@ -126,11 +128,9 @@ def _score(record, wait: Callable) -> dict[str, Any]:
         complain_of_faults(result)
     return video | {
         "predicted": result.count,
-        "sight": result.sight and result.sight.count,
-        "stride": result.sight and result.sight.stride,
-        "sound": result.sound and result.sound.count,
-        "reliability": result.reliability,
+        "streams": {stream.name: stream.count for stream in result.streams},
         "confidence": result.confidence,
+        "details": dict(result.details),
         "seconds": result.seconds,
     }
 
@@ -193,13 +193,24 @@ def print_report(report: dict[str, Any]) -> None:
     """Prints a line per video and the summary."""
     import os
 
-    columns = ("count", "predicted", "sight", "sound", "stride", "confidence")
-    heads = ("count", "found", "sight", "sound", "stride", "sure")
-    print(" ".join(f"{head:>6}" for head in heads) + "  file")
+    streams = {name: None for v in report["videos"] for name in v.get("streams", {})}
+    heads = ("count", "found", *streams, "sure")
+    widths = [max(6, len(head)) for head in heads]
+
+    def line(cells: Sequence[str]) -> str:
+        pairs = zip(cells, widths, strict=True)
+        return " ".join(f"{cell:>{width}}" for cell, width in pairs)
+
+    print(line(heads) + "  file")
     for video in report["videos"]:
-        cells = [_cell(name, video.get(name)) for name in columns]
-        name = os.path.basename(video["file"])
-        print(" ".join(f"{cell:>6}" for cell in cells) + f"  {name}")
+        said = video.get("streams", {})
+        cells = [
+            f"{video['count']:g}",
+            _cell(video.get("predicted"), 1),
+            *(_cell(said.get(name), 1) for name in streams),
+            _cell(video.get("confidence"), 2),
+        ]
+        print(f"{line(cells)}  {os.path.basename(video['file'])}")
     print()
     _print_scores("overall", report["overall"])
     if any(video["alt_count"] is not None for video in report["videos"]):
@@ -215,12 +226,8 @@ def print_report(report: dict[str, Any]) -> None:
         print(f"failed: {report['failed']} videos")
 
 
-def _cell(name: str, value: Any) -> str:
-    if value is None:
-        return "-"
-    if name in ("count", "stride"):
-        return f"{value:g}"
-    return f"{value:.2f}" if name == "confidence" else f"{value:.1f}"
+def _cell(value: float | None, digits: int) -> str:
+    return "-" if value is None else f"{value:.{digits}f}"
 
 
 def _print_scores(name: str, scores: dict[str, Any]) -> None:

@@ -1,7 +1,7 @@
 """The `rac` command: finds the subcommand's file and runs it.
 
-A subcommand is a module with `add_arguments(parser)` and `run(args) -> exit code`; it imports
-nothing heavy before `run`, so that help and mistakes answer at once.
+A subcommand is a module with `add_arguments(parser, argv)` and `run(args) -> exit code`; it
+imports nothing heavy before `run`, so that help and mistakes answer at once.
 """
 
 import argparse
@@ -11,6 +11,8 @@ import os
 import sys
 from collections.abc import Sequence
 
+from rac_jax.cli.output import complain
+from rac_jax.counting.model_config import ModelError
 from rac_jax.version import __version__
 
 COMMANDS = {
@@ -22,27 +24,35 @@ COMMANDS = {
     "train": "train a system, and export it as a model",
 }
 
+LOG = "write a debug log to stderr"
+VERBOSE = {"count": "say what each stream counted, and write a debug log to stderr"}
 
-def build_parser(chosen: str | None = None) -> argparse.ArgumentParser:
-    """The command's parser; only the chosen subcommand's module is imported."""
+
+def build_parser(argv: Sequence[str] = ()) -> argparse.ArgumentParser:
+    """The command's parser; only the module of the subcommand in `argv` is imported.
+
+    Raises:
+      ModelError: if the command line names a model that there is not.
+    """
     parser = argparse.ArgumentParser(
         prog="rac",
         description="Repetitive activity counting in video, by sight and sound.",
     )
     parser.add_argument("--version", action="version", version=f"rac_jax {__version__}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    chosen = argv[0] if argv else None
     for name, summary in COMMANDS.items():
         command = commands.add_parser(
-            name, help=summary, description=summary[0].upper() + summary[1:] + "."
+            name,
+            help=summary,
+            description=summary[0].upper() + summary[1:] + ".",
+            allow_abbrev=False,
         )
         if name == chosen and name != "train":
             module = importlib.import_module(f"rac_jax.cli.{name}")
-            module.add_arguments(command)
+            module.add_arguments(command, argv[1:])
             command.add_argument(
-                "-v",
-                "--verbose",
-                action="store_true",
-                help="write a debug log to stderr",
+                "-v", "--verbose", action="store_true", help=VERBOSE.get(name, LOG)
             )
             command.set_defaults(run=module.run)
     return parser
@@ -68,7 +78,22 @@ def _run(argv: list[str]) -> int:
         from rac_jax.cli import train
 
         return train.main(argv[1:])
-    args = build_parser(argv[0] if argv else None).parse_args(argv)
+    try:
+        parser = build_parser(argv)
+    except ModelError as error:
+        complain(error)
+        return 2
+    args, unknown = parser.parse_known_args(argv)
+    if unknown:
+        reason = None
+        if "family" in args:
+            from rac_jax.cli.options import refusal
+
+            reason = refusal(args, unknown)
+        if reason is None:
+            parser.error(f"unrecognized arguments: {' '.join(unknown)}")
+        complain(reason)
+        return 2
     logging.basicConfig(
         format="%(levelname)s %(name)s: %(message)s", level=logging.WARNING
     )

@@ -1,4 +1,4 @@
-"""Measurements of training runs as tables: one run, several with their spread, a sweep."""
+"""Measurements of training runs as tables: one run, the mean of several, a sweep."""
 
 import argparse
 import json
@@ -24,7 +24,7 @@ def evaluate(args: argparse.Namespace) -> int:
             text, record = _sweep(pathlib.Path(args.workdir), args.sweep)
         else:
             reports = [read_report(pathlib.Path(folder)) for folder in args.runs]
-            text = ways_text(reports)
+            text = scores_text(reports)
             record = {"runs": list(args.runs), "scores": _scores(reports)}
             if args.curves:
                 curves.draw([pathlib.Path(r) for r in args.runs], args.curves)
@@ -46,7 +46,7 @@ def read_report(folder: pathlib.Path) -> dict[str, Any]:
     path = folder / EVALUATION
     try:
         report = json.loads(path.read_text(encoding="utf-8"))
-        if not isinstance(report["ways"], dict):
+        if not isinstance(report["estimators"], dict):
             raise TypeError
     except OSError as error:
         raise ValueError(f"{path}: {error.strerror}; is the run finished?") from error
@@ -81,27 +81,28 @@ def _sweep(workdir: pathlib.Path, name: str) -> tuple[str, dict[str, Any]]:
     return text, sweep_table.table_record(name, sweep, evaluations)
 
 
-def _parts(report: Mapping[str, Any]) -> dict[str, dict]:
-    return {"all": report["ways"]} | report.get("challenges", {})
+def _parts(report: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """Part of the videos, all or a challenge, to estimator to scores."""
+    return {"all": report["estimators"]} | report.get("challenges", {})
 
 
 def _scores(reports: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Part to way to {"n", "mae": [each run], "obo": [each run]}."""
+    """Part to estimator to {"n", "mae": [each run], "obo": [each run]}."""
     return {
         part: {
-            way: {
+            name: {
                 "n": scores["n"],
-                "mae": [_parts(report)[part][way]["mae"] for report in reports],
-                "obo": [_parts(report)[part][way]["obo"] for report in reports],
+                "mae": [_parts(report)[part][name]["mae"] for report in reports],
+                "obo": [_parts(report)[part][name]["obo"] for report in reports],
             }
-            for way, scores in ways.items()
+            for name, scores in estimators.items()
         }
-        for part, ways in _parts(reports[0]).items()
+        for part, estimators in _parts(reports[0]).items()
     }
 
 
-def ways_text(reports: Sequence[Mapping[str, Any]]) -> str:
-    """MAE of every way of counting, over all videos and by challenge.
+def scores_text(reports: Sequence[Mapping[str, Any]]) -> str:
+    """MAE of every estimator, over all videos and by challenge.
 
     Args:
       reports: of one run, or of several that were measured on the same videos.
@@ -110,27 +111,34 @@ def ways_text(reports: Sequence[Mapping[str, Any]]) -> str:
       A table; of several runs "mean ± standard deviation" over them.
 
     Raises:
-      ValueError: if the runs were measured in different ways.
+      ValueError: if the runs have other estimators or challenges.
     """
-    shapes = [{p: sorted(w) for p, w in _parts(report).items()} for report in reports]
+    shapes = [
+        {part: sorted(names) for part, names in _parts(report).items()}
+        for report in reports
+    ]
     if any(shape != shapes[0] for shape in shapes):
-        raise ValueError("the runs were not measured in the same ways")
+        raise ValueError(
+            "the runs were not measured with the same estimators and parts"
+        )
     scores = _scores(reports)
-    ways = list(reports[0]["ways"])
+    names = list(reports[0]["estimators"])
     width = 14 if len(reports) == 1 else 16
     kind = "MAE / OBO" if len(reports) == 1 else f"MAE of {len(reports)} runs"
-    lines = [f"{kind:{NAME_WIDTH}} videos" + "".join(f"{way:>{width}}" for way in ways)]
-    for part, row in scores.items():
-        cells = [f"{_cell(row[way]):>{width}}" for way in ways]
-        number = max(score["n"] for score in row.values())
-        lines.append(f"{part:{NAME_WIDTH}} {number:6}" + "".join(cells))
-    return "\n".join(lines)
+    head = "".join(f"{name:>{width}}" for name in names)
+    rows = [f"{kind:{NAME_WIDTH}} videos{head}"]
+    for part, found in scores.items():
+        cells = "".join(f"{_cell(found[name]):>{width}}" for name in names)
+        number = max(score["n"] for score in found.values())
+        rows.append(f"{part:{NAME_WIDTH}} {number:6}{cells}")
+    return "\n".join(rows)
 
 
 def _cell(score: Mapping[str, Any]) -> str:
+    """The scores of an estimator, "-" where there are none."""
     if any(value is None for value in score["mae"]):
         return "-"
     if len(score["mae"]) == 1:
         return f"{score['mae'][0]:.3f} / {score['obo'][0]:.2f}"
-    spread = statistics.stdev(score["mae"])
-    return f"{statistics.mean(score['mae']):.3f} ± {spread:.3f}"
+    deviation = statistics.stdev(score["mae"])
+    return f"{statistics.mean(score['mae']):.3f} ± {deviation:.3f}"

@@ -10,6 +10,7 @@ import json
 import pathlib
 import shlex
 import sys
+from collections.abc import Sequence
 
 from rac_jax.cli.arguments import positive_number, whole_number
 from rac_jax.cli.output import complain, write_text
@@ -42,7 +43,7 @@ def _field(text: str) -> tuple[str, object]:
         ) from None
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
+def add_arguments(parser: argparse.ArgumentParser, argv: Sequence[str]) -> None:
     """Adds the options of `rac scenes`."""
     parser.add_argument("--out", metavar="DIR", help="folder for videos and labels.csv")
     parser.add_argument(

@@ -1,34 +1,33 @@
-"""`rac train`: trains a system from a config, stage by stage, and exports the model."""
+"""`rac train`: trains a family's model from a config, stage by stage, and exports it."""
 
-import datetime
 import difflib
-import importlib.metadata
 import importlib.util
-import json
 import logging
-import os
 import pathlib
-import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import ModuleType
 from typing import Any
 
+import ml_collections
 from absl import flags
 from ml_collections import config_flags
 
 from rac_jax.cli import runs
 from rac_jax.cli.output import complain
+from rac_jax.train import settings
 
 USAGE = """\
 usage: rac train --config FILE[:VARIANT] --workdir DIR [--config.FIELD=VALUE ...]
                  [--sweep NAME] [--num_processes N --process_id I --coordinator HOST:PORT]
 
-Trains a system; run the same command again to go on where it stopped. Every field of the
-config can be set on the command line, as in --config.sight.epochs=3.
+Trains a model; run the same command again to go on where it stopped. Every field of the
+config can be set on the command line, as in --config.seed=3, and any group of
+parameters be taken from a model: --config.start.GROUP=MODEL.
 """
-PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "grain", "numpy")
 SWEEPS_SUFFIX = "_sweeps"
-EXPORT = "export"
+FIELD = "--config."
+START = "start"
 
 
 def make_flags() -> flags.FlagValues:
@@ -68,16 +67,16 @@ def help_text(argv: Sequence[str] = ()) -> str:
     """Help on the flags, and on the fields of the config if the command line names one."""
     values = make_flags()
     text = USAGE + values.module_help(__name__)
-    named = [argument for argument in argv if not argument.startswith("--config.")]
+    named = [argument for argument in argv if not argument.startswith(FIELD)]
     values(["rac train", *named])
     if values.config is None:
         return text + "\nWith --config, --help lists its fields."
-    fields = _flat(load_config(values.config).to_dict(), ".")
-    lines = [f"  --config.{name}={value!r}" for name, value in fields.items()]
+    fields = _fields(load_config(values.config).to_dict())
+    lines = [f"  {FIELD}{name}={value!r}" for name, value in fields.items()]
     return text + f"\nfields of {values.config}:\n" + "\n".join(lines)
 
 
-def run_file(path: pathlib.Path) -> Any:
+def run_file(path: pathlib.Path) -> ModuleType:
     """Runs a Python file and returns its module.
 
     Raises:
@@ -95,7 +94,7 @@ def run_file(path: pathlib.Path) -> Any:
     return module
 
 
-def load_config(config: str) -> Any:
+def load_config(config: str) -> ml_collections.ConfigDict:
     """The config of FILE or FILE:VARIANT.
 
     Raises:
@@ -108,17 +107,43 @@ def load_config(config: str) -> Any:
     return module.get_config(variant) if variant else module.get_config()
 
 
-def _check_fields(config: Any, fields: Sequence[str]) -> None:
-    known = _flat(config.to_dict(), ".")
-    for field in fields:
-        name = field.partition("=")[0].removeprefix("--config.")
-        if name not in known:
-            close = difflib.get_close_matches(name, known, 1)
-            hint = f"; did you mean --config.{close[0]}?" if close else ""
-            raise ValueError(f"--config.{name}: the config has no such field{hint}")
+def _fields(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """The fields of nested dicts by their dotted names."""
+    found = {}
+    for name, value in tree.items():
+        if isinstance(value, Mapping):
+            found |= _fields(value, f"{prefix}{name}.")
+        else:
+            found[prefix + name] = value
+    return found
 
 
-def parse(argv: Sequence[str]) -> tuple[flags.FlagValues, Any]:
+def _check_fields(config: ml_collections.ConfigDict, arguments: Sequence[str]) -> None:
+    """Checks that a config has the fields that a command line sets.
+
+    `start` gets those that it lacks: which groups of parameters there are is known once the
+    model is built.
+
+    Raises:
+      ValueError: for a field that there is not, with the one that is most like it.
+    """
+    known = _fields(config.to_dict())
+    for argument in arguments:
+        name = argument.partition("=")[0].removeprefix(FIELD)
+        section, _, group = name.partition(".")
+        if name in known:
+            continue
+        if section == START and START in config and group.isidentifier():
+            config[START][group] = ""
+            continue
+        close = difflib.get_close_matches(name, known, 1)
+        hint = f"; did you mean {FIELD}{close[0]}?" if close else ""
+        raise ValueError(f"{FIELD}{name}: the config has no such field{hint}")
+
+
+def parse(
+    argv: Sequence[str],
+) -> tuple[flags.FlagValues, ml_collections.ConfigDict]:
     """Reads a command line.
 
     Args:
@@ -133,7 +158,7 @@ def parse(argv: Sequence[str]) -> tuple[flags.FlagValues, Any]:
     values = make_flags()
     own, fields = [], []
     for argument in argv:
-        (fields if argument.startswith("--config.") else own).append(argument)
+        (fields if argument.startswith(FIELD) else own).append(argument)
     rest = values(["rac train", *own])[1:]
     if rest:
         raise flags.Error(f"unexpected argument {rest[0]!r}")
@@ -149,7 +174,7 @@ def parse(argv: Sequence[str]) -> tuple[flags.FlagValues, Any]:
     )
     rest = overrides(argv)[1:]
     if rest:
-        raise flags.Error(f"{rest[0]!r}: fields are set as --config.FIELD=VALUE")
+        raise flags.Error(f"{rest[0]!r}: fields are set as {FIELD}FIELD=VALUE")
     return values, overrides["config"].value
 
 
@@ -164,6 +189,7 @@ def main(argv: Sequence[str]) -> int:
       a wrong command line.
     """
     own_process = "jax" not in sys.modules
+    # Help, and what is wrong with the command line, come before anything heavy is imported.
     asks = [argument for argument in argv if argument in ("--help", "-h")]
     if not argv:
         print(help_text(), file=sys.stderr)
@@ -180,28 +206,42 @@ def main(argv: Sequence[str]) -> int:
     except OSError as error:
         complain(f"train: {error.filename}: {error.strerror}")
         return 2
-    logging.basicConfig(format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
-    level = logging.DEBUG if values.verbose else logging.INFO
-    logging.getLogger("rac_jax").setLevel(level)
-    logging.getLogger("absl").setLevel(logging.ERROR)  # orbax tells of every save
-    workdir = pathlib.Path(values.workdir)
+    _start_logging(values.verbose)
     try:
-        if values.num_processes is not None:
-            from rac_jax.train import hosts
-
-            hosts.start(values.coordinator, values.num_processes, values.process_id)
-        elif own_process and config.get("keep_memory", True):
-            from rac_jax.train import host_memory
-
-            host_memory.keep_freed_memory()
+        settings.check_config(config)
+        _join_processes(values, config.keep_memory and own_process)
+        workdir = pathlib.Path(values.workdir)
         if values.sweep:
-            return _sweep(config, values["config"].value, values.sweep, workdir)
-        return _train(config, workdir)
+            _sweep(config, values["config"].value, values.sweep, workdir)
+        else:
+            _train(config, workdir)
     # Of ours these are one line; of a library's the first line says what happened.
     except (ValueError, OSError, RuntimeError) as error:
         complain(f"train: {str(error).strip().splitlines()[0]}")
         logging.getLogger("rac_jax").debug("where it happened", exc_info=True)
         return 1
+    return 0
+
+
+def _start_logging(verbose: bool) -> None:
+    """Writes the log of a run to stderr."""
+    logging.basicConfig(format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
+    level = logging.DEBUG if verbose else logging.INFO
+    logging.getLogger("rac_jax").setLevel(level)
+    # Orbax tells of every save.
+    logging.getLogger("absl").setLevel(logging.ERROR)
+
+
+def _join_processes(values: flags.FlagValues, keep_memory: bool) -> None:
+    """Joins the other processes of the run if there are any; before a device is used."""
+    if values.num_processes is not None:
+        from rac_jax.train import hosts
+
+        hosts.start(values.coordinator, values.num_processes, values.process_id)
+    elif keep_memory:
+        from rac_jax.train import host_memory
+
+        host_memory.keep_freed_memory()
 
 
 def load_sweeps(config_file: str) -> dict[str, dict]:
@@ -216,7 +256,13 @@ def load_sweeps(config_file: str) -> dict[str, dict]:
     return module.get_sweeps()
 
 
-def _sweep(config: Any, config_file: str, name: str, workdir: pathlib.Path) -> int:
+def _sweep(
+    config: ml_collections.ConfigDict,
+    config_file: str,
+    name: str,
+    workdir: pathlib.Path,
+) -> None:
+    """Trains every run of a sweep, one after the other, until it is asked to stop."""
     from rac_jax.train import sweep_table
 
     sweep = sweep_table.find_sweep(load_sweeps(config_file), name)
@@ -228,13 +274,14 @@ def _sweep(config: Any, config_file: str, name: str, workdir: pathlib.Path) -> i
         varied.update_from_flattened_dict(in_proportion(overrides, sweep, config))
         varied.share_stages = True
         logging.getLogger("rac_jax.train").info("%s: run %s", name, run)
-        code = _train(varied, workdir / run)
-        if code or not (workdir / run / "evaluation.json").exists():
-            return code
+        if not _train(varied, workdir / run):
+            break
     return 0
 
 
-def in_proportion(overrides: dict, sweep: dict, config: Any) -> dict:
+def in_proportion(
+    overrides: dict[str, Any], sweep: dict[str, Any], config: ml_collections.ConfigDict
+) -> dict[str, Any]:
     """A run's changes, the "proportional" fields of its sweep fitted to the config's own."""
     changed = dict(overrides)
     for field, stated in sweep.get("proportional", {}).items():
@@ -244,147 +291,21 @@ def in_proportion(overrides: dict, sweep: dict, config: Any) -> dict:
     return changed
 
 
-def _train(config: Any, workdir: pathlib.Path) -> int:
+def _train(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> bool:
+    """Trains one run and prints its measurement; false if it was asked to stop."""
     import jax
 
-    from rac_jax import counting
-    from rac_jax.counting import weights
-    from rac_jax.models import registry
-    from rac_jax.train import loop, mesh, recipes, stages
-    from rac_jax.train.run import Run, stage_key
+    from rac_jax import counting, models, train
 
     counting.enable_compilation_cache()
-    recipe = recipes.find_recipe(config.get("family"))
-    model = registry.build_model(
-        config.family, **config.model.to_dict(), dtype=compute_type(config.precision)
-    )
-    run = Run(
-        config=config,
-        workdir=workdir,
-        model=model,
-        mesh=mesh.make_mesh(config.mesh.data, config.mesh.fsdp),
-        stop=loop.StopSignal().listen(),
-    )
-    recipe.check(run)
-    workdir.mkdir(parents=True, exist_ok=True)
-    if jax.process_index() == 0:
-        _describe(config, workdir)
-    variables = registry.init_variables(model, stage_key(config.seed, "init"))
-    variables = _started(config.start, variables, weights)
+    family = models.find_family(config.family)
+    stop = train.StopSignal().listen()
     try:
-        variables = stages.run_stages(run, recipe, variables)
-    except loop.Stopped as stopped:
+        trained = train.train(family, config, workdir, stop=stop)
+    except train.Stopped as stopped:
         complain(f"{stopped}; run the same command again to go on")
-        return 0
+        return False
     if jax.process_index() == 0:
-        report = json.loads((workdir / stages.EVALUATION).read_text("utf-8"))
-        folder = _export(run, recipe.describe(run, report), variables, weights)
-        print(runs.ways_text([report]))
-        print(folder)
-    return 0
-
-
-def compute_type(precision: str) -> str:
-    """Compute type of the encoders.
-
-    Raises:
-      ValueError: for an unknown precision.
-    """
-    import jax
-
-    if precision == "auto":
-        return "float32" if jax.default_backend() == "cpu" else "bfloat16"
-    if precision not in ("float32", "bfloat16"):
-        raise ValueError(f"precision: {precision!r} is not auto, float32 or bfloat16")
-    return precision
-
-
-def _started(start: Any, variables: dict, weights) -> dict:
-    """Variables from released models where the config names any."""
-    if start.model:
-        _, variables, _ = weights.load_model(start.model)
-    changed = {kind: dict(tree) for kind, tree in variables.items()}
-    for group in ("sight_encoder", "sound_encoder"):
-        if not start[group]:
-            continue
-        _, loaded, _ = weights.load_model(start[group])
-        for kind, tree in changed.items():
-            found = loaded[kind].get(group, loaded[kind])
-            shapes = [
-                {path: leaf.shape for path, leaf in _flat(one).items()}
-                for one in (found, tree[group])
-            ]
-            if shapes[0] != shapes[1]:
-                other = min(set(shapes[0].items()) ^ set(shapes[1].items()))[0]
-                raise ValueError(
-                    f"start.{group}: {start[group]} does not fit the model at {other}"
-                )
-            tree[group] = found
-    return changed
-
-
-def _flat(tree: Any, separator: str = "/") -> dict:
-    import flax.traverse_util
-
-    return flax.traverse_util.flatten_dict(tree, sep=separator)
-
-
-def _describe(config: Any, workdir: pathlib.Path) -> None:
-    """Saves what the run is made of: config, versions, commit, seed, command, time."""
-    import jax
-
-    from rac_jax.train import stage_files
-
-    record = {
-        "config": config.to_dict(),
-        "seed": config.seed,
-        "versions": {name: importlib.metadata.version(name) for name in PACKAGES}
-        | {"python": sys.version.split()[0], "rac_jax": _version()},
-        "commit": commit(),
-        "command": ["rac", *sys.argv[1:]],
-        "devices": [str(device.device_kind) for device in jax.devices()],
-        "started": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-    }
-    stage_files.write_json(workdir / "run.json", record)
-
-
-def _version() -> str:
-    from rac_jax.version import __version__
-
-    return __version__
-
-
-def commit() -> str | None:
-    """The commit of the code that runs, with "+changes" if files differ; None outside of git."""
-    here = pathlib.Path(__file__).parent
-
-    def git(*arguments: str) -> str | None:
-        try:
-            done = subprocess.run(
-                ["git", *arguments],
-                cwd=here,
-                capture_output=True,
-                text=True,
-                check=True,
-            )
-        except (OSError, subprocess.CalledProcessError):
-            return None
-        return done.stdout.strip()
-
-    found = git("rev-parse", "HEAD")
-    return found and found + (
-        "+changes" if git("status", "--porcelain", "-uno") else ""
-    )
-
-
-def _export(
-    run: Any, description: dict[str, Any] | None, variables: dict, weights
-) -> os.PathLike:
-    """Writes the trained model as `rac count --model` reads it."""
-    if description is None:
-        return run.workdir
-    about = json.loads((run.workdir / "run.json").read_text("utf-8"))
-    training = {"config": run.config.to_dict(), "seed": run.config.seed}
-    training |= {name: about[name] for name in ("commit", "versions")}
-    description = description | {"training": training}
-    return weights.save_model(run.workdir / EXPORT, description, variables, half=True)
+        print(runs.scores_text([trained.report]))
+        print(trained.export or workdir)
+    return True

@@ -4,10 +4,10 @@ import importlib
 
 _PUBLIC = {
     "Counter": "rac_jax.counting.counter",
+    "Family": "rac_jax.counting.family",
     "CountResult": "rac_jax.counting.result",
-    "ModelError": "rac_jax.counting.weights",
+    "ModelError": "rac_jax.counting.model_config",
     "enable_compilation_cache": "rac_jax.counting.cache",
-    "load": "rac_jax.models.loading",
 }
 
 __all__ = list(_PUBLIC)

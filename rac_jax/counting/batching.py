@@ -31,7 +31,8 @@ def plan_batches(items: int, sizes: Sequence[int]) -> list[int]:
 class BatchEncoder:
     """Feeds items to a jitted function in fixed batch sizes and keeps its outputs as rows.
 
-    Items are known by a key: one that was added before is not computed again.
+    Items are known by a key: one that was added before is not computed again. It changes as it
+    is used; who needs it as it was, such as a state of an estimator, works on a `copy`.
 
     Args:
       name: for the log.
@@ -58,6 +59,15 @@ class BatchEncoder:
         self._waiting: list[Any] = []
         self._flying: list[tuple[int, Any]] = []
         self._landed: list[Any] = []
+
+    def copy(self) -> "BatchEncoder":
+        """One that goes on by itself from here; items and outputs so far are shared, not copied."""
+        twin = BatchEncoder(self.name, self._function, self._prepare, self._sizes)
+        twin.calls, twin.shapes = self.calls, set(self.shapes)
+        twin._rows = dict(self._rows)
+        twin._waiting = list(self._waiting)
+        twin._flying, twin._landed = list(self._flying), list(self._landed)
+        return twin
 
     def add(self, key: Hashable, item: Any) -> None:
         """Queues an item; runs a batch as soon as the largest size is full."""

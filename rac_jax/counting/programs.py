@@ -1,13 +1,14 @@
-"""Compiled programs kept on disk, so that a warm process neither traces nor compiles again.
+"""Compiled programs on disk, so that a warm process neither traces nor compiles again.
 
 JAX's own cache saves compiling alone: Python has to trace and lower a model again to find its
-key, and for a small model that takes longer than to run it. The key of a kept program is what
-it is made from: the package's sources, the versions, the shapes and the machine. Like JAX's,
-the folder is its owner's own: what lies in it is run.
+key, and for a small model that takes longer than to run it. The key of a program here is what
+it is made from: the sources, the versions, the shapes and the machine. Like JAX's, the folder
+is its owner's own: what lies in it is run.
 """
 
 import functools
 import hashlib
+import importlib.util
 import json
 import logging
 import os
@@ -17,7 +18,7 @@ import platform
 import tempfile
 import threading
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import flax
@@ -29,37 +30,45 @@ import jaxlib
 import numpy as np
 from jax.experimental import serialize_executable
 
-import rac_jax
-from rac_jax.models import registry
 from rac_jax.ops import compiling
 
 LOG = logging.getLogger(__name__)
-SOURCES = ("counting", "models", "ops")  # what programs are traced from
+OURS = __name__.partition(".")[0]
 
 
 @functools.cache
-def _code() -> str:
-    """A digest of the package's own sources and of the versions that trace them."""
+def _code(package: str) -> str:
+    """A digest of a package's sources and of the versions that trace them."""
     versions = f"{jax.__version__} {jaxlib.__version__} {flax.__version__}"
     digest = hashlib.sha256(versions.encode())
-    root = pathlib.Path(rac_jax.__file__).parent
-    for folder in SOURCES:
-        for path in sorted((root / folder).glob("*.py")):
-            digest.update(path.read_bytes())
+    spec = importlib.util.find_spec(package)
+    folders = spec.submodule_search_locations or () if spec else ()
+    paths = [path for folder in folders for path in pathlib.Path(folder).rglob("*.py")]
+    if not paths and spec and spec.origin:
+        paths = [pathlib.Path(spec.origin)]
+    for path in sorted(paths):
+        digest.update(path.read_bytes())
     return digest.hexdigest()
 
 
-def _kept_file(*identity: Any) -> pathlib.Path | None:
-    """Where something is kept; None while there is no compilation cache."""
+def _sources(identity: tuple) -> str:
+    """A digest of the sources of ours, and of the packages that the networks come from."""
+    networks = [one for one in identity if isinstance(one, nn.Module)]
+    packages = {type(one).__module__.partition(".")[0] for one in networks}
+    return " ".join(_code(package) for package in sorted({OURS, *packages}))
+
+
+def _cache_file(*identity: Any) -> pathlib.Path | None:
+    """Where something is cached; None while there is no compilation cache."""
     folder = jax.config.jax_compilation_cache_dir
     if not folder:
         return None
-    text = " ".join([_code(), *map(repr, identity)])
+    text = " ".join([_sources(identity), *map(repr, identity)])
     name = hashlib.sha256(text.encode()).hexdigest()
     return pathlib.Path(folder) / "programs" / name
 
 
-def _keep(path: pathlib.Path, content: bytes) -> None:
+def _store(path: pathlib.Path, content: bytes) -> None:
     """Writes a file whole; a folder that cannot be written to only costs time."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -68,11 +77,11 @@ def _keep(path: pathlib.Path, content: bytes) -> None:
             file.write(hashlib.sha256(content).digest() + content)
         os.replace(draft, path)
     except OSError as error:
-        LOG.debug("not kept: %s", error)
+        LOG.debug("not cached: %s", error)
 
 
-def _kept(path: pathlib.Path) -> bytes | None:
-    """What `_keep` wrote; None if there is nothing, or something else."""
+def _stored(path: pathlib.Path) -> bytes | None:
+    """What `_store` wrote; None if there is nothing, or something else."""
     try:
         found = path.read_bytes()
     except OSError:
@@ -81,21 +90,33 @@ def _kept(path: pathlib.Path) -> bytes | None:
     return content if hashlib.sha256(content).digest() == digest else None
 
 
-def abstract_variables(module: nn.Module) -> dict[str, jax.ShapeDtypeStruct]:
-    """Shapes and types of a model's variables by path, see `registry.abstract_variables`."""
-    path = _kept_file("variables", module)
-    kept = path and _kept(path)
-    if kept is not None:
-        return {
+def abstract_variables(
+    network: nn.Module, inputs: Sequence[jax.ShapeDtypeStruct]
+) -> dict[str, Any]:
+    """Shapes and types of a network's variables, computing nothing.
+
+    Args:
+      network: the module.
+      inputs: of its `init`.
+
+    Returns:
+      {"params", "batch_stats"}: nested dicts of `jax.ShapeDtypeStruct`.
+    """
+    path = _cache_file("variables", network, tuple(inputs))
+    known = path and _stored(path)
+    if known is not None:
+        flat = {
             name: jax.ShapeDtypeStruct(shape, jnp.dtype(dtype))
-            for name, (shape, dtype) in json.loads(kept).items()
+            for name, (shape, dtype) in json.loads(known).items()
         }
-    nested = registry.abstract_variables(module)
-    found = flax.traverse_util.flatten_dict(nested, sep="/")
-    if path is not None:
-        plain = {name: (leaf.shape, str(leaf.dtype)) for name, leaf in found.items()}
-        _keep(path, json.dumps(plain).encode())
-    return found
+    else:
+        nested = jax.eval_shape(network.init, jax.random.key(0), *inputs)
+        flat = flax.traverse_util.flatten_dict(dict(nested), sep="/")
+        if path is not None:
+            plain = {name: (leaf.shape, str(leaf.dtype)) for name, leaf in flat.items()}
+            _store(path, json.dumps(plain).encode())
+    nested = flax.traverse_util.unflatten_dict(flat, sep="/")
+    return {"params": {}, "batch_stats": {}} | nested
 
 
 @functools.cache
@@ -128,7 +149,7 @@ def _write(program: jax.stages.Compiled) -> bytes | None:
     try:
         return pickle.dumps(serialize_executable.serialize(program))
     except Exception as error:  # noqa: BLE001, backends differ in what they raise
-        LOG.debug("not kept: %s", error)
+        LOG.debug("not cached: %s", error)
         return None
 
 
@@ -144,10 +165,23 @@ def _load(content: bytes, device: jax.Device, arguments: tuple) -> tuple | None:
         return None
 
 
-class Kept:
+class _Shared:
+    """The programs of one identity in this process."""
+
+    def __init__(self):
+        self.programs: dict[Any, Callable] = {}
+        self.building = threading.Lock()  # two files may be counted at once
+
+
+_SHARED: dict[str, _Shared] = {}
+
+
+class CompiledProgram:
     """A pure function as compiled programs, one for each set of shapes.
 
-    They run on the default device, and outlive the process where there is a compilation cache.
+    They run on the default device, are shared by all of equal identity in this process, so
+    that a second counter of the same network compiles nothing, and outlive the process where
+    there is a compilation cache.
 
     Args:
       function: of pytrees of arrays, returning one.
@@ -159,8 +193,8 @@ class Kept:
 
     def __init__(self, function: Callable, *identity: Any):
         self._function, self._identity = function, identity
-        self.programs: dict[Any, Callable] = {}
-        self._building = threading.Lock()  # two files may be counted at once
+        shared = _SHARED.setdefault(" ".join(map(repr, identity)), _Shared())
+        self.programs, self._building = shared.programs, shared.building
 
     def __call__(self, *arguments: Any) -> Any:
         leaves, structure = jax.tree.flatten(arguments)
@@ -177,16 +211,16 @@ class Kept:
             lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype), arguments
         )
         (device,) = jax.device_put(np.zeros(())).devices()  # the default one
-        path = _kept_file(*self._identity, specs, _target(device))
-        kept = path and _kept(path)
-        found = kept and _load(kept, device, arguments)
+        path = _cache_file(*self._identity, specs, _target(device))
+        known = path and _stored(path)
+        found = known and _load(known, device, arguments)
         if found:
             return found
         program = self._compile(specs)
         content = path and _write(program)
         tried = content and _load(content, device, arguments)
         if tried:
-            _keep(path, content)
+            _store(path, content)
             return tried
         return program, program(*arguments)
 
@@ -196,5 +230,5 @@ class Kept:
 
         # XLA:CPU writes a program that came from JAX's cache without some of its functions, so
         # this one gets a name under which it cannot be there.
-        run.__name__ = f"kept_{uuid.uuid4().hex}"
+        run.__name__ = f"program_{uuid.uuid4().hex}"
         return compiling.jit(run).lower(*specs).compile()

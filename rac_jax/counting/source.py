@@ -1,59 +1,150 @@
 """Where frames and sound come from: a media file, or arrays in memory.
 
-A source can be read more than once and never holds a whole video: frames arrive in chunks at
-the size the model wants.
+A source can be read more than once and never holds a whole video: frames and samples arrive in
+chunks, as the family needs them, the sound of a chunk of frames with it.
 """
 
+import dataclasses
+import math
 import os
 import pathlib
 from collections.abc import Iterator
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 
 from rac_jax import media
 from rac_jax.counting.ahead import read_ahead
-from rac_jax.models.sight_sound.columns import RATE
+from rac_jax.counting.estimator import Chunk
+from rac_jax.counting.needs import FrameNeeds, Needs
+from rac_jax.media.pixels import to_grey
 
 CHUNKS = 2  # of frames that are read ahead of the reader,
 EARLY_CHUNKS = 16  # and before there is one: 20 MB of 112 pixels a side
+BLOCKS = 4  # of sound, a second each
+
+# The rate of a file is an average: 30.02 frames per second are no faster than 30.
+RATE_SLACK = 1.02
 ARRAY_NAME = "<array>"
 ARRAY_FPS = 25.0  # for arrays that come without a frame rate
+ARRAY_CHUNK = 32  # frames
 
-
-def frame_layout(config: dict[str, Any], protocol: str | None) -> dict[str, Any]:
-    """How a model wants its frames.
-
-    Args:
-      config: its `config.json`.
-      protocol: that it is to count by; None takes the model's.
-
-    Returns:
-      {"size", "interpolation"}, see `FileSource`.
-    """
-    # The release resizes frames without anti-aliasing; our own models see anti-aliased ones.
-    protocol = protocol or config.get("protocol")
-    return {
-        "size": int(config["preprocessing"]["size"]),
-        "interpolation": "bilinear" if protocol == "released" else "area",
-    }
+NO_SAMPLES = np.zeros(0, np.float32)
 
 
 class Source(Protocol):
-    """What the counting procedures read from."""
+    """What a counter reads from.
+
+    Attributes:
+      name: for messages and the result.
+      needs: what it was opened for.
+      fps: average frames per second that it gives, 0.0 without a picture.
+      start_s: where the part to count starts, in seconds of the file.
+      has_picture: whether it gives frames: there is a picture, and it is needed.
+      has_sound: whether it gives samples, likewise.
+      frames_expected: how many frames about, for the progress bar only.
+    """
 
     name: str
-    fps: float  # average frames per second, 0.0 without a picture
-    start_s: (
-        float  # where the part to count starts; times of frames are those of the file
-    )
+    needs: Needs
+    fps: float
+    start_s: float
     has_picture: bool
     has_sound: bool
-    frames_expected: int | None  # for the progress bar only
+    frames_expected: int | None
 
-    def frames(self) -> Iterator[media.FrameChunk]: ...
+    def chunks(self) -> Iterator[Chunk]:
+        """All frames and samples in chunks, from the start."""
+        ...
 
-    def sound(self) -> Iterator[np.ndarray]: ...
+
+@dataclasses.dataclass(frozen=True)
+class _Layout:
+    """How decoded frames become those that are needed.
+
+    Attributes:
+      size: (height, width) to which the decoder resizes; None for as it is.
+      top, left: of what is cropped (positive) or padded (negative), in pixels of that size.
+      final: (height, width) of what is given; None for as it is.
+      colour: see `FrameNeeds`.
+    """
+
+    size: tuple[int, int] | None
+    top: int
+    left: int
+    final: tuple[int, int] | None
+    colour: str
+
+    @classmethod
+    def of(cls, needs: FrameNeeds, height: int, width: int) -> "_Layout":
+        """The layout for a picture of height x width pixels as shown."""
+        if needs.short_side is not None:
+            scale = needs.short_side / min(height, width)
+            size = (max(1, round(height * scale)), max(1, round(width * scale)))
+            return cls(size, 0, 0, size, needs.colour)
+        if needs.size is None or needs.aspect == "stretch":
+            return cls(needs.size, 0, 0, needs.size, needs.colour)
+        choose = max if needs.aspect == "crop" else min
+        scale = choose(needs.size[0] / height, needs.size[1] / width)
+        fitted = (max(1, round(height * scale)), max(1, round(width * scale)))
+        room = [have - want for have, want in zip(fitted, needs.size, strict=True)]
+        return cls(fitted, room[0] // 2, room[1] // 2, needs.size, needs.colour)
+
+    def finish(self, frames: np.ndarray) -> np.ndarray:
+        """Frames of `size` as they are needed: uint8 [n, H, W, C]."""
+        if self.final is not None and self.final != self.size:
+            frames = _centred(frames, self.top, self.left, self.final)
+        if self.colour == "bgr":
+            return np.ascontiguousarray(frames[..., ::-1])
+        return to_grey(frames)[..., None] if self.colour == "grey" else frames
+
+
+def _centred(
+    frames: np.ndarray, top: int, left: int, final: tuple[int, int]
+) -> np.ndarray:
+    """The middle of frames, with black where they do not reach."""
+    result = np.zeros((len(frames), *final, frames.shape[-1]), frames.dtype)
+    inside, outside = [], []
+    for offset, have, want in zip((top, left), frames.shape[1:3], final, strict=True):
+        inside.append(slice(max(0, offset), min(have, offset + want)))
+        outside.append(slice(max(0, -offset), max(0, -offset) + min(have, want)))
+    result[:, outside[0], outside[1]] = frames[:, inside[0], inside[1]]
+    return result
+
+
+def _every(needs: FrameNeeds | None, fps: float) -> int:
+    """Of how many frames one is given."""
+    if needs is None or needs.most_fps is None:
+        return 1
+    return max(1, math.ceil(fps / (RATE_SLACK * needs.most_fps)))
+
+
+def _merged(
+    frames: Iterator[media.FrameChunk],
+    sound: Iterator[np.ndarray],
+    layout: _Layout | None,
+    every: int,
+    rate: int,
+    start_s: float,
+) -> Iterator[Chunk]:
+    """Frames with the sound up to them, and after the last frame what is left of the sound."""
+    seen = heard = 0
+    for chunk in frames:
+        kept = slice(-seen % every, None, every)
+        seen += len(chunk.frames)
+        due = (float(chunk.times_s[-1]) - start_s) * rate if len(chunk.frames) else 0
+        blocks = [NO_SAMPLES]
+        while rate and heard < due and (block := next(sound, None)) is not None:
+            blocks.append(block)
+            heard += len(block)
+        yield Chunk(
+            layout.finish(chunk.frames[kept]),
+            chunk.times_s[kept],
+            np.concatenate(blocks),
+        )
+    nothing = np.zeros((0, 0, 0, 0), np.uint8)
+    for block in sound:
+        yield Chunk(nothing, np.zeros(0), block)
 
 
 class FileSource:
@@ -61,8 +152,7 @@ class FileSource:
 
     Args:
       path: the file.
-      size: side of the square frames, in pixels.
-      interpolation: "area" or "bilinear", see `rac_jax.media.files.stream_frames`.
+      needs: what the family wants of it.
       start_s: start of the part to read, in seconds.
       end_s: end of that part, or None for all.
 
@@ -73,54 +163,57 @@ class FileSource:
     def __init__(
         self,
         path: str | os.PathLike,
+        needs: Needs,
         *,
-        size: int,
-        interpolation: str = "area",
         start_s: float = 0.0,
         end_s: float | None = None,
     ):
         self.name = os.fspath(path)
-        self.size = size
-        self.interpolation = interpolation
-        self._path = pathlib.Path(path)
+        self.needs = needs
         self.start_s = start_s
         self.end_s = end_s
+        self._path = pathlib.Path(path)
         info = media.probe(path)
         self._sound_path = self._path if info.has_audio else media.sibling_sound(path)
-        self.fps = info.fps
-        self.has_picture = info.has_video
-        self.has_sound = self._sound_path is not None
-        end = info.duration_s if end_s is None else min(end_s, info.duration_s)
-        self.frames_expected = (
-            max(1, round((end - start_s) * info.fps)) if info.fps else None
-        )
-        self._begun: Iterator[media.FrameChunk] | None = None
+        self.has_picture = info.has_video and needs.frames is not None
+        self.has_sound = self._sound_path is not None and needs.sound is not None
+        self._every = _every(needs.frames, info.fps)
+        self.fps = info.fps / self._every if self.has_picture else 0.0
+        self._layout = None
+        self.frames_expected = None
+        if self.has_picture:
+            self._layout = _Layout.of(needs.frames, info.height, info.width)
+            end = info.duration_s if end_s is None else min(end_s, info.duration_s)
+            self.frames_expected = max(1, round((end - start_s) * self.fps))
+        self._begun: tuple[Iterator, Iterator] | None = None
 
     def begin(self) -> None:
-        """Begins to read the picture at once, for whoever calls `frames` next."""
-        if self.has_picture:
-            self._begun = self._read(EARLY_CHUNKS)
+        """Begins to read at once, for whoever calls `chunks` next."""
+        self._begun = self._read(EARLY_CHUNKS)
 
-    def frames(self) -> Iterator[media.FrameChunk]:
-        """Frames uint8 [n, size, size, 3] with their times, in chunks, from the start."""
+    def chunks(self) -> Iterator[Chunk]:
+        """All frames and samples in chunks, from the start; times are those of the file."""
         begun, self._begun = self._begun, None
-        return begun or self._read(CHUNKS)
+        frames, sound = begun or self._read(CHUNKS)
+        rate = self.needs.sound.rate if self.has_sound else 0
+        return _merged(frames, sound, self._layout, self._every, rate, self.start_s)
 
-    def _read(self, ahead: int) -> Iterator[media.FrameChunk]:
-        chunks = media.stream_frames(
-            self._path,
-            size=(self.size, self.size),
-            interpolation=self.interpolation,
-            start_s=self.start_s,
-            end_s=self.end_s,
-        )
-        return read_ahead(chunks, ahead)
-
-    def sound(self) -> Iterator[np.ndarray]:
-        """Mono float32 samples at 22050 Hz in chunks, from the start."""
-        return media.stream_audio(
-            self._sound_path, rate=RATE, start_s=self.start_s, end_s=self.end_s
-        )
+    def _read(self, ahead: int) -> tuple[Iterator, Iterator]:
+        frames, sound = iter(()), iter(())
+        span = {"start_s": self.start_s, "end_s": self.end_s}
+        if self.has_picture:
+            decoded = media.stream_frames(
+                self._path,
+                size=self._layout.size,
+                interpolation=self.needs.frames.interpolation,
+                **span,
+            )
+            frames = read_ahead(decoded, ahead)
+        if self.has_sound:
+            rate = self.needs.sound.rate
+            decoded = media.stream_audio(self._sound_path, rate=rate, **span)
+            sound = read_ahead(decoded, BLOCKS)
+        return frames, sound
 
 
 class ArraySource:
@@ -128,62 +221,93 @@ class ArraySource:
 
     Args:
       frames: uint8 [T, H, W, 3], or None.
+      needs: what the family wants of it.
       fps: frames per second; None means 25.
-      waveform: float [S] mono or [S, channels], or None.
-      audio_rate: its samples per second, must be 22050 (no resampling in memory).
-      size: side of the square frames, in pixels.
-      interpolation: "area" or "bilinear".
+      waveform: float [S] mono or [S, channels], in [-1, 1], or None.
+      audio_rate: its samples per second; resampled where the family wants another rate.
 
     Raises:
-      ValueError: for wrong shapes or types, or another audio rate.
+      ValueError: for wrong shapes, types or rates.
     """
-
-    chunk = 32
 
     def __init__(
         self,
         frames: np.ndarray | None,
+        needs: Needs,
         *,
         fps: float | None,
         waveform: np.ndarray | None,
         audio_rate: int | None,
-        size: int,
-        interpolation: str = "area",
     ):
         self.name = ARRAY_NAME
+        self.needs = needs
         self.start_s = 0.0
-        self.fps = ARRAY_FPS if fps is None else float(fps)
-        if not self.fps > 0:
+        fps = ARRAY_FPS if fps is None else float(fps)
+        if not 0 < fps < math.inf:
             raise ValueError(f"fps: must be above 0, not {fps}")
-        self.has_picture = frames is not None and len(frames) > 0
-        if self.has_picture and (
+        has_frames = frames is not None and len(frames) > 0
+        if has_frames and (
             frames.ndim != 4 or frames.shape[-1] != 3 or frames.dtype != np.uint8
         ):
             raise ValueError(
                 f"frames: must be uint8 [T, H, W, 3], not {frames.dtype} {list(frames.shape)}"
             )
-        self.has_sound = waveform is not None and len(waveform) > 0
-        if self.has_sound and audio_rate != RATE:
-            raise ValueError(
-                f"audio_rate: the waveform must have {RATE} Hz, not {audio_rate}"
-            )
-        self._frames = frames
-        self._waveform = waveform
-        self._size = size
-        self._interpolation = interpolation
-        self.frames_expected = len(frames) if self.has_picture else None
+        has_samples = waveform is not None and len(waveform) > 0
+        if has_samples:
+            waveform, audio_rate = _checked_sound(waveform, audio_rate)
+        self.has_picture = has_frames and needs.frames is not None
+        self.has_sound = has_samples and needs.sound is not None
+        self._frames, self._fps = frames, fps
+        self._waveform, self._audio_rate = waveform, audio_rate
+        self._every = _every(needs.frames, fps)
+        self.fps = fps / self._every if self.has_picture else 0.0
+        self.frames_expected = (
+            -(-len(frames) // self._every) if self.has_picture else None
+        )
 
-    def frames(self) -> Iterator[media.FrameChunk]:
-        """Frames uint8 [n, size, size, 3] with their times, in chunks, from the start."""
-        for first in range(0, len(self._frames), self.chunk):
-            part = self._frames[first : first + self.chunk]
-            times = np.arange(first, first + len(part)) / self.fps
-            size = (self._size, self._size)
+    def chunks(self) -> Iterator[Chunk]:
+        """All frames and samples in chunks, from the start."""
+        frames, sound, layout, rate = iter(()), iter(()), None, 0
+        if self.has_picture:
+            layout = _Layout.of(self.needs.frames, *self._frames.shape[1:3])
+            frames = self._resized(layout)
+        if self.has_sound:
+            rate = self.needs.sound.rate
+            samples = self._samples(rate)
+            sound = (samples[i : i + rate] for i in range(0, len(samples), rate))
+        return _merged(frames, sound, layout, self._every, rate, 0.0)
+
+    def _resized(self, layout: _Layout) -> Iterator[media.FrameChunk]:
+        size = layout.size or self._frames.shape[1:3]
+        for first in range(0, len(self._frames), ARRAY_CHUNK):
+            part = self._frames[first : first + ARRAY_CHUNK]
+            times = np.arange(first, first + len(part)) / self._fps
             yield media.FrameChunk(
-                media.resize_frames(part, size, self._interpolation), times
+                media.resize_frames(part, size, self.needs.frames.interpolation), times
             )
 
-    def sound(self) -> Iterator[np.ndarray]:
-        """Mono float32 samples in one chunk."""
+    def _samples(self, rate: int) -> np.ndarray:
         waveform = np.asarray(self._waveform, np.float32)
-        yield waveform if waveform.ndim == 1 else waveform.mean(axis=-1)
+        waveform = waveform if waveform.ndim == 1 else waveform.mean(axis=-1)
+        return media.resample(waveform, self._audio_rate, rate)
+
+
+def _checked_sound(waveform: np.ndarray, rate: int | None) -> tuple[np.ndarray, int]:
+    """A waveform and its rate.
+
+    Raises:
+      ValueError: for wrong shapes, types or rates.
+    """
+    waveform = np.asarray(waveform)
+    shaped = waveform.ndim in (1, 2) and waveform.size > 0
+    # Integers would be taken for samples a thousand times too loud.
+    if not shaped or waveform.dtype.kind != "f":
+        raise ValueError(
+            "waveform: must be float [S] or [S, channels], not "
+            f"{waveform.dtype} {list(waveform.shape)}"
+        )
+    if rate is None or rate < 1 or int(rate) != rate:
+        raise ValueError(
+            f"audio_rate: must be the waveform's samples per second, not {rate}"
+        )
+    return waveform, int(rate)

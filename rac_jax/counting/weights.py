@@ -10,8 +10,10 @@ import os
 import pathlib
 import shutil
 import tempfile
+from collections.abc import Sequence
 from typing import Any
 
+import flax.linen as nn
 import flax.traverse_util
 import jax
 import numpy as np
@@ -24,10 +26,7 @@ from rac_jax.counting.model_config import (
     REQUIRED,
     ModelError,
     find_model,
-    read_config,
 )
-from rac_jax.models import registry
-from rac_jax.weights import DEFAULT_MODEL
 
 TENSOR_FILE = "model.safetensors"
 
@@ -49,35 +48,35 @@ def read_tensors(model: str | os.PathLike) -> dict[str, np.ndarray]:
         ) from error
 
 
-def load_model(model: str | os.PathLike = DEFAULT_MODEL, *, dtype: str = "float32"):
-    """Loads a released model.
+def load_variables(
+    model: str | os.PathLike,
+    network: nn.Module,
+    inputs: Sequence[jax.ShapeDtypeStruct],
+) -> dict[str, Any]:
+    """Loads a released model's variables.
 
     Args:
       model: the name of a shipped model, or a folder.
-      dtype: compute type of the encoders; parameters are float32 whatever they were stored in.
+      network: its Flax module.
+      inputs: of the module's `init`.
 
     Returns:
-      (module, variables, config): the Flax module, its {"params", "batch_stats"}, and
-      `config.json` as a dict.
+      {"params", "batch_stats"}: nested dicts of float32 arrays, whatever they were stored in.
 
     Raises:
       ModelError: if anything is missing, left over or misshapen; the tensor is named.
     """
-    config = read_config(model)
     path = find_model(model) / TENSOR_FILE
-    try:
-        module = registry.build_model(
-            config["family"], **config["arguments"], dtype=dtype
-        )
-    except (TypeError, ValueError) as error:
-        raise ModelError(f"{path.parent / CONFIG_FILE}: {error}") from error
-    tensors = read_tensors(model)
-    expected = programs.abstract_variables(module)
+    nested = programs.abstract_variables(network, inputs)
+    expected = flax.traverse_util.flatten_dict(nested, sep="/")
+    # A network without variables needs no file of tensors.
+    tensors = read_tensors(model) if expected or path.exists() else {}
     _check_tensors(path, tensors, expected)
     flat = {
         name: np.asarray(tensors[name], leaf.dtype) for name, leaf in expected.items()
     }
-    return module, flax.traverse_util.unflatten_dict(flat, sep="/"), config
+    nested = flax.traverse_util.unflatten_dict(flat, sep="/")
+    return {"params": {}, "batch_stats": {}} | nested
 
 
 def _check_tensors(path: pathlib.Path, tensors: dict, expected: dict) -> None:

@@ -1,1 +1,1 @@
-"""Media decoding and encoding, clip sampling, annotations. numpy only: no JAX here."""
+"""Labelled videos: annotations, records, caches and pipelines. numpy only: no JAX here."""

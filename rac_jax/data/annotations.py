@@ -8,6 +8,8 @@ from collections.abc import Iterable, Mapping
 
 import numpy as np
 
+from rac_jax import drafts
+
 REQUIRED = ("file", "start_s", "end_s", "count")
 OPTIONAL = "alt_count"
 
@@ -26,7 +28,7 @@ class Annotation:
       count: repetitions in the part, at least 0.
       alt_count: a second right answer (two sides counted as one or as two), or None.
       cycles_s: float64 [K, 2], start and end of each repetition in seconds of the file, or None.
-      events_s: float64 [K], audible instants in seconds of the file, or None.
+      events_s: float64 [E], moments when a repetition is heard, in seconds of the file, or None.
       phases: names of the moments of a cycle.
       challenges: names of what makes the clip hard.
       fps: frames per second that the source states, or None.
@@ -53,7 +55,7 @@ def read_csv(path: str | os.PathLike) -> list[Annotation]:
     """Reads `file,start_s,end_s,count`, one labelled part per line.
 
     Relative file names are relative to the CSV. An empty start_s or end_s means the start or the
-    end of the file; `alt_count` may be there and may be empty; other columns are kept as `groups`.
+    end of the file; `alt_count` may be there and may be empty; other columns become `groups`.
 
     Args:
       path: the CSV, UTF-8, with a header line.
@@ -144,23 +146,21 @@ def write_csv(path: str | os.PathLike, annotations: Iterable[Annotation]) -> Non
     path = pathlib.Path(path)
     annotations = list(annotations)
     groups = list(dict.fromkeys(key for record in annotations for key in record.groups))
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        with temporary.open("w", newline="", encoding="utf-8") as file:
-            writer = csv.writer(file, lineterminator="\n")
-            writer.writerow([*REQUIRED, OPTIONAL, *groups])
-            for record in annotations:
-                numbers = (record.start_s, record.end_s, record.count, record.alt_count)
-                writer.writerow(
-                    [
-                        _relative(record.path, path.parent),
-                        *("" if n is None else f"{n:.15g}" for n in numbers),
-                        *(record.groups.get(key, "") for key in groups),
-                    ]
-                )
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with (
+        drafts.draft_file(path) as draft,
+        draft.open("w", newline="", encoding="utf-8") as file,
+    ):
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow([*REQUIRED, OPTIONAL, *groups])
+        for record in annotations:
+            numbers = (record.start_s, record.end_s, record.count, record.alt_count)
+            writer.writerow(
+                [
+                    _relative(record.path, path.parent),
+                    *("" if n is None else f"{n:.15g}" for n in numbers),
+                    *(record.groups.get(key, "") for key in groups),
+                ]
+            )
 
 
 def _relative(file: str, folder: pathlib.Path) -> str:

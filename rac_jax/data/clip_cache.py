@@ -1,7 +1,7 @@
 """Decoded small videos in one ArrayRecord file, so that training decodes each of them once.
 
 A cache is a folder with `videos.array_record`, one `labelled.to_bytes` record per video, and
-`index.json`: {"schema", "key", "videos": [facts of each], "broken": [{"name", "reason"}]}. It
+`index.json`: {"schema", "key", "videos": [summary of each], "broken": [{"name", "reason"}]}. It
 appears whole or not at all, and its key says what it was made from. Compression is lossless.
 """
 
@@ -12,10 +12,9 @@ import json
 import logging
 import os
 import pathlib
-import tempfile
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any
+from typing import Self
 
 import numpy as np
 from array_record.python.array_record_module import (
@@ -23,25 +22,27 @@ from array_record.python.array_record_module import (
     ArrayRecordWriter,
 )
 
-from rac_jax import media
+from rac_jax import drafts, media
 from rac_jax.data import labelled
 from rac_jax.data.annotations import Annotation
-from rac_jax.data.labelled import LabelledVideo
+from rac_jax.data.labelled import LabelledVideo, VideoSummary, summarise
 from rac_jax.data.pipeline import Source
 
 LOG = logging.getLogger("rac_jax.data")
 
-SCHEMA = 1
+SCHEMA = 2
 RECORDS = "videos.array_record"
 INDEX = "index.json"
+ANEW = "delete the folder and run the command that made it again"
 
 # One video per group: any of them is read without its neighbours. Higher levels of zstd gain
 # nothing on pictures with grain, and level 1 reads back at half a gigabyte per second and more.
 WRITER_OPTIONS = "group_size:1,zstd:1"
-READER_OPTIONS = "readahead_buffer_size:0,max_parallelism:0"  # for random access
+# For random access: nothing is read ahead.
+READER_OPTIONS = "readahead_buffer_size:0,max_parallelism:0"
 
 
-def source_key(annotations: Sequence[Annotation], size: int) -> str:
+def source_key(annotations: Sequence[Annotation], size: int, audio_rate: int) -> str:
     """A digest of all that decoded videos depend on.
 
     Media files count by name, size and time of change, with the sound files beside them; the
@@ -50,11 +51,13 @@ def source_key(annotations: Sequence[Annotation], size: int) -> str:
     Args:
       annotations: of the parts.
       size: height and width of the decoded frames, in pixels.
+      audio_rate: samples per second of the decoded sound.
 
     Returns:
       16 hexadecimal digits.
     """
-    digest = hashlib.sha256(repr((SCHEMA, labelled.SCHEMA, size)).encode())
+    made = (SCHEMA, labelled.SCHEMA, size, audio_rate)
+    digest = hashlib.sha256(repr(made).encode())
     for annotation in annotations:
         known = {**vars(annotation), "groups": sorted(annotation.groups.items())}
         for name in ("cycles_s", "events_s"):
@@ -87,7 +90,7 @@ def build_cache(
 
     Args:
       folder: where it will appear; must not be there, or be empty.
-      videos: what to keep, in order.
+      videos: what to store, in order.
       key: of what they were made from.
       broken: {"name", "reason"} of the videos left out; read after the last video.
 
@@ -100,62 +103,47 @@ def build_cache(
       Whatever `videos` raises; then nothing is left behind.
     """
     folder = pathlib.Path(folder)
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(
-        prefix=f".{folder.name}.", suffix=".part", dir=folder.parent
-    ) as temporary:
-        # A folder inside: the outer one is for this user alone.
-        whole = pathlib.Path(temporary, "cache")
-        whole.mkdir()
-        facts = _write_records(whole / RECORDS, videos)
-        if not facts:
+    # Another process may be faster: its cache is not replaced.
+    with drafts.draft_folder(folder, replace=False) as draft:
+        summaries = _write_records(draft / RECORDS, videos)
+        if not summaries:
             why = "; {name}: {reason}".format(**broken[0]) if broken else ""
             raise ValueError(f"{folder}: no video can be read{why}")
-        index = {"schema": SCHEMA, "key": key, "videos": facts, "broken": list(broken)}
+        index = {
+            "schema": SCHEMA,
+            "key": key,
+            "videos": [summary.to_json() for summary in summaries],
+            "broken": list(broken),
+        }
         text = json.dumps(index, indent=1, allow_nan=False)
-        (whole / INDEX).write_text(text, encoding="utf-8")
-        os.rename(whole, folder)
+        (draft / INDEX).write_text(text, encoding="utf-8")
     return folder
 
 
-def _write_records(path: pathlib.Path, videos: Iterable[LabelledVideo]) -> list[dict]:
-    facts, taken = [], collections.Counter()
+def _write_records(
+    path: pathlib.Path, videos: Iterable[LabelledVideo]
+) -> list[VideoSummary]:
+    summaries, taken = [], collections.Counter()
     writer = ArrayRecordWriter(str(path), WRITER_OPTIONS)
     try:
         for video in videos:
-            # Files of one name in two folders, say: predictions are kept by this name.
+            # Files of one name in two folders, say: predictions are stored by this name.
             taken[video.video_id] += 1
             if (number := taken[video.video_id]) > 1:
                 name = f"{video.video_id}#{number}"
                 video = dataclasses.replace(video, video_id=name)
             _written(path, writer.write, labelled.to_bytes(video))
-            facts.append(_facts(video))
+            summaries.append(summarise(video))
     finally:
         _written(path, writer.close)
-    return facts
+    return summaries
 
 
-def _written(path: pathlib.Path, act: Callable, *arguments: Any) -> None:
+def _written(path: pathlib.Path, act: Callable, *arguments: bytes) -> None:
     try:
         act(*arguments)
     except RuntimeError as error:
         raise OSError(f"{path}: cannot be written ({error})") from None
-
-
-def _facts(video: LabelledVideo) -> dict[str, Any]:
-    columns = 0 if video.columns is None else video.columns.shape[1]
-    return {
-        "video_id": video.video_id,
-        "frames": len(video.frames),
-        "fps": float(video.fps),
-        "count": float(video.count),
-        "label": video.label,
-        "challenges": list(video.challenges),
-        "has_sound": columns > 0,
-        "columns": columns,
-        # JSON has no infinity: None where nothing repeats.
-        "period": float(video.period) if np.isfinite(video.period) else None,
-    }
 
 
 def cache_source(
@@ -179,8 +167,8 @@ def cache_source(
       The cached videos.
 
     Raises:
-      ValueError: if the folder holds a damaged cache or one of other data, or if not one video
-        can be read.
+      ValueError: if the folder holds a damaged cache, an older one or one of other data, or if
+        not one video can be read.
       OSError: if the cache cannot be written.
     """
     folder = pathlib.Path(folder)
@@ -233,27 +221,25 @@ class CachedVideos:
     Attributes:
       folder: the same.
       key: of what the cache was made from.
-      index: facts of each video: "video_id", "frames", "fps", "count", "label", "challenges",
-        "has_sound", "columns" (of the spectrogram), "period" (frames, None if nothing repeats).
+      summaries: of the videos, in order.
       broken: {"name", "reason"} of each video left out.
 
     Raises:
-      ValueError: if a file of the cache is missing or damaged; the message names it.
+      ValueError: if a file of the cache is missing or damaged, or of an older version; the
+        message names it and says what to do.
     """
 
     def __init__(self, folder: str | os.PathLike):
         self.folder = pathlib.Path(folder)
-        known = _read_index(self.folder / INDEX)
-        self.key: str = known["key"]
-        self.index: list[dict[str, Any]] = known["videos"]
-        self.broken: list[dict[str, str]] = known["broken"]
+        index = _Index.read(self.folder)
+        self.key, self.summaries, self.broken = index.key, index.videos, index.broken
         self._close()
         # Damage shows now rather than in the middle of a training run.
         found = self._open().num_records()
         self._close()
-        if found != len(self.index):
+        if found != len(self):
             raise ValueError(
-                f"{self._path}: holds {found} videos, {INDEX} names {len(self.index)}"
+                f"{self._path}: holds {found} videos, {INDEX} names {len(self)}; {ANEW}"
             )
 
     @property
@@ -268,12 +254,14 @@ class CachedVideos:
             # A forked process must not share the position in its parent's open file.
             if self._owner != os.getpid():
                 if not self._path.is_file():
-                    raise ValueError(f"{self._path}: is missing")
+                    raise ValueError(f"{self._path}: is missing; {ANEW}")
                 self._reader = ArrayRecordReader(str(self._path), READER_OPTIONS)
                 self._owner = os.getpid()
                 if not self._reader.ok():
                     self._owner = None
-                    raise ValueError(f"{self._path}: is damaged or was cut short")
+                    raise ValueError(
+                        f"{self._path}: is damaged or was cut short; {ANEW}"
+                    )
             return self._reader
 
     def __getstate__(self) -> dict:
@@ -284,7 +272,7 @@ class CachedVideos:
         self._close()
 
     def __len__(self) -> int:
-        return len(self.index)
+        return len(self.summaries)
 
     def __getitem__(self, index: int) -> LabelledVideo:
         """Reads one video; its arrays are read-only.
@@ -305,16 +293,42 @@ class CachedVideos:
 
     def name(self, index: int) -> str:
         """The video's identifier."""
-        return self.index[index]["video_id"]
+        return self.summaries[index].video_id
 
 
-def _read_index(path: pathlib.Path) -> dict[str, Any]:
-    try:
-        known = json.loads(path.read_text(encoding="utf-8"))
-        if known["schema"] != SCHEMA:
-            raise ValueError(f"{path}: has schema {known['schema']}, not {SCHEMA}")
-        return {name: known[name] for name in ("key", "videos", "broken")}
-    except FileNotFoundError:
-        raise ValueError(f"{path}: is missing, this is no cache of videos") from None
-    except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError) as error:
-        raise ValueError(f"{path}: is damaged ({error})") from None
+@dataclasses.dataclass(frozen=True)
+class _Index:
+    """What `index.json` says.
+
+    Attributes:
+      key, videos, broken: see `CachedVideos`.
+    """
+
+    key: str
+    videos: list[VideoSummary]
+    broken: list[dict[str, str]]
+
+    @classmethod
+    def read(cls, folder: pathlib.Path) -> Self:
+        """The index of a cache.
+
+        Raises:
+          ValueError: if it is missing, damaged or of another version.
+        """
+        path = folder / INDEX
+        try:
+            values = json.loads(path.read_text(encoding="utf-8"))
+            schema = values["schema"]
+            if schema == SCHEMA:
+                videos = [VideoSummary.from_json(video) for video in values["videos"]]
+                return cls(values["key"], videos, values["broken"])
+        except FileNotFoundError:
+            raise ValueError(
+                f"{path}: is missing, this is no cache of videos"
+            ) from None
+        # What is no JSON or no text is a ValueError, too.
+        except (ValueError, KeyError, TypeError) as error:
+            raise ValueError(f"{path}: is damaged ({error}); {ANEW}") from None
+        raise ValueError(
+            f"{folder}: is a cache of schema {schema}, this version reads {SCHEMA}; {ANEW}"
+        )

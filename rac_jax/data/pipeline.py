@@ -6,10 +6,11 @@ position in the data is the number of batches taken, and nothing else needs savi
 """
 
 import collections
+import contextlib
 import dataclasses
 import logging
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any, Protocol
+from collections.abc import Callable, Generator, Iterator, Sequence
+from typing import Protocol, TypeVar
 
 import grain
 import numpy as np
@@ -18,6 +19,9 @@ from absl import flags
 from rac_jax.data.labelled import LabelledVideo
 
 LOG = logging.getLogger("rac_jax.data")
+
+HostBatch = TypeVar("HostBatch")
+DeviceBatch = TypeVar("DeviceBatch")
 
 
 class Source(Protocol):
@@ -32,14 +36,18 @@ class Source(Protocol):
         ...
 
 
-class Cut(Protocol):
-    """From a video to an example, see `examples`."""
+class Sampler(Protocol):
+    """From a video to one example; small and picklable, it goes to worker processes."""
 
-    def blank(self) -> dict[str, np.ndarray]: ...
+    def blank(self) -> dict[str, np.ndarray]:
+        """An example of zeros, which stands for a video that could not be read."""
+        ...
 
     def __call__(
         self, video: LabelledVideo, rng: np.random.Generator
-    ) -> dict[str, np.ndarray]: ...
+    ) -> dict[str, np.ndarray]:
+        """An example of the same names, shapes and types; draws from `rng` alone."""
+        ...
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,7 +55,7 @@ class _Reader:
     """Place in the run's order to example."""
 
     source: Source
-    cut: Cut
+    sampler: Sampler
     order: grain.MapDataset
     seed: int
 
@@ -57,16 +65,16 @@ class _Reader:
         try:
             video = self.source[index]
         except (ValueError, OSError):
-            example = self.cut.blank() | {"mask": np.False_, "broken": np.True_}
+            example = self.sampler.blank() | {"mask": np.False_, "broken": np.True_}
         else:
-            example = self.cut(video, rng)
+            example = self.sampler(video, rng)
         marks = {"mask": np.True_, "broken": np.False_, "index": np.int32(index)}
         return marks | example
 
 
 def make_batches(
     source: Source,
-    cut: Cut,
+    sampler: Sampler,
     *,
     seed: int,
     batch: int,
@@ -80,8 +88,8 @@ def make_batches(
 
     Args:
       source: the videos.
-      cut: from a video to an example.
-      seed: of order and cuts.
+      sampler: from a video to an example.
+      seed: of order and draws.
       batch: rows of a global batch.
       batches: where the iterator ends, counted from the run's first batch.
       start: batches already taken.
@@ -90,7 +98,7 @@ def make_batches(
       shuffle: whether to change the order.
 
     Returns:
-      An iterator of dicts of arrays [rows, ...]: the cut's, "index" of the video, "mask" (false
+      An iterator of dicts of arrays [rows, ...]: the sampler's, "index" of the video, "mask" (false
       for what cannot be learned from), "broken" (it could not be read: a blank stands there).
 
     Raises:
@@ -106,7 +114,7 @@ def make_batches(
     if shuffle:
         order = order.shuffle(seed=seed)
     order = order.repeat(-(-batches * batch // len(source)))
-    reader = _Reader(source, cut, order, seed)
+    reader = _Reader(source, sampler, order, seed)
 
     def read(position: int) -> dict[str, np.ndarray]:
         number, row = divmod(position, own)
@@ -118,7 +126,8 @@ def make_batches(
     )
     if workers:
         if not flags.FLAGS.is_parsed():
-            flags.FLAGS.mark_as_parsed()  # grain's workers read them, absl app or not
+            # grain's workers read them, whether or not absl runs the program.
+            flags.FLAGS.mark_as_parsed()
         options = grain.MultiprocessingOptions(num_workers=workers)
         dataset = dataset.mp_prefetch(options)
     return iter(dataset)
@@ -148,31 +157,31 @@ class BrokenVideos:
 
 
 def prefetch(
-    batches: Iterator[Any], put: Callable[[Any], Any], ahead: int = 2
-) -> Iterator[Any]:
+    batches: Generator[HostBatch, None, None],
+    put: Callable[[HostBatch], DeviceBatch],
+    ahead: int = 2,
+) -> Iterator[DeviceBatch]:
     """Sends batches to the device before they are asked for.
 
     `put` only starts a transfer, so the next batch travels while a step computes.
 
     Args:
-      batches: of host arrays.
+      batches: of host arrays; closed at the end.
       put: to device arrays, without waiting.
       ahead: batches on their way at a time.
 
     Yields:
       Device batches in order.
     """
-    waiting: collections.deque = collections.deque()
-    try:
+    waiting: collections.deque[DeviceBatch] = collections.deque()
+    # Whoever stops early closes the batches too: their worker processes end.
+    with contextlib.closing(batches):
         for batch in batches:
             waiting.append(put(batch))
             if len(waiting) > ahead:
                 yield waiting.popleft()
         while waiting:
             yield waiting.popleft()
-    finally:
-        if hasattr(batches, "close"):
-            batches.close()  # of whoever stops early: worker processes end too
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """Random access to labelled videos in media files, decoded each time one is asked for.
 
 Frames are shrunk as the counting code shrinks them ("area"), so a network learns from what it
-will see. Decoding is slow beside a training step: `clip_cache` keeps the results.
+will see. Decoding is slow beside a training step: `clip_cache` stores the results.
 """
 
 import math
@@ -9,35 +9,45 @@ import os
 import pathlib
 import tempfile
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
 from rac_jax import media
 from rac_jax.data.annotations import Annotation
-from rac_jax.data.labelled import LabelledVideo, annotated
+from rac_jax.data.labelled import LabelledVideo, annotated, is_silent
 from rac_jax.media import MediaError
-from rac_jax.models.sight_sound import columns as spectra
 
 INTERPOLATION = "area"
 
+Example = Mapping[str, Any]  # field of a data set to its value
 
-def decode_part(annotation: Annotation, size: int) -> LabelledVideo:
+
+class Examples(Protocol):
+    """Random access to examples."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: int) -> Example: ...
+
+
+def decode_part(annotation: Annotation, size: int, audio_rate: int) -> LabelledVideo:
     """Decodes one labelled part of a media file.
 
     The sound is that of the file, or of the sound file beside a silent one, and spans exactly
-    the time of the frames. Where it ends earlier, its spectrogram goes on with zeros.
+    the time of the frames. Where it ends earlier, it goes on with zeros.
 
     Args:
       annotation: of the part.
       size: height and width of the frames, in pixels.
+      audio_rate: wanted samples per second.
 
     Returns:
-      The record; without sound, or with nothing but digital silence, it has no columns.
+      The record; without sound, or with nothing but digital silence, it has no waveform.
 
     Raises:
       MediaError: if the file cannot be read or has no frames in the part.
-      ValueError: for a start or end out of range.
+      ValueError: for a start or end out of range, and as `LabelledVideo`.
     """
     path = annotation.path
     start_s = annotation.start_s or 0.0
@@ -53,23 +63,23 @@ def decode_part(annotation: Annotation, size: int) -> LabelledVideo:
         raise MediaError(f"{path}: has no frames {_span(annotation)}")
     # The first frame is the first at or after the annotated start, up to a frame later.
     first_s = float(video.times_s[0])
-    columns = None
+    waveform = None
     if sound_path is not None:
-        columns = _columns(sound_path, first_s, video.times_s[-1] + 1 / video.fps)
-    return annotated(annotation, video.frames, video.fps, columns, first_s)
+        end_s = float(video.times_s[-1]) + 1 / video.fps
+        waveform = _waveform(sound_path, audio_rate, first_s, end_s)
+    return annotated(annotation, video.frames, video.fps, first_s, waveform, audio_rate)
 
 
-def _columns(
-    path: str | os.PathLike, start_s: float, end_s: float
+def _waveform(
+    path: str | os.PathLike, rate: int, start_s: float, end_s: float
 ) -> np.ndarray | None:
-    """The spectrogram [257, n] between two times of a sound, None if nothing is heard."""
-    waveform = media.read_audio(path, rate=spectra.RATE, start_s=start_s, end_s=end_s)
-    columns = spectra.log_columns(waveform)
-    if not columns.any():
+    """Samples between two times of a sound, float32 [S], None if nothing is heard."""
+    waveform = media.read_audio(path, rate=rate, start_s=start_s, end_s=end_s)
+    if is_silent(waveform):
         return None
-    # Columns go with frames by their share of the part: a sound that ends early must not stretch.
-    wanted = spectra.column_count(round((end_s - start_s) * spectra.RATE))
-    return np.pad(columns, ((0, 0), (0, max(0, wanted - columns.shape[1]))))
+    # Samples go with frames by their share of the part: a sound that ends early must not stretch.
+    wanted = round((end_s - start_s) * rate)
+    return np.pad(waveform, (0, max(0, wanted - len(waveform))))
 
 
 def _span(annotation: Annotation) -> str:
@@ -85,11 +95,12 @@ class MediaSource:
     Args:
       annotations: one per part.
       size: height and width of the frames, in pixels.
+      audio_rate: samples per second of the sound.
     """
 
-    def __init__(self, annotations: Sequence[Annotation], size: int):
+    def __init__(self, annotations: Sequence[Annotation], size: int, audio_rate: int):
         self._annotations = tuple(annotations)
-        self._size = size
+        self._size, self._audio_rate = size, audio_rate
 
     def __len__(self) -> int:
         return len(self._annotations)
@@ -101,7 +112,8 @@ class MediaSource:
           IndexError: outside of the data set.
           MediaError, ValueError: as `decode_part`.
         """
-        return decode_part(self._annotations[_checked(index, self)], self._size)
+        annotation = self._annotations[_checked(index, len(self))]
+        return decode_part(annotation, self._size, self._audio_rate)
 
     def name(self, index: int) -> str:
         """The file, and the part where it is not the whole file."""
@@ -115,17 +127,18 @@ class FeatureSource:
     """Labelled videos from random access to dicts, as TFDS's `as_data_source()` gives them.
 
     Fields of an example: `video` (the bytes of a media file) or `path` (of one); `count`;
-    optionally `start_s` and `end_s` (NaN for the file's own), `cycles_s` [K, 2], `label`,
-    `video_id`. Texts may be bytes, as TFDS stores them.
+    optionally `start_s` and `end_s` (NaN for the file's own), `cycles_s` [K, 2], `events_s` [E],
+    `label`, `video_id`. Texts may be bytes, as TFDS stores them.
 
     Args:
-      data_source: with `len` and `[]`; worker processes need it to be picklable.
+      data_source: worker processes need it to be picklable.
       size: height and width of the frames, in pixels.
+      audio_rate: samples per second of the sound.
     """
 
-    def __init__(self, data_source: Any, size: int):
+    def __init__(self, data_source: Examples, size: int, audio_rate: int):
         self._data_source = data_source
-        self._size = size
+        self._size, self._audio_rate = size, audio_rate
 
     def __len__(self) -> int:
         return len(self._data_source)
@@ -138,16 +151,18 @@ class FeatureSource:
           MediaError: as `decode_part`; it names the example instead of a temporary file.
           ValueError: for a field that is missing or wrong; it names the field and the index.
         """
-        example = self._data_source[_checked(index, self)]
+        example = self._data_source[_checked(index, len(self))]
         if "video" not in example:
             path = _text(_field(example, "path", index, "'video' or 'path'"))
-            return decode_part(_annotation(example, index, path), self._size)
+            annotation = _annotation(example, index, path)
+            return decode_part(annotation, self._size, self._audio_rate)
         name = self.name(index)
         with tempfile.TemporaryDirectory(prefix="rac_jax-") as folder:
             path = pathlib.Path(folder, name.replace(" ", "_"))
             path.write_bytes(bytes(example["video"]))
+            annotation = _annotation(example, index, str(path))
             try:
-                return decode_part(_annotation(example, index, str(path)), self._size)
+                return decode_part(annotation, self._size, self._audio_rate)
             except MediaError as error:
                 reason = str(error).removeprefix(f"{path}: ")
                 raise MediaError(f"{name}: {reason}") from None
@@ -157,13 +172,13 @@ class FeatureSource:
         return f"example {index}"
 
 
-def _checked(index: int, source: Any) -> int:
-    if not 0 <= index < len(source):
-        raise IndexError(f"video {index} of {len(source)}")
+def _checked(index: int, number: int) -> int:
+    if not 0 <= index < number:
+        raise IndexError(f"video {index} of {number}")
     return index
 
 
-def _annotation(example: Mapping[str, Any], index: int, path: str) -> Annotation:
+def _annotation(example: Example, index: int, path: str) -> Annotation:
     return Annotation(
         video_id=_text(example.get("video_id", pathlib.PurePath(path).name)),
         path=path,
@@ -172,10 +187,11 @@ def _annotation(example: Mapping[str, Any], index: int, path: str) -> Annotation
         end_s=_time(example, "end_s", index),
         label=_text(example.get("label", "")),
         cycles_s=_cycles(example, index),
+        events_s=_events(example, index),
     )
 
 
-def _field(example: Mapping[str, Any], name: str, index: int, wanted: str = "") -> Any:
+def _field(example: Example, name: str, index: int, wanted: str = "") -> Any:
     if name not in example:
         known = ", ".join(sorted(example))
         wanted = wanted or repr(name)
@@ -197,7 +213,7 @@ def _number(value: Any, name: str, index: int) -> float:
     return number
 
 
-def _time(example: Mapping[str, Any], name: str, index: int) -> float | None:
+def _time(example: Example, name: str, index: int) -> float | None:
     value = example.get(name)
     # TFDS has no None: not a number stands for it.
     if value is None or (isinstance(value, float | np.floating) and np.isnan(value)):
@@ -205,7 +221,7 @@ def _time(example: Mapping[str, Any], name: str, index: int) -> float | None:
     return _number(value, name, index)
 
 
-def _cycles(example: Mapping[str, Any], index: int) -> np.ndarray | None:
+def _cycles(example: Example, index: int) -> np.ndarray | None:
     if "cycles_s" not in example:
         return None
     cycles = np.asarray(example["cycles_s"], np.float64)
@@ -215,3 +231,13 @@ def _cycles(example: Mapping[str, Any], index: int) -> np.ndarray | None:
         shape = list(cycles.shape)
         raise ValueError(f"example {index}: cycles_s must be [K, 2], not {shape}")
     return cycles
+
+
+def _events(example: Example, index: int) -> np.ndarray | None:
+    if "events_s" not in example:
+        return None
+    events = np.asarray(example["events_s"], np.float64)
+    if events.ndim != 1:
+        shape = list(events.shape)
+        raise ValueError(f"example {index}: events_s must be [E], not {shape}")
+    return events

@@ -17,7 +17,6 @@ from rac_jax.ops import batch_norm, conv
 
 # He et al. (2015), as PyTorch's ResNets start: variance 2 / (taps · out).
 kernel_initialiser = nn.initializers.variance_scaling(2.0, "fan_out", "normal")
-CONVOLVED = "convolved"  # what rematerialisation may keep, see `jax.checkpoint`
 HEAD_SCALE = 0.01  # standard deviation of a head's first weights
 
 
@@ -112,7 +111,7 @@ class Conv(nn.Module):
                 ),
                 default=lambda x, kernel, scale: convolve(x, kernel * scale),
             )
-        return checkpoint_name(convolve(x, kernel), CONVOLVED)
+        return checkpoint_name(convolve(x, kernel), conv.CONVOLVED)
 
 
 class BatchNorm(nn.Module):

@@ -1,18 +1,64 @@
-"""Our layers' names in the published PyTorch networks.
+"""Published PyTorch networks: which of them become encoders, and what they call our layers.
 
-Each function takes a layer's path inside its encoder, ending in "conv" or "norm", such as
-("stage1", "block0", "conv1", "conv"), and gives the layer's name there.
+Each function for names takes a layer's path inside its encoder, ending in "conv" or "norm", such
+as ("stage1", "block0", "conv1", "conv"), and gives the layer's name there.
 """
 
+import dataclasses
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
-NORM_NAMES = {
-    "scale": "weight",
-    "bias": "bias",
-    "mean": "running_mean",
-    "var": "running_var",
+from rac_jax.ops.sound_format import OVERLAP, WINDOW
+
+
+@dataclasses.dataclass(frozen=True)
+class Backbone:
+    """A kind of published checkpoint that becomes an encoder.
+
+    Attributes:
+      summary: one line.
+      encoder: a key of `rac_jax.encoders.ENCODERS`.
+      keys: under which the state dict may lie, in order of preference; None for no key.
+      preprocessing: what its authors fed it with, as `config.json` keeps it.
+    """
+
+    summary: str
+    encoder: str
+    keys: tuple[str | None, ...]
+    preprocessing: Mapping[str, Any]
+
+
+# As the networks' authors normalise frames: torchvision by the statistics of Kinetics, kylemin
+# to -1..1.
+KINETICS_COLOURS = {
+    "mean": [0.43216, 0.394666, 0.37645],
+    "std": [0.22803, 0.22145, 0.216989],
 }
+SYMMETRIC_COLOURS = {"mean": [0.5, 0.5, 0.5], "std": [0.5, 0.5, 0.5]}
+
+# By the name of the kind on the command line.
+BACKBONES = {
+    "s3d-kinetics": Backbone(
+        summary="an S3D trained on Kinetics-400, torchvision's or kylemin's",
+        encoder="s3d",
+        keys=("state_dict", "model_state_dict", None),
+        preprocessing={"clip_frames": 64, "size": 224, **KINETICS_COLOURS},
+    ),
+    "r2plus1d-kinetics": Backbone(
+        summary="torchvision's R(2+1)D-18 trained on Kinetics-400",
+        encoder="r2plus1d18",
+        keys=("state_dict", "model_state_dict", None),
+        preprocessing={"clip_frames": 16, "size": 112, **KINETICS_COLOURS},
+    ),
+    "vggsound-resnet18": Backbone(
+        summary="a ResNet-18 trained on sound spectrograms, VGGSound's or a plain one",
+        encoder="resnet18",
+        keys=("model_state_dict", "state_dict", None),
+        preprocessing={"audio_rate": 16000, "nperseg": WINDOW, "noverlap": OVERLAP},
+    ),
+}
+
 # Positions of S3D's layers in the published list of layers.
 S3D_POSITIONS = {
     "conv_1a": 0,

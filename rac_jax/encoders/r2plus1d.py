@@ -23,6 +23,7 @@ STEM_MIDDLE = 45  # channels between the stem's two convolutions
 BLOCKS = 2  # per stage
 MOMENTUM = 0.9
 LEAST = (1, 1, 1, 1, 3)
+EXAMPLE = (1, 8, 32, 32, 3)  # an input for `init`; variables do not depend on its size
 
 
 def middle_planes(before: int, after: int) -> int:

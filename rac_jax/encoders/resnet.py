@@ -15,6 +15,7 @@ PLANES = (64, 128, 256, 512)  # channels of the four stages
 BLOCKS = 2  # per stage
 MOMENTUM = 0.9
 LEAST = (1, 1, 1, 1)
+EXAMPLE = (1, 32, 32, 1)  # an input for `init`; variables do not depend on its size
 
 
 class Block(nn.Module):

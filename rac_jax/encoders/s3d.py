@@ -36,6 +36,7 @@ MIXED = {
     "mixed_5c": (384, (192, 384), (48, 128), 128),
 }
 LEAST = (1, 5, 17, 17, 3)  # the smallest clip that leaves something after every pool
+EXAMPLE = (1, 8, 32, 32, 3)  # an input for `init`; variables do not depend on its size
 
 
 class Mixed(nn.Module):

@@ -4,7 +4,7 @@ numpy only, no JAX. Times are seconds after the first frame that is shown; witho
 after the start of the sound.
 """
 
-from rac_jax.media.audio import read_audio, stream_audio
+from rac_jax.media.audio import read_audio, resample, stream_audio
 from rac_jax.media.container import MediaError, collect_faults, pass_on_fault
 from rac_jax.media.files import (
     MediaInfo,
@@ -15,7 +15,7 @@ from rac_jax.media.files import (
     sibling_sound,
 )
 from rac_jax.media.frames import stream_frames
-from rac_jax.media.pixels import FrameChunk, resize_frames
+from rac_jax.media.pixels import FrameChunk, resize_frames, to_grey
 
 __all__ = [
     "FrameChunk",
@@ -28,8 +28,10 @@ __all__ = [
     "probe",
     "read_audio",
     "read_video",
+    "resample",
     "resize_frames",
     "sibling_sound",
     "stream_audio",
     "stream_frames",
+    "to_grey",
 ]

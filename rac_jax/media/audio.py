@@ -226,6 +226,37 @@ def _resampled(blocks: Iterator[np.ndarray], source: int, rate: int) -> Iterator
     for result in _pull(graph):
         yield result[:left]
         left -= len(result[:left])
+    # Where the last sample falls half a sample before the end, the filter does not give it.
+    if left > 0:
+        yield np.zeros(left, np.float32)
+
+
+def resample(waveform: np.ndarray, source: int, rate: int) -> np.ndarray:
+    """Resamples a sound in memory as files are resampled.
+
+    Args:
+      waveform: float [S], mono.
+      source: its samples per second.
+      rate: the wanted ones.
+
+    Returns:
+      float32 [S rate / source, rounded], the same array if the rates are equal.
+
+    Raises:
+      ValueError: for a rate under 1.
+    """
+    for given in (source, rate):
+        if given < 1:
+            raise ValueError(f"rate: must be at least 1, not {given}")
+    waveform = np.asarray(waveform, np.float32)
+    if source == rate or not len(waveform):
+        return waveform
+    # As before a file's first sample, silence goes ahead in which the filter settles.
+    lead = np.zeros(LEAD_S * source, np.float32)
+    whole = np.concatenate([lead, waveform])
+    blocks = (whole[i : i + source] for i in range(0, len(whole), source))
+    resampled = np.concatenate(list(_resampled(blocks, source, rate)))
+    return resampled[LEAD_S * rate :]
 
 
 def _pull(graph: av.filter.Graph) -> Iterator[np.ndarray]:

@@ -4,7 +4,6 @@ import contextlib
 import errno
 import os
 import pathlib
-import secrets
 from collections.abc import Iterable
 from fractions import Fraction
 from typing import Self
@@ -12,6 +11,8 @@ from typing import Self
 import av
 import numpy as np
 from av.video.reformatter import Colorspace, Interpolation, VideoReformatter
+
+from rac_jax import drafts
 
 AAC_RATES = (
     7350, 8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000, 64000, 88200, 96000,
@@ -83,20 +84,17 @@ class VideoWriter:
             )
         if self.path.is_dir():
             raise IsADirectoryError(errno.EISDIR, "is a folder", str(self.path))
-        # The suffix comes last: it names the container.
-        self._temporary = self.path.with_name(
-            f".{self.path.stem}.{secrets.token_hex(4)}.part{self.path.suffix}"
-        )
-        try:
+        self._frames = self._samples = 0
+        # What was entered is left in turn: the encoder first, then the draft.
+        with contextlib.ExitStack() as exits:
+            draft = exits.enter_context(drafts.draft_file(self.path))
             self._container = av.open(
-                f"file:{self._temporary}", "w", options={"movflags": "+faststart"}
+                f"file:{draft}", "w", options={"movflags": "+faststart"}
             )
+            exits.push(self._finish)
             self._picture = self._add_picture()
             self._sound = self._add_sound() if self._audio_rate else None
-        except BaseException:
-            self._discard()
-            raise
-        self._frames = self._samples = 0
+            self._exits = exits.pop_all()
         return self
 
     def _add_picture(self):
@@ -179,28 +177,23 @@ class VideoWriter:
         self._samples += len(samples)
         self._container.mux(self._sound.encode(frame))
 
-    def __exit__(self, kind, error, trace) -> None:
-        if kind is not None:
-            self._discard()
-            return
-        try:
-            if not self._frames:
-                raise ValueError(f"{self.path}: no frames were written")
-            self._container.mux(self._picture.encode(None))
-            if self._sound is not None:
-                self._container.mux(self._sound.encode(None))
-            self._container.close()
-            os.replace(self._temporary, self.path)
-        except BaseException:
-            self._discard()
-            raise
+    def __exit__(self, *failure) -> None:
+        self._exits.__exit__(*failure)
 
-    def _discard(self) -> None:
-        if self._container is not None:
+    def _finish(self, kind, error, trace) -> None:
+        """Writes what waits in the encoders and closes the file; after a failure only the latter."""
+        try:
+            if kind is None:
+                if not self._frames:
+                    raise ValueError(f"{self.path}: no frames were written")
+                self._container.mux(self._picture.encode(None))
+                if self._sound is not None:
+                    self._container.mux(self._sound.encode(None))
+                self._container.close()
+        finally:
             # Closing writes the trailer, which fails where writing did.
             with contextlib.suppress(av.error.FFmpegError, OSError):
                 self._container.close()
-        self._temporary.unlink(missing_ok=True)
 
 
 def write_video(

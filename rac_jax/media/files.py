@@ -1,8 +1,4 @@
-"""Media files: what is in them, their frames, their sound, and how to find them.
-
-The door to `rac_jax.media.frames` and `rac_jax.media.audio`. Times are seconds after the first frame
-that is shown; without a picture, after the start of the sound.
-"""
+"""What is in a media file, a whole video in memory, and how to find media files."""
 
 import dataclasses
 import os
@@ -14,27 +10,8 @@ import numpy as np
 
 from rac_jax.media import container as box
 from rac_jax.media import frames as frame_io
-from rac_jax.media.audio import read_audio, stream_audio
-from rac_jax.media.container import MediaError, collect_faults, pass_on_fault
+from rac_jax.media.container import MediaError
 from rac_jax.media.frames import stream_frames
-from rac_jax.media.pixels import FrameChunk, resize_frames
-
-__all__ = [
-    "FrameChunk",
-    "MediaError",
-    "MediaInfo",
-    "Video",
-    "collect_faults",
-    "find_media",
-    "pass_on_fault",
-    "probe",
-    "read_audio",
-    "read_video",
-    "resize_frames",
-    "sibling_sound",
-    "stream_audio",
-    "stream_frames",
-]
 
 # fmt: off
 VIDEO_SUFFIXES = frozenset((

@@ -6,6 +6,7 @@ import functools
 import numpy as np
 
 INTERPOLATIONS = ("area", "bilinear")
+LUMA = np.array([0.299, 0.587, 0.114], np.float32)  # ITU-R BT.601
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,6 +56,18 @@ def resize_frames(
         values = np.tensordot(rows, across, axes=(1, 1))  # [height, 3, width]
         small[:] = np.rint(values).transpose(0, 2, 1)
     return result
+
+
+def to_grey(frames: np.ndarray) -> np.ndarray:
+    """Luma of frames.
+
+    Args:
+      frames: uint8 [..., 3] RGB.
+
+    Returns:
+      uint8 [...].
+    """
+    return np.rint(frames.astype(np.float32) @ LUMA).astype(np.uint8)
 
 
 def check_interpolation(interpolation: str) -> None:

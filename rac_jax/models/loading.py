@@ -1,44 +1,103 @@
-"""From a model's name or folder to the counter of its family."""
+"""From a model's name or folder to its network, its counter, or its family."""
 
 import os
+from typing import TYPE_CHECKING, Any
 
-from rac_jax.counting import weights
-from rac_jax.counting.counter import Counter
-from rac_jax.models.baselines.estimator import BASELINES, BaselineCounter
-from rac_jax.models.compact.estimator import CompactCounter
+from rac_jax import encoders
+from rac_jax.counting import model_config
+from rac_jax.counting.family import Family
+from rac_jax.counting.model_config import ModelError
+from rac_jax.models import FamilyError, find_family
 from rac_jax.weights import DEFAULT_MODEL
 
-COUNTERS: dict[str, type[Counter]] = {
-    "sight_sound": Counter,
-    "compact": CompactCounter,
-}
+if TYPE_CHECKING:
+    from rac_jax.counting.counter import Counter
+
+
+def read_family(model: str | os.PathLike) -> tuple[Family, dict[str, Any]]:
+    """The family of a released model and its `config.json`; nothing heavy is imported.
+
+    Args:
+      model: the name of a model that ships with the package, or a model folder.
+
+    Raises:
+      ModelError: if the model is missing or damaged, or of a family that does not count.
+    """
+    config = model_config.read_config(model)
+    name = config["family"]
+    if name in encoders.ENCODERS:
+        raise ModelError(
+            f"{model}: is an encoder of the kind {name} to start training from, "
+            "it does not count"
+        )
+    try:
+        family = find_family(name)
+    except FamilyError as error:
+        raise ModelError(f"{model}: {error}") from error
+    missing = [field for field in family.config_fields if field not in config]
+    if missing:
+        raise ModelError(f"{model}: its config.json lacks {', '.join(missing)}")
+    return family, config
 
 
 def load(
-    model: str | os.PathLike = DEFAULT_MODEL, **options
-) -> Counter | BaselineCounter:
+    model: str | os.PathLike = DEFAULT_MODEL,
+    *,
+    batch_sizes: tuple[int, ...] | None = None,
+) -> "Counter":
     """Loads a released model, ready to count.
 
     Args:
-      model: the name of a model that ships with the package, a model folder, or the name of
-        a baseline ("frame-differences", "self-similarity"), which only counts files.
-      **options: see `Counter`.
+      model: the name of a model that ships with the package, or a model folder.
+      batch_sizes: see `Counter`.
 
     Returns:
-      The counter of the model's family.
+      The counter.
 
     Raises:
       ModelError: if the model is missing, damaged, or of a family that does not count.
     """
-    if model in BASELINES:
-        return BaselineCounter(str(model))
     import jax  # asks the backend, so it must not run when the module is imported
 
-    family = weights.read_config(model)["family"]
-    if family not in COUNTERS:
-        raise weights.ModelError(
-            f"{model}: is an encoder of the family {family} to start training from, "
-            "it does not count"
-        )
+    from rac_jax.counting.counter import Counter
+
+    family, config = read_family(model)
     dtype = "float32" if jax.default_backend() == "cpu" else "bfloat16"
-    return COUNTERS[family](*weights.load_model(model, dtype=dtype), **options)
+    network, variables = _build(model, family, config, dtype)
+    return Counter(family, network, variables, config, batch_sizes=batch_sizes)
+
+
+def load_model(model: str | os.PathLike = DEFAULT_MODEL, *, dtype: str = "float32"):
+    """Loads a released model's network, of a family or an encoder alone.
+
+    Args:
+      model: the name of a shipped model, or a folder.
+      dtype: compute type of the encoders; parameters are float32 whatever they were stored in.
+
+    Returns:
+      (network, variables, config): the Flax module, its {"params", "batch_stats"}, and
+      `config.json` as a dict.
+
+    Raises:
+      ModelError: if anything is missing, left over or misshapen; the tensor is named.
+    """
+    config = model_config.read_config(model)
+    if config["family"] in encoders.ENCODERS:
+        maker = encoders.Encoder(config["family"])
+    else:
+        maker, config = read_family(model)
+    return *_build(model, maker, config, dtype), config
+
+
+def _build(model: str | os.PathLike, maker: Any, config: dict[str, Any], dtype: str):
+    """(network, variables) of a model folder; `maker` is a family or an encoder."""
+    from rac_jax.counting import weights
+
+    path = model_config.find_model(model) / model_config.CONFIG_FILE
+    try:
+        network = maker.network(**config["arguments"], dtype=dtype)
+    except (TypeError, ValueError) as error:
+        raise ModelError(f"{path}: {error}") from error
+    return network, weights.load_variables(
+        model, network, maker.example_inputs(network)
+    )

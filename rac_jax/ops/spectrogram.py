@@ -1,48 +1,24 @@
 """Log spectrograms as the sound stream sees them, in jnp, usable inside a jitted step.
 
-The representation is the released one of paper 1 (its section 3.2 names only the size
-257 x 500): `scipy.signal.spectrogram(y, 22050, nperseg=512, noverlap=353)`, the logarithm of
-that plus 1e-7, standardised by the mean and standard deviation of the whole spectrogram.
-Column j sees the samples [159 j, 159 j + 512) and nothing else, so any part of a long
-recording can be computed without the rest: `segment_spectrogram` does that.
+The format is that of `rac_jax.ops.sound_format`, standardised by the mean and standard deviation
+of the whole spectrogram. A column sees its own window of samples and nothing else, so any part
+of a long recording can be computed without the rest: `segment_spectrogram` does that.
 """
-
-import functools
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-RATE = 22050  # samples per second
-WINDOW = 512  # samples per column, scipy's nperseg
-OVERLAP = 353
-HOP = WINDOW - OVERLAP  # samples between columns
-BINS = WINDOW // 2 + 1  # frequency rows
-FLOOR = 1e-7  # added before the logarithm
-STD_FLOOR = (
-    1e-9  # added to the standard deviation, so that digital silence stays finite
+from rac_jax.ops.sound_format import (
+    BINS,
+    FLOOR,
+    HOP,
+    RATE,
+    STD_FLOOR,
+    WINDOW,
+    analysis_window,
+    column_count,
 )
-
-
-def column_count(samples: int) -> int:
-    """Number of spectrogram columns of a waveform of `samples` samples (at least one window).
-
-    A waveform shorter than one window counts as zero-padded to one; no samples, no columns.
-    """
-    if samples <= 0:
-        return 0
-    return (max(samples, WINDOW) - OVERLAP) // HOP
-
-
-@functools.cache
-def _window() -> np.ndarray:
-    """Tukey window with a quarter of its length tapered, periodic: scipy's default. [WINDOW]"""
-    taper = 0.25
-    n = np.arange(WINDOW, dtype=np.float64)
-    edge = taper * WINDOW / 2  # the window has WINDOW + 1 points, the last is dropped
-    distance = np.minimum(n, WINDOW - n)
-    rise = 0.5 * (1 + np.cos(np.pi * (distance / edge - 1)))
-    return np.where(distance < edge, rise, 1.0)
 
 
 def log_power(frames: jax.Array, rate: int = RATE) -> jax.Array:
@@ -56,9 +32,10 @@ def log_power(frames: jax.Array, rate: int = RATE) -> jax.Array:
       [..., 257] float32, log(S + 1e-7) with S the one-sided density of each window, its mean
       removed, under a Tukey window (scipy.signal.spectrogram's defaults).
     """
-    window = _window()
+    window = analysis_window()
+    # One-sided: every row but the first and the last stands for its mirror image, too.
     scale = np.full(BINS, 2.0)
-    scale[[0, -1]] = 1.0  # the first and the last row have no mirror image
+    scale[[0, -1]] = 1.0
     scale = (scale / (rate * np.sum(window**2))).astype(np.float32)
     frames = frames.astype(jnp.float32)
     frames = frames - jnp.mean(frames, axis=-1, keepdims=True)

@@ -2,6 +2,8 @@
 
 import dataclasses
 
+from rac_jax.ops import sound_format
+
 KINDS = ("orbit", "stroke", "limb", "figure", "wheel", "bounce", "breath")
 
 # The seven challenges of paper 1's extreme split (section 4.1), as switches.
@@ -59,7 +61,7 @@ class SceneConfig:
     height: int = 112
     width: int = 112
     fps: float = 25.0
-    rate: int = 22050
+    rate: int = sound_format.RATE
     period: tuple[float, float] = (4.5, 45.0)
     max_cycles: int = 32
     min_cycles: int = 2

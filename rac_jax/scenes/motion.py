@@ -75,10 +75,10 @@ def _gestures(dice: Dice, frames: int) -> jax.Array:
     steps = dice.uniform(-1, 1, (SIGNALS + 1, TARGETS))
     steps *= dice.chance(0.8, (1, TARGETS))
     time = jnp.arange(frames, dtype=jnp.float32)
-    way = jnp.clip((time[:, None] - begins[None]) / quick[None], 0, 1)  # [T, TARGETS]
-    way = way * way * (3 - 2 * way)
+    moved = jnp.clip((time[:, None] - begins[None]) / quick[None], 0, 1)  # [T, TARGETS]
+    moved = moved * moved * (3 - 2 * moved)
     moves = jnp.diff(steps, axis=1, prepend=0.0)
-    return 0.6 * jnp.einsum("tk,sk->st", way, moves)
+    return 0.6 * jnp.einsum("tk,sk->st", moved, moves)
 
 
 def _signals(
@@ -95,6 +95,7 @@ def _signals(
     """
     frames = config.frames
     stage, gain = timeline.stage, timeline.gain * timeline.periodicity
+    # Loops: three harmonics each, with random angles, that begin and end a cycle at 0.
     order = jnp.arange(1, 4)[:, None, None]
     angles = TURN * dice.uniform(shape=(3, SIGNALS, 1))
     sizes = (
@@ -108,6 +109,7 @@ def _signals(
     loops = gain[None] * jnp.sum(sizes * waves, axis=0)  # [SIGNALS, T]
     stroke = gain * 0.5 * (1 - jnp.cos(TURN * stage))  # [T]
 
+    # What moves instead where nothing repeats.
     time = jnp.linspace(0, 1, frames)[None, None]
     speeds = dice.uniform(0.05, 0.6, (2, SIGNALS + 1, 1))
     offsets = dice.uniform(shape=(2, SIGNALS + 1, 1))
@@ -212,10 +214,11 @@ def _limb(dice, stroke, loops, stage):
 def _figure(dice, stroke, loops, stage):
     """A person seen from the front: jumping jacks, squats, presses."""
     dip = dice.uniform(0.0, 0.22) * dice.sign()
-    dip = jnp.where(dip < 0, 0.4 * dip, dip)  # jumps are lower than squats are deep
+    # Jumps are lower than squats are deep.
+    dip = jnp.where(dip < 0, 0.4 * dip, dip)
     arms = dice.uniform(0.6, 2.6) * dice.chance(0.75)
     arms = jnp.where(jnp.abs(dip) < 0.07, jnp.maximum(arms, 1.0), arms)
-    spread = dice.uniform(0.1, 0.5) * dice.chance(0.5)
+    straddle = dice.uniform(0.1, 0.5) * dice.chance(0.5)
     arm_rest = dice.uniform(0.0, 0.5)
     width = dice.uniform(0.025, 0.045)
     trunk, girth = 0.14, dice.uniform(0.05, 0.09)
@@ -225,7 +228,7 @@ def _figure(dice, stroke, loops, stage):
     turns = 0.5 + 0.5 * jnp.sin(TURN * stage) * (stroke > 0)
     alternate = dice.chance(0.12)
     reach = dice.uniform(0.2, 0.28)
-    stance = 0.05 + (0.3 * spread) * stroke
+    stance = 0.05 + (0.3 * straddle) * stroke
     floor = 0.38 + jnp.minimum(dip, 0) * stroke
     bodies = [
         _bone(-0.8 * girth, hip, -stance, floor, width),
@@ -334,10 +337,13 @@ def make_tracks(
       scalar int32, index into KINDS.
     """
     frames = config.frames
+    # Half the picture's width and height, in units of its shorter side.
     aspect = max(config.width, config.height) / min(config.width, config.height)
     half_x = 0.5 * (aspect if config.width > config.height else 1.0)
     half_y = 0.5 * (aspect if config.height > config.width else 1.0)
     dice = Dice(key, 768)
+
+    # Every kind of motion is carried out, and one is chosen.
     signals = _signals(dice, timeline, config)
     loops = signals[1]
     gain = timeline.gain * timeline.periodicity
@@ -364,13 +370,14 @@ def make_tracks(
     drift = dice.uniform(-0.12, 0.12, (2, 1)) * (time - 0.5)[None]  # [2, T]
     place = dice.uniform(-1, 1, (2, 1)) * jnp.asarray([[half_x - 0.3], [half_y - 0.3]])
     place = place + drift
+    # A clean scene stands upright in the middle, all of it in the picture.
     if config.clean:
         mirror, tilt, place = 1.0, 0.0, jnp.zeros((2, frames))
         shown = a > 0
         top = jnp.min(jnp.where(shown, y - jnp.maximum(a, b), jnp.inf))
         bottom = jnp.max(jnp.where(shown, y + jnp.minimum(a, b), -jnp.inf))
         y = y - (top + bottom) / 2
-        scale = jnp.minimum(scale, 0.9 / (bottom - top))  # all of it in the picture
+        scale = jnp.minimum(scale, 0.9 / (bottom - top))
     else:
         place += _one_off(dice, timeline, frames)
     c, s = jnp.cos(tilt), jnp.sin(tilt)
@@ -400,6 +407,7 @@ def make_tracks(
     away = jnp.mod(time / span + dice.uniform(), 1.0) < dice.uniform(0.25, 0.5)
     hidden = occluded | (away & config.has("disappearing activity"))  # [T]
     block = jnp.where(hidden, block, jnp.asarray(HIDDEN)[:, None])
+    # Drawing order: distractors behind, actors, the occluder before them.
     actors = jnp.stack([x, y, angle, a, b, roundness], axis=1)  # [ACTORS, 6, T]
     tracks = jnp.concatenate([jnp.stack(others), actors, block[None]])  # [SLOTS, 6, T]
     return Tracks(*jnp.moveaxis(tracks, 1, 0)), kind
@@ -437,6 +445,6 @@ def _one_off(dice: Dice, timeline: Timeline, frames: int) -> jax.Array:
     slow = dice.uniform(4, 20, (2, 1))
     before = jnp.clip((timeline.begin - 1 - instant) / slow[0], 0, 1)
     after = jnp.clip((instant - timeline.end - 1) / slow[1], 0, 1)
-    way = jnp.stack([before, after])
-    way = way * way * (3 - 2 * way)  # [2, T]
-    return jnp.where(timeline.repeats, jnp.sum(far * way[:, None], axis=0), 0.0)
+    moved = jnp.stack([before, after])
+    moved = moved * moved * (3 - 2 * moved)  # [2, T]
+    return jnp.where(timeline.repeats, jnp.sum(far * moved[:, None], axis=0), 0.0)

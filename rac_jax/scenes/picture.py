@@ -16,7 +16,7 @@ from rac_jax.scenes.motion import ACTORS, OTHERS, SLOTS, Tracks
 
 GRID = 48  # cells of the background along each side
 BLOCK_PIXELS = 1 << 20  # drawn at once; a 64-frame clip of 112 x 112 is one block
-SPREAD = 1.7  # side of the background, in units of the picture's longer side
+FIELD_SIDE = 1.7  # side of the background, in units of the picture's longer side
 
 
 @flax.struct.dataclass
@@ -79,7 +79,8 @@ def make_pose(tracks: Tracks, look: Look, frames: int) -> Pose:
         a=whole(tracks.a * zoom),
         b=whole(tracks.b * zoom),
         roundness=whole(tracks.roundness),
-        smear=whole(look.shutter * jnp.minimum(speed, 0.2)),  # a cut is no motion
+        # A cut to another view is a jump, but no motion: speeds are capped.
+        smear=whole(look.shutter * jnp.minimum(speed, 0.2)),
         camera=camera,
         light=look.light,
     )
@@ -94,7 +95,8 @@ def wave(x: jax.Array) -> jax.Array:
 def _fields(key: jax.Array, slopes: jax.Array) -> jax.Array:
     """Random fields whose amplitude falls with frequency as 1 / f^slope. [2, GRID, GRID]"""
     frequency = np.hypot(*np.meshgrid(np.fft.fftfreq(GRID), np.fft.fftfreq(GRID)))
-    frequency[0, 0] = np.inf  # no mean
+    # The fields have no mean.
+    frequency[0, 0] = np.inf
     noise = jax.random.normal(key, (2, 2, GRID, GRID))
     spectrum = jax.lax.complex(noise[0], noise[1])
     spectrum *= jnp.asarray(frequency)[None] ** -slopes[:, None, None]
@@ -115,11 +117,14 @@ def make_look(key: jax.Array, config: SceneConfig, damage: jax.Array) -> Look:
     """
     dice = Dice(key, 384)
     frames = config.frames
+
+    # The background: a colour, a gradient, and two random fields, one smooth and one of patches
+    # with edges.
     time = (jnp.arange(frames) / frames)[None, None]
     slopes = dice.uniform(0.8, 2.0, (2,))
     fields = _fields(jax.random.fold_in(key, 1), slopes)
     clutter = config.has("clutter")
-    hard = jnp.tanh(dice.uniform(0.5, 6) * fields[1])  # patches with edges
+    hard = jnp.tanh(dice.uniform(0.5, 6) * fields[1])
     fields = fields.at[1].set(hard)
     base = dice.uniform(0.15, 0.85) + dice.uniform(-0.12, 0.12, (3,))
     strength = dice.uniform(0.08 if clutter else 0.0, 0.2 if clutter else 0.13, (2, 1))
@@ -133,8 +138,10 @@ def make_look(key: jax.Array, config: SceneConfig, damage: jax.Array) -> Look:
         dice.chance(0.85, (SLOTS, 1)), 1, -1
     )
     colours = mean + side * gap + dice.uniform(-0.18, 0.18, (SLOTS, 3))
-    same = dice.chance(0.4)  # limbs of one colour
+    # Often they nearly share one colour, as the limbs of a body do.
+    same = dice.chance(0.4)
     colours = jnp.where(same, colours[2:3] + 0.25 * (colours - colours[2:3]), colours)
+    # Their textures: two crossed waves each.
     contrast = dice.uniform(0.0, 0.3, (SLOTS, 1)) * (1 + 0.3 * dice.normal((SLOTS, 3)))
     pitch = dice.log_uniform(2.0, 14.0, (SLOTS, 2, 1))
     heading = 2 * jnp.pi * dice.uniform(shape=(SLOTS, 2, 1))
@@ -165,6 +172,8 @@ def make_look(key: jax.Array, config: SceneConfig, damage: jax.Array) -> Look:
     cut = dice.chance(0.6 if moves else config.shot_change) & (config.camera > 0)
     camera += other * (later & cut)
 
+    # Light that may swell and fade, and how good the recording is: noise, focus, exposure, and
+    # the levels of brightness that compression leaves.
     light = dice.uniform(0.05, 0.6) * time[0, 0] + dice.uniform()
     light = 1 + 0.2 * dice.uniform() * dice.chance(0.5) * jnp.sin(2 * jnp.pi * light)
     noise = dice.uniform(0, 0.035)
@@ -176,6 +185,8 @@ def make_look(key: jax.Array, config: SceneConfig, damage: jax.Array) -> Look:
         noise, blur, light = 0.004, 1.0, jnp.ones(frames)
         shutter, levels, dim = 0.0, 255.0, 1.0
     light = dim * light
+
+    # Damage: too dark with much noise, or coarse blocks; and scenes in grey or nearly so.
     dark = damage == PICTURE_DAMAGE.index("dark")
     dark |= config.has("low illumination")
     coarse = damage == PICTURE_DAMAGE.index("coarse")
@@ -227,7 +238,8 @@ def _noise(shape: tuple[int, ...], seed: jax.Array) -> jax.Array:
     """Triangular noise of variance 1 from an integer hash; cheap enough for every pixel."""
     index = jax.lax.iota(jnp.uint32, int(np.prod(shape))).reshape(shape)
     bits = index * jnp.uint32(0x9E3779B1) + seed
-    for shift, factor in ((16, 0x85EBCA6B), (13, 0xC2B2AE35)):  # murmur3's finaliser
+    # The finaliser of murmur3 scrambles them; two halves of the bits make a triangle.
+    for shift, factor in ((16, 0x85EBCA6B), (13, 0xC2B2AE35)):
         bits = (bits ^ (bits >> shift)) * jnp.uint32(factor)
     bits ^= bits >> 16
     total = (bits & 0xFFFF).astype(jnp.int32) + (bits >> 16).astype(jnp.int32)
@@ -264,7 +276,8 @@ def draw_mask(tracks: Tracks, look: Look, config: SceneConfig) -> jax.Array:
         del seed
         covers, _, _ = _cover(pose, look, config)
         actors = jnp.max(covers[OTHERS : OTHERS + ACTORS], axis=0)
-        return actors * (1 - covers[-1]) > 0.5  # unless the occluder is before them
+        # The last body is the occluder, which is before all others.
+        return actors * (1 - covers[-1]) > 0.5
 
     return _in_blocks(draw, tracks, look, config)
 
@@ -313,6 +326,7 @@ def _cover(
     c, s = per_frame(jnp.cos(pose.angle)), per_frame(jnp.sin(pose.angle))
     dx = columns - per_frame(pose.x)  # [N, T, 1, W]
     dy = rows - per_frame(pose.y)  # [N, T, H, 1]
+    # The pixel in the body's own axes, and its signed distance from the rounded box.
     u, v = c * dx + s * dy, c * dy - s * dx  # [N, T, H, W]
     qu, qv = jnp.abs(u) - (a - radius), jnp.abs(v) - (b - radius)
     outside = jnp.sqrt(jnp.square(jnp.maximum(qu, 0)) + jnp.square(jnp.maximum(qv, 0)))
@@ -331,7 +345,7 @@ def _draw(pose: Pose, look: Look, config: SceneConfig, seed: jax.Array) -> jax.A
     zoom = jnp.exp(camera[2])  # [T]
 
     # Background: each axis by its own interpolation matrix per frame.
-    cells = GRID / (SPREAD * long / short)
+    cells = GRID / (FIELD_SIDE * long / short)
     middle = (GRID - 1) / 2
     at_rows = (
         rows[None] / zoom[:, None] - camera[1][:, None]
@@ -345,6 +359,7 @@ def _draw(pose: Pose, look: Look, config: SceneConfig, seed: jax.Array) -> jax.A
     def per_body(numbers):
         return numbers[:, None, None, None]
 
+    # Textures: the product of two waves along each body's own axes.
     textures = 1.0
     for i in range(2):
         phase = per_body(look.waves[:, i, 0]) * u + per_body(look.waves[:, i, 1]) * v
@@ -353,6 +368,8 @@ def _draw(pose: Pose, look: Look, config: SceneConfig, seed: jax.Array) -> jax.A
     # The barriers keep XLA from working all of this out again for every colour channel,
     # which costs forty times the time.
     fields, covers, textures = jax.lax.optimization_barrier((fields, covers, textures))
+    # Per colour channel: the background, then body over body in drawing order, then light,
+    # noise and compression, each plane by itself so that few are in memory.
     light = light[:, None, None]
     x, y = columns[None, None, :], rows[None, :, None]
     noise = look.noise * _noise((frames, height, width), seed)

@@ -12,29 +12,45 @@ from rac_jax.scenes.config import PICTURE_DAMAGE, SOUND_DAMAGE, SceneConfig
 
 @flax.struct.dataclass
 class Scene:
-    """One scene and everything that is known about it; times in seconds from its start."""
+    """One scene and everything that is known about it; times in seconds from its start.
 
-    frames: jax.Array  # [T, H, W, 3] uint8
-    waveform: jax.Array  # [S] float32 in [-1, 1]
-    count: jax.Array  # scalar, repetitions; a fraction where the scene cuts a cycle
-    cycles: (
-        jax.Array
-    )  # [K, 2] start and end of every cycle; may lie outside a cut scene
-    cycles_mask: jax.Array  # [K] bool
-    phase: jax.Array  # [T] in [0, 1); 0 outside of cycles
-    periodicity: jax.Array  # [T] bool
-    rate: jax.Array  # [T] repetitions per frame; the count of frames [i, j) is its sum
-    period: jax.Array  # [T] frames per repetition; 0 outside of cycles
-    density: jax.Array  # [T] a bump of area 1 in every cycle, the density map of LMRL
-    mask: (
-        jax.Array | None
-    )  # [T, H, W] bool, where the things are that take part in the motion
-    events: jax.Array  # [K] instants of the cycles' sounds
-    events_mask: jax.Array  # [K] bool
-    repeats: jax.Array  # scalar bool
-    kind: jax.Array  # scalar int32, the motion, index into KINDS
-    picture_damage: jax.Array  # scalar int32, index into PICTURE_DAMAGE
-    sound_damage: jax.Array  # scalar int32, index into SOUND_DAMAGE
+    Attributes:
+      frames: [T, H, W, 3] uint8.
+      waveform: [S] float32 in [-1, 1].
+      count: scalar, repetitions; a fraction where the scene cuts a cycle.
+      cycles: [K, 2] start and end of every cycle; may lie outside a cut scene.
+      cycles_mask: [K] bool, which of them there are, at least in part.
+      phase: [T] in [0, 1); 0 outside of cycles.
+      periodicity: [T] bool, inside a cycle.
+      rate: [T] repetitions per frame; the count of frames [i, j) is its sum.
+      period: [T] frames per repetition; 0 outside of cycles.
+      density: [T] a bump of area 1 in every cycle, the density map of LMRL.
+      mask: [T, H, W] bool, where the things are that take part in the motion.
+      events: [K] times of the cycles' main sounds.
+      events_mask: [K] bool, heard and inside the scene.
+      repeats: scalar bool.
+      kind: scalar int32, the motion, index into KINDS.
+      picture_damage: scalar int32, index into PICTURE_DAMAGE.
+      sound_damage: scalar int32, index into SOUND_DAMAGE.
+    """
+
+    frames: jax.Array
+    waveform: jax.Array
+    count: jax.Array
+    cycles: jax.Array
+    cycles_mask: jax.Array
+    phase: jax.Array
+    periodicity: jax.Array
+    rate: jax.Array
+    period: jax.Array
+    density: jax.Array
+    mask: jax.Array | None
+    events: jax.Array
+    events_mask: jax.Array
+    repeats: jax.Array
+    kind: jax.Array
+    picture_damage: jax.Array
+    sound_damage: jax.Array
 
 
 def _key(key: jax.Array, name: str) -> jax.Array:
@@ -72,6 +88,7 @@ def render_scene(key: jax.Array, config: SceneConfig) -> Scene:
     Returns:
       The scene.
     """
+    # Which of picture and sound is damaged: each by its own chance, or exactly one of them.
     drawn = jax.random.uniform(_key(key, "one damaged"), (2,))
     alone, sees = drawn[0] < config.one_damaged, drawn[1] < 0.5
     picture_damage = _damage(
@@ -84,11 +101,14 @@ def render_scene(key: jax.Array, config: SceneConfig) -> Scene:
         SOUND_DAMAGE,
         jnp.where(alone, jnp.where(sees, 0.0, 1.0), config.sound_damage),
     )
+    # First when the repetitions happen, then what moves with them, how it looks and what is
+    # heard. Each has a key of its own, so that a change to one leaves the others as they were.
     when = timeline.make_timeline(_key(key, "timeline"), config)
     occluded = picture_damage == PICTURE_DAMAGE.index("occluded")
     tracks, kind = motion.make_tracks(_key(key, "motion"), when, config, occluded)
     look = picture.make_look(_key(key, "look"), config, picture_damage)
     heard = sound.make_sound(_key(key, "sound"), when, config, sound_damage)
+    # The labels: from frames to seconds, without cycles that a cut scene does not show at all.
     cycles = jnp.stack([when.starts, when.starts + when.lengths], axis=1) / config.fps
     visible = (cycles[:, 1] > 0) & (cycles[:, 0] < config.duration_s)
     return Scene(

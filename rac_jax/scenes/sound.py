@@ -1,7 +1,7 @@
 """Makes a scene's sound: events in every cycle, a room, a background, music or speech.
 
 The sound is put together in the frequency domain: each kind of event is a short grain, its
-instants are an impulse train, and their spectra are multiplied and added to a background
+times are an impulse train, and their spectra are multiplied and added to a background
 whose spectrum is drawn directly. Music and speech are voices that step from note to note.
 """
 
@@ -30,7 +30,7 @@ class Sound:
     """A scene's sound and its audible events."""
 
     waveform: jax.Array  # [S] float32 in [-1, 1]
-    events: jax.Array  # [K] instants of the cycles' main sounds, seconds
+    events: jax.Array  # [K] times of the cycles' main sounds, seconds
     events_mask: jax.Array  # [K] bool, heard and inside the scene
 
 
@@ -40,22 +40,22 @@ def _grain(dice: Dice, noise: jax.Array, rate: int) -> jax.Array:
     time = np.arange(length) / rate
     decay = dice.log_uniform(0.006, 0.09)
     attack = dice.log_uniform(0.0005, 0.01)
+    # Something struck, or more seldom rubbed.
     struck = jnp.exp(-time / decay) * (1 - jnp.exp(-time / attack))
     width = dice.uniform(0.1, GRAIN_S)
     rub = jnp.where(time < width, jnp.square(jnp.sin(jnp.pi * time / width)), 0.0)
     envelope = jnp.where(dice.chance(0.15), rub, struck)
-    envelope += (
-        0.1 * dice.uniform() * jnp.exp(-time / 0.1) * dice.chance(0.4)
-    )  # the room
+    # What a small room adds.
+    envelope += 0.1 * dice.uniform() * jnp.exp(-time / 0.1) * dice.chance(0.4)
 
     # Noise in two bands of random centre and width (on a logarithmic axis), and tones.
     frequency = np.fft.rfftfreq(length, 1 / rate)
     octave = np.log2(np.maximum(frequency, 20.0))
     centre = jnp.log2(dice.log_uniform(150, 7000, (2, 1)))
-    spread = dice.uniform(0.3, 1.6, (2, 1))
+    breadth = dice.uniform(0.3, 1.6, (2, 1))
     level = dice.uniform(0.1, 1, (2, 1))
     band = jnp.sum(
-        level * jnp.exp(-jnp.square((octave[None] - centre) / spread)), axis=0
+        level * jnp.exp(-jnp.square((octave[None] - centre) / breadth)), axis=0
     )
     hiss = jnp.fft.irfft(jnp.fft.rfft(noise) * band[None], n=length)  # [R, L]
     hiss /= jnp.std(hiss, axis=1, keepdims=True) + 1e-6
@@ -69,6 +69,7 @@ def _grain(dice: Dice, noise: jax.Array, rate: int) -> jax.Array:
     )
     mix = dice.uniform(0, 1)
     grain = envelope[None] * ((1 - mix) * hiss + mix * 1.5 * tones[None])
+    # Faded out over its last twentieth, so that cutting it off makes no click.
     end = jnp.clip((length - np.arange(length)) / (0.05 * length), 0, 1)
     return end[None] * grain / (jnp.max(jnp.abs(grain)) + 1e-6)
 
@@ -87,6 +88,7 @@ def _voices(dice: Dice, music: jax.Array, config: SceneConfig, total: int):
       (waveform [total] with a standard deviation of about 1, beats [K] and sizes [K] of the
       drums; notes of speech have none).
     """
+    # When the notes or syllables begin and how long they are; speech pauses now and then.
     notes = int(config.duration_s * NOTES_PER_S) + 2
     beat = jnp.where(music, dice.log_uniform(0.17, 0.7), dice.log_uniform(0.12, 0.3))
     long = jnp.where(dice.chance(0.3, (notes,)), 2.0, 1.0)
@@ -96,6 +98,7 @@ def _voices(dice: Dice, music: jax.Array, config: SceneConfig, total: int):
     spans = lengths + rests
     onsets = jnp.cumsum(spans) - spans - beat * dice.uniform()
 
+    # How high and how loud each is; in speech the pitch glides.
     semitones = dice.choice(SCALE, (notes,)).astype(jnp.float32)
     semitones = jnp.where(music, semitones, 2 * dice.normal((notes,)))
     base = jnp.where(music, dice.log_uniform(80, 500), dice.log_uniform(90, 260))
@@ -114,10 +117,12 @@ def _voices(dice: Dice, music: jax.Array, config: SceneConfig, total: int):
         values = values[note][:, None]
         return jnp.broadcast_to(values, (len(note), LOOK_UP)).reshape(-1)
 
+    # A sawtooth of the note's pitch, in music with a chord, under each note's own envelope.
     since = time - held(onsets)
     turns = since * (held(pitch) + 0.5 * held(glide) * since)
     source = turns - jnp.round(turns)
-    for interval in ((1.2, 1.26), (1.5, 1.335)):  # a third and a fifth or a fourth
+    # A minor or a major third, and a fifth or a fourth.
+    for interval in ((1.2, 1.26), (1.5, 1.335)):
         chord = turns * jnp.where(dice.chance(0.5), *interval)
         share = dice.uniform(0, 0.8) * (dice.chance(0.6) & music)
         source += share * (chord - jnp.round(chord))
@@ -126,13 +131,15 @@ def _voices(dice: Dice, music: jax.Array, config: SceneConfig, total: int):
     played = jnp.exp(-since / fade) * jnp.minimum(since / 0.01, 1.0)
     source *= held(loud) * jnp.where(music, played, spoken)
 
+    # Two bands stand out, as the vowels of a voice or the body of an instrument do.
     octave = np.log2(np.maximum(np.fft.rfftfreq(total, 1 / config.rate), 20.0))[None]
     centre = jnp.log2(dice.log_uniform(250, 2500, (2, 1)))
-    spread = dice.uniform(0.3, 1.2, (2, 1)) * jnp.where(music, 2.0, 1.0)
-    shape = jnp.sum(jnp.exp(-jnp.square((octave - centre) / spread)), axis=0) + 0.01
+    breadth = dice.uniform(0.3, 1.2, (2, 1)) * jnp.where(music, 2.0, 1.0)
+    shape = jnp.sum(jnp.exp(-jnp.square((octave - centre) / breadth)), axis=0) + 0.01
     voice = jnp.fft.irfft(jnp.fft.rfft(source) * shape, n=total)
     voice /= jnp.std(voice) + 1e-6
 
+    # Drums on the beat, every second to fourth one louder.
     beats = onsets[0] + beat * jnp.arange(notes)
     accent = jnp.arange(notes) % dice.choice((2, 3, 4)) == 0
     drums = jnp.where(accent, 1.0, 0.5) * (dice.chance(0.7) & music)
@@ -160,13 +167,16 @@ def make_sound(
     total = LOOK_UP * scipy.fft.next_fast_len(-(-(samples + grain_length) // LOOK_UP))
     notes = int(config.duration_s * NOTES_PER_S) + 2
     dice = Dice(key, 256 + 8 * k_max + 8 * notes)
+    # A grain for each kind of event; the main one has two, as two strokes never sound quite the
+    # same.
     grain_key, noise_key = jax.random.split(jax.random.fold_in(key, 1))
     noise = jax.random.normal(grain_key, (5, grain_length))
-    main = _grain(dice, noise[:2], rate)  # two strokes never sound quite the same
+    main = _grain(dice, noise[:2], rate)
     second = _grain(dice, noise[2:3], rate)
     stray = _grain(dice, noise[3:4], rate)
     rhythm = _grain(dice, noise[4:5], rate)
 
+    # What the damage means: sounds that are missing, drowned, or replaced by others.
     missing = damage == SOUND_DAMAGE.index("missing")
     silent = damage == SOUND_DAMAGE.index("silent")
     noisy = damage == SOUND_DAMAGE.index("noise")
@@ -188,6 +198,7 @@ def make_sound(
     back_times = times + gap * timeline.lengths / config.fps
     back = sizes * dice.uniform(0.15, 0.5) * dice.chance(0.25)
 
+    # A few sounds that belong to no cycle.
     stray_times = dice.uniform(0, config.duration_s, (STRAYS,))
     strays = dice.uniform(0.1, 0.9, (STRAYS,)) * dice.chance(0.3, (STRAYS,))
     strays *= dice.chance(0.4) & ~silent
@@ -198,6 +209,7 @@ def make_sound(
     behind = dice.log_uniform(0.01, 0.12) * dice.chance(0.2) * ~silent
     loud = jnp.where(other, dice.uniform(0.1, 0.3), behind)
 
+    # Impulses at the times of each grain; convolving the two is a product of spectra.
     trains = jnp.stack(
         [
             _train(times, sizes * which, total, rate),
@@ -220,8 +232,8 @@ def make_sound(
     frequency = np.fft.rfftfreq(total, 1 / rate)
     # A low bit rate: nothing above some frequency.
     highest = jnp.where(dice.chance(0.15), dice.log_uniform(1500, 6000), rate)
-    kept = jnp.clip(4 * (highest - frequency) / highest, 0, 1)
-    spectrum *= jnp.fft.rfft(room) * kept
+    passband = jnp.clip(4 * (highest - frequency) / highest, 0, 1)
+    spectrum *= jnp.fft.rfft(room) * passband
 
     # Background: coloured noise that swells, hum, and the noise of the recorder.
     colour = np.maximum(frequency, 60.0)[None] / 500.0
@@ -229,10 +241,11 @@ def make_sound(
     colour = jnp.minimum(1.0, colour[0] ** -dice.uniform(0, 1.5)) + dice.uniform(
         0, 0.05
     )
-    colour *= kept
+    colour *= passband
     draws = jax.random.normal(noise_key, (2, frequency.size))
     bed = jnp.fft.irfft(jax.lax.complex(draws[0], draws[1]) * colour, n=total)
     bed /= jnp.std(bed) + 1e-6
+    # It swells between random points, linearly.
     points = max(2, int(config.duration_s * SWELLS_PER_S) + 2)
     step = -(-total // (points - 1))
     swell = jnp.exp(dice.uniform(0, 0.8) * jax.random.normal(grain_key, (points,)))
@@ -243,15 +256,18 @@ def make_sound(
     level = dice.log_uniform(0.003, 0.1)
     level = jnp.where(noisy, dice.log_uniform(0.3, 1.5), level)
     sound = jnp.fft.irfft(spectrum, n=total) + level * swell * bed + loud * voice
+    # The hum of the mains, with its third harmonic.
     time = np.arange(total) / rate
     mains = dice.choice((50, 60, 100, 120)).astype(jnp.float32)
     hum = jnp.sin(2 * jnp.pi * mains * time)
-    hum = 2.2 * hum - 1.6 * hum**3  # sin x + 0.4 sin 3x
+    # sin x + 0.4 sin 3x.
+    hum = 2.2 * hum - 1.6 * hum**3
     sound += dice.log_uniform(0.001, 0.05) * dice.chance(0.3) * hum
 
+    # The recording's level, which sometimes overdrives.
     peak = jnp.max(jnp.abs(sound)) + 1e-6
     ceiling = peak * jnp.where(dice.chance(0.1), dice.uniform(0.2, 0.8), 1.0)
-    sound = jnp.clip(sound, -ceiling, ceiling)  # sometimes overdriven
+    sound = jnp.clip(sound, -ceiling, ceiling)
     loudness = dice.log_uniform(0.05, 0.9) / ceiling
     loudness = jnp.where(silent & dice.chance(0.5), 0.0, loudness)
     waveform = (loudness * sound)[:samples]

@@ -8,7 +8,10 @@ import jax
 import orbax.checkpoint as ocp
 from orbax.checkpoint import checkpoint_managers as policies
 
-METRIC = "error"  # validation error; the lowest is the best
+# Of the stage's folder.
+FOLDER = "checkpoints"
+# The validation error; the lowest is the best.
+METRIC = "error"
 SCHEMA = 1
 
 
@@ -30,7 +33,7 @@ class Checkpoints:
 
         Args:
           folder: of the stage.
-          identity: what makes a checkpoint fit this run, JSON-able; kept in every one.
+          identity: what makes a checkpoint fit this run, JSON-able; part of every one.
           keep: number of latest checkpoints to keep beside the best.
         """
         self._folder, self._identity = folder, dict(identity)
@@ -95,6 +98,23 @@ class Checkpoints:
         """Waits until what was begun is written."""
         self._manager.wait_until_finished()
 
+    def check(self, step: int) -> None:
+        """Checks that a checkpoint belongs to this run, without reading its arrays.
+
+        Raises:
+          CheckpointError: if it does not; names the field that differs.
+        """
+        meta = self._manager.restore(
+            step, args=ocp.args.Composite(meta=ocp.args.JsonRestore())
+        )["meta"]
+        found = meta.get("identity", {})
+        for name, value in self._identity.items():
+            if name not in found or found[name] != value:
+                raise CheckpointError(
+                    f"{self._folder / str(step)}: was made with {name} = "
+                    f"{found.get(name)!r}, this run has {value!r}; use another workdir"
+                )
+
     def restore(self, step: int, like: Any) -> tuple[Any, int]:
         """Reads a checkpoint onto the devices of this run, however many wrote it.
 
@@ -108,17 +128,7 @@ class Checkpoints:
         Raises:
           CheckpointError: if it belongs to another run, or its arrays are others.
         """
-        place = self._folder / str(step)
-        meta = self._manager.restore(
-            step, args=ocp.args.Composite(meta=ocp.args.JsonRestore())
-        )["meta"]
-        found = meta.get("identity", {})
-        for name, value in self._identity.items():
-            if name not in found or found[name] != value:
-                raise CheckpointError(
-                    f"{place}: was made with {name} = {found.get(name)!r}, this run has "
-                    f"{value!r}; use another workdir"
-                )
+        self.check(step)
         abstract = jax.tree.map(ocp.utils.to_shape_dtype_struct, like)
         try:
             restored = self._manager.restore(
@@ -131,7 +141,7 @@ class Checkpoints:
         except (ValueError, KeyError) as error:
             line = str(error).splitlines()[0]
             raise CheckpointError(
-                f"{place}: does not fit this model ({line})"
+                f"{self._folder / str(step)}: does not fit this model ({line})"
             ) from error
         return restored["state"], int(restored["data"]["batches"])
 

@@ -38,6 +38,6 @@ def keep_freed_memory() -> bool:
     import jax
 
     jax.config.update("jax_cpu_enable_async_dispatch", False)
-    kept = jax.default_backend() == "cpu" and keep_in_libc()
-    LOG.debug("memory that steps free is %s", "kept" if kept else "given back")
-    return kept
+    stays = jax.default_backend() == "cpu" and keep_in_libc()
+    LOG.debug("memory that steps free %s", "stays" if stays else "is given back")
+    return stays

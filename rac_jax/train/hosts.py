@@ -1,8 +1,10 @@
 """Several processes as one run."""
 
 import logging
+from collections.abc import Callable
 
 import jax
+import numpy as np
 
 LOG = logging.getLogger("rac_jax.train")
 FROM_ENVIRONMENT = -1
@@ -36,3 +38,41 @@ def start(coordinator: str | None, processes: int, process: int | None) -> None:
         jax.local_device_count(),
         jax.device_count(),
     )
+
+
+def barrier(name: str) -> None:
+    """Waits for all processes of the run."""
+    if jax.process_count() > 1:
+        from jax.experimental import multihost_utils
+
+        multihost_utils.sync_global_devices(name)
+
+
+def share_out(number: int, function: Callable[[int], np.ndarray]) -> np.ndarray:
+    """Rows that the processes of a run compute between them.
+
+    Args:
+      number: N, how many rows.
+      function: row's number to float [K], the same K for all; called for this process's share.
+
+    Returns:
+      float64 [N, K], in every process; [0, 0] without rows.
+    """
+    processes, own = jax.process_count(), jax.process_index()
+    if not number:
+        return np.zeros((0, 0))
+    # A process without a row of its own in the last round repeats another one's.
+    rounds = -(-number // processes)
+    mine = [min(k * processes + own, number - 1) for k in range(rounds)]
+    rows = np.stack([np.asarray(function(index), np.float64) for index in mine])
+    if processes == 1:
+        return rows
+    from jax.experimental import multihost_utils
+
+    # As bytes: gathering would round float64 to float32.
+    packed = np.ascontiguousarray(rows).view(np.uint8)
+    gathered = np.asarray(multihost_utils.process_allgather(packed))
+    everything = np.ascontiguousarray(gathered).view(
+        np.float64
+    )  # [processes, rounds, K]
+    return everything.swapaxes(0, 1).reshape(-1, rows.shape[1])[:number]

@@ -2,7 +2,6 @@
 
 import json
 import logging
-import os
 import pathlib
 import sys
 import time
@@ -10,6 +9,8 @@ from collections.abc import Mapping
 
 import tensorboardX
 import tqdm
+
+from rac_jax import drafts
 
 LOG = logging.getLogger("rac_jax.train")
 METRICS_FILE = "metrics.jsonl"
@@ -37,10 +38,10 @@ class MetricWriter:
             return
         folder.mkdir(parents=True, exist_ok=True)
         path = folder / METRICS_FILE
-        kept = [line for line in _lines(path) if line["step"] <= first_step]
-        draft = path.with_suffix(".draft")
-        draft.write_text("".join(json.dumps(line) + "\n" for line in kept), "utf-8")
-        os.replace(draft, path)
+        earlier = [line for line in _lines(path) if line["step"] <= first_step]
+        with drafts.draft_file(path) as draft:
+            text = "".join(json.dumps(line) + "\n" for line in earlier)
+            draft.write_text(text, encoding="utf-8")
         self._file = path.open("a", encoding="utf-8")
         # Readers of event files drop what an interrupted run had written past this step.
         self._events = tensorboardX.SummaryWriter(
@@ -67,14 +68,14 @@ class MetricWriter:
 
 def _lines(path: pathlib.Path) -> list[dict]:
     """Whole lines of a metrics file; a last line cut by a kill is left out."""
-    lines = []
+    rows = []
     if path.exists():
         for text in path.read_text(encoding="utf-8").splitlines():
             try:
-                lines.append(json.loads(text))
+                rows.append(json.loads(text))
             except ValueError:
                 break
-    return lines
+    return rows
 
 
 class Progress:

@@ -1,28 +1,33 @@
 """The training loop of one stage, whatever the stage learns."""
 
+import contextlib
+import dataclasses
 import logging
 import pathlib
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from typing import Any
 
 import jax
+import ml_collections
 import numpy as np
 from jax.sharding import NamedSharding
 
+from rac_jax.counting.family import Variables
 from rac_jax.ops import compiling
 from rac_jax.train import checkpoints
 from rac_jax.train import mesh as meshes
 from rac_jax.train.logging import MetricWriter, Progress
+from rac_jax.train.metrics import Mean
+from rac_jax.train.recipe import Batch, Task
 from rac_jax.train.state import TrainState, first_state, make_optimiser, trained_paths
 from rac_jax.train.step import make_train_step
 
 LOG = logging.getLogger("rac_jax.train")
-AGREE_STEPS = (
-    10  # several hosts ask one another this often whether one was told to stop
-)
+# Several hosts ask one another this often whether one was told to stop.
+AGREE_STEPS = 10
 
 
 class TrainingError(RuntimeError):
@@ -60,38 +65,44 @@ class StopSignal:
         return bool(multihost_utils.process_allgather(asked).any())
 
 
-def fit(
-    task: Any,
-    settings: Any,
-    variables: dict[str, Any],
-    *,
-    steps: int,
-    epoch_steps: int,
-    batches: Callable[[int], Iterator[Any]],
-    evaluate: Callable[[dict[str, Any], int], Mapping[str, float]],
-    mesh: Any,
-    folder: pathlib.Path,
-    identity: Mapping[str, Any],
-    key: jax.Array,
-    stop: StopSignal,
-) -> TrainState:
-    """Trains one stage, from its last checkpoint if there is one.
+@dataclasses.dataclass(frozen=True)
+class Plan:
+    """How long a stage is trained, on what, and where it leaves its files.
 
-    Args:
-      task: see `tasks`: `trained`, `first`, `prepare`, `loss`.
-      settings: the stage's section: `batch`, `accumulate`, `average_decay`, `optimiser`,
-        `rematerialise` (see `make_train_step`), `log_steps`, `evaluate_epochs` (every so many,
-        and the last), `checkpoint_steps` (0: at evaluations only).
-      variables: what the stage begins with.
+    Attributes:
       steps: batches to take in all.
       epoch_steps: batches to an epoch.
-      batches: (batches already taken) -> the device batches that follow.
-      evaluate: (variables, epoch from 1) -> metrics with "error", the validation error.
+      batches: (batches already taken) -> the device batches that follow; closed at the end.
       mesh: devices.
       folder: of the stage; checkpoints and metrics go there.
       identity: what makes a checkpoint fit this run.
       key: of the stage.
       stop: asks to stop.
+    """
+
+    steps: int
+    epoch_steps: int
+    batches: Callable[[int], Generator[Batch, None, None]]
+    mesh: jax.sharding.Mesh
+    folder: pathlib.Path
+    identity: Mapping[str, Any]
+    key: jax.Array
+    stop: StopSignal
+
+
+def fit(
+    task: Task,
+    settings: ml_collections.ConfigDict,
+    variables: Variables,
+    plan: Plan,
+) -> TrainState:
+    """Trains one stage, from its last checkpoint if there is one.
+
+    Args:
+      task: what is learned.
+      settings: the stage's section, see `settings.STAGE_FIELDS`.
+      variables: what the stage begins with.
+      plan: how long, on what, and where.
 
     Returns:
       The state after the last step.
@@ -101,84 +112,106 @@ def fit(
       Stopped: when asked to; a checkpoint of the last step is written.
       CheckpointError: if the folder's checkpoints are of another run.
     """
-    variables = task.first(variables)
-    labels = trained_paths(variables["params"], task.trained)
-    optimiser = make_optimiser(settings.optimiser, steps, labels)
-    averaged = settings.average_decay > 0
-    state = first_state(variables, optimiser, key, averaged)
-    shardings = meshes.state_shardings(state, mesh)
-    state = meshes.put(state, shardings)
-    batch_sharding = NamedSharding(mesh, meshes.BATCH)
-    replicated = NamedSharding(mesh, meshes.REPLICATED)
-    train_step = compiling.jit(
-        make_train_step(
-            task,
-            optimiser,
-            labels,
-            accumulate=settings.accumulate,
-            average_decay=settings.average_decay,
-            rematerialise=settings.rematerialise,
-        ),
-        in_shardings=(shardings, batch_sharding),
-        out_shardings=(shardings, replicated),
-        donate_argnums=0,
-    )
-    first = jax.process_index() == 0
-    with checkpoints.Checkpoints(folder / "checkpoints", identity) as saved:
+    state, train_step = _begin(task, settings, variables, plan)
+    steps, active = plan.steps, jax.process_index() == 0
+    with contextlib.ExitStack() as closing:
+        saved = closing.enter_context(
+            checkpoints.Checkpoints(plan.folder / checkpoints.FOLDER, plan.identity)
+        )
         done, restored = 0, None
         if saved.latest is not None:
             restored = saved.latest
             state, done = saved.restore(restored, state)
             LOG.info("%s: goes on from step %d", task.name, done)
-        writer = MetricWriter(folder, done, active=first)
-        progress = Progress(task.name, steps, done, settings.batch, active=first)
-        upcoming, recent = batches(done), []
+
+        writer = MetricWriter(plan.folder, done, active)
+        closing.callback(writer.close)
+        progress = Progress(task.name, steps, done, settings.batch, active)
+        closing.callback(progress.close)
+        upcoming = closing.enter_context(contextlib.closing(plan.batches(done)))
+
         # The order is law: evaluate, save, then fetch the next batch, step, log. So the
         # checkpoint of step k holds what batch k, counted from 0, is given to.
-        try:
-            while True:
-                error = None
-                epoch, rest = divmod(done, epoch_steps)
-                judged = epoch and not rest and epoch % settings.evaluate_epochs == 0
-                if done != restored and (judged or done == steps):
-                    _check_finite(task.name, state, saved)
-                    found = evaluate(meshes.to_host(state.variables), epoch)
-                    error = found["error"]
-                    writer.write(done, "validation", found)
-                    progress.restart()
-                stopping = done < steps and stop.agreed(done)
-                due = (
-                    settings.checkpoint_steps and done % settings.checkpoint_steps == 0
-                )
-                if done != restored and (
-                    error is not None or stopping or done == steps or (due and done)
-                ):
-                    _check_finite(task.name, state, saved)
-                    saved.save(done, state, error)
-                if stopping:
-                    saved.wait()
-                    raise Stopped(f"{task.name}: stopped at step {done} of {steps}")
-                if done == steps:
-                    break
-                began = time.monotonic()
-                batch = next(upcoming)
-                waited = time.monotonic() - began
-                state, metrics = train_step(state, batch)
-                done += 1
-                recent.append(metrics)
-                progress.step(waited)
-                if done % settings.log_steps == 0 or done == steps:
-                    _check_finite(task.name, state, saved)
-                    values = _means(recent)
-                    recent = []
-                    timing = progress.report(done, values)
-                    writer.write(done, "train", values | timing)
-        finally:
-            if hasattr(upcoming, "close"):
-                upcoming.close()
-            progress.close()
-            writer.close()
-    return state
+        recent: list[dict[str, Mean]] = []
+        while True:
+            # Evaluate: every so many whole epochs, and at the end. A step that was restored has
+            # been evaluated and saved before.
+            error = None
+            if done != restored and _is_validated(done, settings, plan):
+                _check_finite(task.name, state, saved)
+                epoch = done // plan.epoch_steps
+                found = task.validate(meshes.to_host(state.variables), epoch)
+                error = found["error"]
+                writer.write(done, "validation", found)
+                progress.restart()
+
+            # Save: what was evaluated, every so many steps, and before stopping.
+            stopping = done < steps and plan.stop.agreed(done)
+            often = settings.checkpoint_steps
+            due = bool(often and done and done % often == 0)
+            if done != restored and (error is not None or stopping or due):
+                _check_finite(task.name, state, saved)
+                saved.save(done, state, error)
+            if stopping:
+                saved.wait()
+                raise Stopped(f"{task.name}: stopped at step {done} of {steps}")
+            if done == steps:
+                return state
+
+            # Fetch and step. The step is only waited for when somebody looks at its results.
+            began = time.monotonic()
+            batch = next(upcoming)
+            waited = time.monotonic() - began
+            state, metrics = train_step(state, batch)
+            done += 1
+            recent.append(metrics)
+            progress.step(waited)
+
+            # Log.
+            if done % settings.log_steps == 0 or done == steps:
+                _check_finite(task.name, state, saved)
+                values = _means(recent)
+                recent = []
+                timing = progress.report(done, values)
+                writer.write(done, "train", values | timing)
+
+
+def _begin(
+    task: Task,
+    settings: ml_collections.ConfigDict,
+    variables: Variables,
+    plan: Plan,
+) -> tuple[TrainState, Callable[[TrainState, Batch], tuple[TrainState, dict]]]:
+    """The state before the first step, on its devices, and the step, compiled when it is used."""
+    variables = task.first(variables)
+    labels = trained_paths(variables["params"], task.trained)
+    optimiser = make_optimiser(settings.optimiser, plan.steps, labels)
+    averaged = settings.average_decay > 0
+    state = first_state(variables, optimiser, plan.key, averaged)
+    shardings = meshes.state_shardings(state, plan.mesh)
+    step = make_train_step(
+        task,
+        optimiser,
+        labels,
+        accumulate=settings.accumulate,
+        average_decay=settings.average_decay,
+        rematerialise=settings.rematerialise,
+    )
+    # The state that a step is given is donated: its memory becomes that of the next.
+    compiled = compiling.jit(
+        step,
+        in_shardings=(shardings, NamedSharding(plan.mesh, meshes.BATCH)),
+        out_shardings=(shardings, NamedSharding(plan.mesh, meshes.REPLICATED)),
+        donate_argnums=0,
+    )
+    return meshes.put(state, shardings), compiled
+
+
+def _is_validated(done: int, settings: ml_collections.ConfigDict, plan: Plan) -> bool:
+    """Whether the state after so many steps is validated."""
+    epoch, rest = divmod(done, plan.epoch_steps)
+    whole = epoch > 0 and rest == 0
+    return done == plan.steps or (whole and epoch % settings.evaluate_epochs == 0)
 
 
 def _check_finite(name: str, state: TrainState, saved: checkpoints.Checkpoints) -> None:
@@ -186,16 +219,16 @@ def _check_finite(name: str, state: TrainState, saved: checkpoints.Checkpoints) 
     bad = int(state.bad_step)
     if bad >= 0:
         saved.wait()
-        kept = (
-            "there is none" if saved.latest is None else f"it is of step {saved.latest}"
-        )
+        last = "there is none"
+        if saved.latest is not None:
+            last = f"it is of step {saved.latest}"
         raise TrainingError(
             f"{name}: the loss or its gradient is not finite at step {bad}; the last good "
-            f"checkpoint stays ({kept})"
+            f"checkpoint stays ({last})"
         )
 
 
-def _means(rows: list[dict]) -> dict[str, float]:
+def _means(rows: list[dict[str, Mean]]) -> dict[str, float]:
     """Means of metrics over steps."""
     rows = jax.device_get(rows)
     return {

@@ -1,8 +1,6 @@
-"""Metrics of the field as (sum, weight) pairs: pairs are added over batches, then divided.
+"""Metrics of training steps as (sum, weight) pairs: added over batches, then divided.
 
-MAE is the mean of |ĉ − l| / l of the count as predicted, OBO the share of videos whose rounded
-count is off by at most one (Eq. 12-13 of paper 1). Videos without repetitions have no relative
-error: they are left out of MAE and reported by their mean count.
+Scores of counts are `rac_jax.counting.scores`.
 """
 
 import flax.struct
@@ -26,66 +24,19 @@ class Mean:
 
 
 def mean(values: jax.Array, mask: jax.Array) -> Mean:
+    """The mean of what a mask chooses.
+
+    Args:
+      values: of any shape.
+      mask: bool, same shape.
+
+    Returns:
+      The pair.
+
+    Raises:
+      ValueError: if the shapes differ.
+    """
     if values.shape != mask.shape:
         raise ValueError(f"metrics: shapes differ: {values.shape}, {mask.shape}")
     weight = mask.astype(jnp.float32)
     return Mean(jnp.sum(jnp.where(mask, values, 0.0)), jnp.sum(weight))
-
-
-def mae(prediction: jax.Array, target: jax.Array, mask: jax.Array) -> Mean:
-    """Mean relative error of the counts as predicted, over videos with repetitions.
-
-    Args:
-      prediction: predicted counts, unrounded.
-      target: true counts, same shape.
-      mask: bool, same shape.
-
-    Returns:
-      The pair.
-
-    Raises:
-      ValueError: if the shapes differ.
-    """
-    if prediction.shape != target.shape:
-        raise ValueError(f"mae: shapes differ: {prediction.shape}, {target.shape}")
-    positive = target > 0
-    error = jnp.abs(prediction - target) / jnp.where(positive, target, 1.0)
-    return mean(error, mask & positive)
-
-
-def obo(prediction: jax.Array, target: jax.Array, mask: jax.Array) -> Mean:
-    """Share of videos whose rounded count is off by at most one.
-
-    Halves are rounded up, as a reader would.
-
-    Args:
-      prediction: predicted counts.
-      target: true counts, same shape, whole.
-      mask: bool, same shape.
-
-    Returns:
-      The pair.
-
-    Raises:
-      ValueError: if the shapes differ.
-    """
-    if prediction.shape != target.shape:
-        raise ValueError(f"obo: shapes differ: {prediction.shape}, {target.shape}")
-    close = jnp.abs(jnp.floor(prediction + 0.5) - target) <= 1
-    return mean(close.astype(jnp.float32), mask)
-
-
-def mean_count(prediction: jax.Array, mask: jax.Array) -> Mean:
-    """Mean predicted count, for videos without repetitions.
-
-    Args:
-      prediction: predicted counts.
-      mask: bool, same shape.
-
-    Returns:
-      The pair.
-
-    Raises:
-      ValueError: if the shapes differ.
-    """
-    return mean(prediction, mask)

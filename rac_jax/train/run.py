@@ -1,7 +1,6 @@
-"""One run of the recipe: its config checked, its videos, and what each stage depends on."""
+"""One run: its config, its videos, its devices, and the counter of the model in training."""
 
 import dataclasses
-import functools
 import json
 import pathlib
 import zlib
@@ -10,39 +9,20 @@ from typing import Any
 
 import flax.linen as nn
 import jax
+import ml_collections
+import numpy as np
 
-from rac_jax.data import pipeline
-from rac_jax.models.sight_sound import evaluation, video_counts
-from rac_jax.models.sight_sound import (
-    reliability_task as reliability,
-)
-from rac_jax.models.sight_sound import (
-    repetition_loss as repetitions,
-)
-from rac_jax.models.sight_sound import (
-    stride_task as stride,
-)
-from rac_jax.train import loop, splits
+from rac_jax.counting.counter import Counter
+from rac_jax.counting.family import Family, Variables
+from rac_jax.data.labelled import VideoSummary
+from rac_jax.data.pipeline import Source
+from rac_jax.train import hosts, loop, settings, splits
+from rac_jax.train.recipe import Recipe, Stage
 from rac_jax.train.state import make_optimiser
+from rac_jax.train.step import check_rematerialise
 
-EXAMPLES = ("videos", "device")
-# What a stage depends on, by section of the config. What only says how fast or how often
-# something is shown is left out.
-_ALL = ("model", "loss", "data")
-DEPENDS = {
-    "sight_sound": {
-        "sight": (*_ALL, "sight"),
-        "sound": (*_ALL, "sound"),
-        "stride": (*_ALL, "sight", "sound", "stride"),
-        "reliability": (*_ALL, "sight", "sound", "stride", "reliability"),
-    },
-    "compact": {
-        "sight": (*_ALL, "sight"),
-        "sound": (*_ALL, "sound"),
-        "reader": (*_ALL, "sight", "sound", "reader"),
-    },
-}
-FREE = {
+# Fields that say how fast or how often something is done, not what comes out.
+WITHOUT_EFFECT = {
     "workers",
     "cache",
     "log_steps",
@@ -50,53 +30,81 @@ FREE = {
     "rematerialise",
     "test",
 }
-# Of later stages' sections, the few fields that the first two read.
-CLIPS = ("strides", "positive")
 
 
 @dataclasses.dataclass
 class Run:
-    """One run of the recipe.
+    """One run of a recipe.
 
     Attributes:
       config: resolved.
       workdir: the run's folder.
-      model: the whole system.
+      family: that is trained.
+      recipe: of the family.
+      network: the Flax module.
       mesh: devices.
-      stop: asks to stop.
+      stop: asks to stop; nobody does by default.
+      sources: the videos of splits that are open; those of other splits are opened from the
+        config's `data` when they are first asked for.
     """
 
-    config: Any
+    config: ml_collections.ConfigDict
     workdir: pathlib.Path
-    model: nn.Module
-    mesh: Any
-    stop: loop.StopSignal
+    family: Family
+    recipe: Recipe
+    network: nn.Module
+    mesh: jax.sharding.Mesh
+    stop: loop.StopSignal = dataclasses.field(default_factory=loop.StopSignal)
+    sources: dict[str, Source] = dataclasses.field(default_factory=dict)
+    _videos: dict[str, list[VideoSummary]] = dataclasses.field(
+        default_factory=dict, init=False
+    )
 
-    _opened: dict[str, Any] = dataclasses.field(default_factory=dict)
+    def source(self, split: str) -> Source:
+        """The videos of a split, decoded once; opened when first asked for."""
+        if split not in self.sources:
+            self.sources[split] = splits.open_split(
+                self.config.data, split, self.workdir
+            )
+        return self.sources[split]
 
-    def _open(self, split: str) -> tuple[pipeline.Source, list[evaluation.VideoFacts]]:
-        if split not in self._opened:
-            source = splits.open_split(self.config.data, split, self.workdir)
-            self._opened[split] = (source, evaluation.describe(source))
-        return self._opened[split]
+    def videos(self, split: str) -> list[VideoSummary]:
+        """What is known of the videos of a split before they are read."""
+        if split not in self._videos:
+            self._videos[split] = splits.summaries(self.source(split))
+        return self._videos[split]
 
-    def source(self, split: str) -> pipeline.Source:
-        """The videos of a split, opened when first asked for."""
-        return self._open(split)[0]
+    def counter(self, variables: Variables) -> Counter:
+        """Counts with the model in training as `rac count` will with the exported one."""
+        config = self.recipe.model_config(self)
+        return Counter(self.family, self.network, variables, config)
 
-    def facts(self, split: str) -> list[evaluation.VideoFacts]:
-        """What is known of them."""
-        return self._open(split)[1]
+    def counts(self, variables: Variables, split: str, **options: Any) -> np.ndarray:
+        """Counts of a split's videos, float64 [N]; the run's processes share the work.
 
-    @functools.cached_property
-    def counter(self) -> video_counts.VideoCounts:
-        """Runs the model over videos."""
-        return video_counts.VideoCounts(self.model, self.mesh, self.config.eval_batch)
+        Args:
+          variables: of the network, on the host.
+          split: of the config's data.
+          **options: of the family.
+        """
+        counter, source = self.counter(variables), self.source(split)
 
-    @property
-    def strides(self) -> tuple[int, ...]:
-        """1 to S_K."""
-        return tuple(self.config.stride.strides)
+        def one(index: int) -> np.ndarray:
+            video = source[index]
+            result = counter.count(
+                video.frames,
+                fps=video.fps,
+                waveform=video.waveform,
+                audio_rate=video.audio_rate or None,
+                **options,
+            )
+            return np.array([result.count])
+
+        return hosts.share_out(len(source), one).ravel()
+
+    def key(self, name: str) -> jax.Array:
+        """A PRNG key of the run's seed and a name."""
+        return stage_key(self.config.seed, name)
 
 
 def stage_key(seed: int, name: str) -> jax.Array:
@@ -104,63 +112,48 @@ def stage_key(seed: int, name: str) -> jax.Array:
     return jax.random.fold_in(jax.random.key(seed), zlib.crc32(name.encode()))
 
 
-def identity(config: Any, stage: str) -> dict[str, Any]:
-    """The fields of the config that a stage's result depends on, by dotted name."""
-    known = config.to_dict()
-    chosen = {name: known[name] for name in DEPENDS[config.family][stage]}
-    if config.family == "sight_sound" and "stride" not in chosen:
-        chosen["stride"] = {name: known["stride"][name] for name in CLIPS}
-    flat = {"seed": known["seed"], "precision": known["precision"]}
+def identity(config: ml_collections.ConfigDict, stage: Stage) -> dict[str, Any]:
+    """The fields of the config that a stage's result depends on, by dotted name.
 
-    def add(prefix, value):
-        if isinstance(value, Mapping):
-            for name, inner in value.items():
-                if name not in FREE:
-                    add(f"{prefix}.{name}", inner)
-        else:
-            flat[prefix] = value
+    Raises:
+      ValueError: for a field of `stage.reads` that the config does not have.
+    """
+    known, flat = config.to_dict(), {}
 
-    for name, section in chosen.items():
-        add(name, section)
-    return json.loads(json.dumps(flat))  # as it will be read again
+    def add(name: str, value: Any) -> None:
+        if not isinstance(value, Mapping):
+            flat[name] = value
+            return
+        for inner, part in value.items():
+            if inner not in WITHOUT_EFFECT:
+                add(f"{name}.{inner}", part)
+
+    for name in ("seed", "precision", *stage.reads):
+        add(name, settings.find_field(known, name))
+    # As it will be read again from JSON: tuples become lists.
+    return json.loads(json.dumps(flat))
 
 
-def check_config(run: Run) -> None:
-    """Checks settings before hours are spent on them.
+def check_stages(run: Run) -> None:
+    """Checks what the config says of each stage, as far as it is the same for every family.
 
     Raises:
       ValueError: naming the field.
     """
-    config = run.config
-    repetitions.check_loss(config.loss)
-    stride.check_settings(config.stride, run.model.use_sight_only_ranker)
-    reliability.check_settings(config.reliability)
-    for split in splits.SPLITS:
-        splits.check_split(config.data, split)
-    for stage in ("sight", "sound"):
-        if config[stage].examples not in EXAMPLES:
+    for stage in run.recipe.stages:
+        settings.check_stage(run.config, stage.name)
+        # Asks for every field that the stage says it reads.
+        identity(run.config, stage)
+        section = run.config[stage.name]
+        make_optimiser(section.optimiser, 1, {})
+        check_rematerialise(section.rematerialise)
+        if section.batch % run.mesh.size:
             raise ValueError(
-                f"{stage}.examples: {config[stage].examples!r} is not one of "
-                f"{', '.join(EXAMPLES)}"
+                f"{stage.name}.batch: {section.batch} does not divide by "
+                f"{run.mesh.size} devices"
             )
-        if config[stage].examples == "device" and not config[stage].epoch_steps:
+        if section.batch % section.accumulate:
             raise ValueError(
-                f"{stage}.epoch_steps: rendered clips have no epoch of their own"
-            )
-    windows = config.sound.windows
-    if windows < 1 or config.sound.batch % windows:
-        raise ValueError(
-            f"sound.windows: {windows} does not divide the batch of {config.sound.batch}"
-        )
-    for stage in DEPENDS["sight_sound"]:
-        make_optimiser(config[stage].optimiser, 1, {})
-        batch = config[stage].batch
-        if batch % run.mesh.size:
-            raise ValueError(
-                f"{stage}.batch: {batch} does not divide by {run.mesh.size} devices"
-            )
-        if batch % config[stage].accumulate:
-            raise ValueError(
-                f"{stage}.accumulate: {config[stage].accumulate} does not divide the "
-                f"batch of {batch}"
+                f"{stage.name}.accumulate: {section.accumulate} does not divide the "
+                f"batch of {section.batch}"
             )

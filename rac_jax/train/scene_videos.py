@@ -1,41 +1,46 @@
 """Procedural scenes as a data set: rendered on the device, labelled as any video."""
 
 import dataclasses
+import functools
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import jax
 import numpy as np
 
-from rac_jax.data.labelled import SCHEMA, LabelledVideo
-from rac_jax.models.sight_sound.scene_batches import scene_spectrogram
+from rac_jax.data.labelled import SCHEMA, LabelledVideo, is_silent
 from rac_jax.scenes import (
     KINDS,
     PICTURE_DAMAGE,
     SOUND_DAMAGE,
+    Scene,
     SceneConfig,
     render_scene,
 )
 
 
 class SceneVideos:
-    """Scene i of a seed, always the same one; a source for the pipeline."""
+    """Scene i of a seed, always the same one; a source for the pipeline.
 
-    def __init__(self, config: SceneConfig, number: int, seed: int):
-        """Takes the distribution of the scenes, how many there are, and their seed."""
-        self._config, self._number, self._seed = config, number, seed
+    The key of scene i is `fold_in(key(seed), i)` where there is one kind of scenes; where there
+    are several, that of scene k of kind p is `fold_in(fold_in(key(seed), p), k)`.
 
-        @jax.jit
-        def render(key):
-            scene = render_scene(key, config)
-            columns = scene_spectrogram(scene.waveform)
-            return scene.replace(waveform=columns, mask=None)
+    Args:
+      parts: how many scenes of which distribution; at least one part, each with a scene or more.
+      seed: of the scenes.
 
-        self._render = render
+    Raises:
+      ValueError: if there is no scene.
+    """
+
+    def __init__(self, parts: Sequence[tuple[int, SceneConfig]], seed: int):
+        if not parts or min(number for number, _ in parts) < 1:
+            raise ValueError("scenes: there must be one or more of every kind")
+        self._parts, self._seed = tuple(parts), seed
 
     def __len__(self) -> int:
-        return self._number
+        return sum(number for number, _ in self._parts)
 
     def __iter__(self) -> Iterator[LabelledVideo]:
         return (self[index] for index in range(len(self)))
@@ -47,40 +52,69 @@ class SceneVideos:
     @property
     def key(self) -> str:
         """A digest of everything that the scenes depend on."""
-        known = [SCHEMA, dataclasses.asdict(self._config), self._number, self._seed]
-        text = json.dumps(known, sort_keys=True)
+        parts = [[number, dataclasses.asdict(config)] for number, config in self._parts]
+        text = json.dumps([SCHEMA, parts, self._seed], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
     def __getitem__(self, index: int) -> LabelledVideo:
         """Renders one scene.
 
         Args:
-          index: in [0, len).
+          index: in [0, len), part after part.
 
         Returns:
-          The record; its challenges are its damages, "dark picture" or "noise sound". A silent
-          sound is none.
+          The record; its label is the kind of the motion, its challenges are its damages, "dark
+          picture" or "noise sound". Digital silence is no sound.
 
         Raises:
           IndexError: outside of the data set.
         """
-        if not 0 <= index < self._number:
-            raise IndexError(f"scene {index} of {self._number}")
-        key = jax.random.fold_in(jax.random.key(self._seed), index)
-        scene = jax.device_get(self._render(key))
-        picture = PICTURE_DAMAGE[int(scene.picture_damage)]
-        sound = SOUND_DAMAGE[int(scene.sound_damage)]
-        challenges = [f"{picture} picture"] if picture != "none" else []
-        challenges += [f"{sound} sound"] if sound != "none" else []
-        cycles = np.asarray(scene.cycles[scene.cycles_mask] * self._config.fps)
-        columns = None if sound == "silent" else scene.waveform.astype(np.float16)
+        part, place = self._place(index)
+        key = jax.random.key(self._seed)
+        if len(self._parts) > 1:
+            key = jax.random.fold_in(key, part)
+        config = self._parts[part][1]
+        scene = jax.device_get(_render(jax.random.fold_in(key, place), config))
+
+        # Everything that the record wants is on the host now; times become frames.
+        waveform = None if is_silent(scene.waveform) else np.asarray(scene.waveform)
+        cycles = scene.cycles[scene.cycles_mask] * config.fps  # [K, 2]
+        # Loose timing may bring one sound before that of the cycle before; rounding may put the
+        # last one past the end.
+        events = np.sort(scene.events[scene.events_mask]) * config.fps  # [E]
         return LabelledVideo(
             video_id=f"scene-{self._seed}-{index}",
             frames=np.asarray(scene.frames),
-            fps=self._config.fps,
-            columns=columns,
+            fps=config.fps,
+            waveform=waveform,
+            audio_rate=0 if waveform is None else config.rate,
             count=float(scene.count),
-            cycles=cycles.astype(np.float32),
+            cycles=np.asarray(cycles, np.float32),
+            events=np.clip(events, 0, config.frames).astype(np.float32),
             label=KINDS[int(scene.kind)],
-            challenges=tuple(challenges),
+            challenges=_challenges(scene),
         )
+
+    def _place(self, index: int) -> tuple[int, int]:
+        """(part, number within the part) of a scene."""
+        if not 0 <= index < len(self):
+            raise IndexError(f"scene {index} of {len(self)}")
+        part = 0
+        while index >= self._parts[part][0]:
+            index -= self._parts[part][0]
+            part += 1
+        return part, index
+
+
+@functools.partial(jax.jit, static_argnums=1)
+def _render(key: jax.Array, config: SceneConfig) -> Scene:
+    """A scene without the mask, which no record holds; one compiled program per `config`."""
+    return render_scene(key, config).replace(mask=None)
+
+
+def _challenges(scene: Scene) -> tuple[str, ...]:
+    """The damages of a scene on the host."""
+    picture = PICTURE_DAMAGE[int(scene.picture_damage)]
+    sound = SOUND_DAMAGE[int(scene.sound_damage)]
+    named = ((picture, "picture"), (sound, "sound"))
+    return tuple(f"{damage} {stream}" for damage, stream in named if damage != "none")

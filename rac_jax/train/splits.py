@@ -8,23 +8,26 @@ import dataclasses
 import hashlib
 import logging
 import pathlib
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
 
 from rac_jax.data import annotations, clip_cache
-from rac_jax.data.labelled import SCHEMA
+from rac_jax.data.labelled import SCHEMA, VideoSummary, summarise
 from rac_jax.data.pipeline import Source
 from rac_jax.data.sources import FeatureSource, MediaSource
 from rac_jax.scenes import SceneConfig
+from rac_jax.train import hosts
 from rac_jax.train.scene_videos import SceneVideos
 
 LOG = logging.getLogger("rac_jax.train")
 KINDS = ("scenes", "csv", "tfds", "cache")
 SPLITS = ("train", "val", "test")
+NUMBER = "number"  # of scenes
 
 
-def scene_config(fields: Any, **changes: Any) -> SceneConfig:
+def scene_config(fields: Mapping[str, Any], **changes: Any) -> SceneConfig:
     """The scenes of a config's section.
 
     Raises:
@@ -36,7 +39,13 @@ def scene_config(fields: Any, **changes: Any) -> SceneConfig:
         raise ValueError(
             f"scenes.{min(unknown)}: no such field, known: {', '.join(sorted(known))}"
         )
-    return SceneConfig(**chosen)
+    # A compiled program is found by its scenes' config, which lists would make unhashable.
+    return SceneConfig(
+        **{
+            name: tuple(value) if isinstance(value, list) else value
+            for name, value in chosen.items()
+        }
+    )
 
 
 def check_split(data: Any, split: str) -> None:
@@ -52,19 +61,22 @@ def check_split(data: Any, split: str) -> None:
         )
     if section.kind != "scenes" and not section.path:
         raise ValueError(f"data.{split}.path: is empty, a {section.kind} needs one")
+    for name in ("size", "audio_rate"):
+        if data[name] < 1:
+            raise ValueError(f"data.{name}: {data[name]} is not positive")
     if section.kind == "scenes":
-        if section.number < 1:
-            raise ValueError(f"data.{split}.number: {section.number} is not positive")
-        scene_config(section.scenes)
+        _scene_parts(data, split)
 
 
 def open_split(data: Any, split: str, folder: pathlib.Path) -> Source:
     """Opens the videos of one split, building their cache if it is not there.
 
     Args:
-      data: the `data` section: `size`, `cache` (a folder, "" for one in the workdir), and a
+      data: the `data` section: `size` (height and width of the frames in pixels), `audio_rate`
+        (samples per second of the sound), `cache` (a folder, "" for one in the workdir), and a
         section per split with `kind` of `KINDS`, `path` (of the labels or the folder), for TFDS
-        `split` if it is named otherwise, for scenes `number`, `seed` and `scenes`.
+        `split` if it is named otherwise. For scenes `seed` and either `number` and `scenes`
+        (fields of `SceneConfig`), or `parts`, by name {`number`, fields of `SceneConfig`}.
       split: of `SPLITS`.
       folder: the workdir.
 
@@ -75,34 +87,101 @@ def open_split(data: Any, split: str, folder: pathlib.Path) -> Source:
       ValueError: if they cannot be had; the message names the file.
       OSError: if the annotations cannot be read.
     """
-    section = data[split]
-    if section.kind == "cache":
-        return clip_cache.CachedVideos(section.path)
-    source, key = _undecoded(section, split, data.size)
+    source, key = _open(data, split)
+    if key is None:
+        return source
     place = pathlib.Path(data.cache) if data.cache else folder / "cache"
     # The key is part of the name: several data sets and sizes share a folder.
     place = place / f"{split}-{key[:12]}"
     if jax.process_index() == 0:
         opened = clip_cache.cache_source(place, source, key, _report(split, source))
-    barrier(f"cache {split}")
+    hosts.barrier(f"cache {split}")
     if jax.process_index():
         opened = clip_cache.cache_source(place, source, key)
     return opened
 
 
-def _undecoded(section: Any, split: str, size: int) -> tuple[Any, str]:
-    """The source of a split, and a key of all that it depends on."""
+def open_source(data: Any, split: str) -> Source:
+    """Opens the videos of one split without a cache: each is decoded or rendered when asked for.
+
+    For stages that read each video once, or videos too long to store.
+
+    Args:
+      data, split: as in `open_split`; `cache` is not looked at.
+
+    Returns:
+      The videos.
+
+    Raises:
+      ValueError, OSError: as `open_split`.
+    """
+    return _open(data, split)[0]
+
+
+def summaries(source: Source) -> list[VideoSummary]:
+    """What is known of videos: from a cache's index, else by reading every one.
+
+    Raises:
+      ValueError, OSError: if a video cannot be read.
+    """
+    if isinstance(source, clip_cache.CachedVideos):
+        return source.summaries
+    return [summarise(source[index]) for index in range(len(source))]
+
+
+def _open(data: Any, split: str) -> tuple[Source, str | None]:
+    """The source of a split, and a key of all that it depends on; None for a cache."""
+    section, size, rate = data[split], data.size, data.audio_rate
+    if section.kind == "cache":
+        return clip_cache.CachedVideos(section.path), None
     if section.kind == "csv":
         labels = annotations.read_csv(section.path)
-        return MediaSource(labels, size), clip_cache.source_key(labels, size)
+        key = clip_cache.source_key(labels, size, rate)
+        return MediaSource(labels, size, rate), key
     if section.kind == "tfds":
-        return _tfds_source(section.path, section.split or split, size)
-    scenes = scene_config(section.scenes, height=size, width=size)
-    source = SceneVideos(scenes, section.number, section.seed)
+        return _tfds_source(section.path, section.split or split, size, rate)
+    source = SceneVideos(_scene_parts(data, split), section.seed)
     return source, source.key
 
 
-def _tfds_source(folder: str, split: str, size: int) -> tuple[FeatureSource, str]:
+def _scene_parts(data: Any, split: str) -> list[tuple[int, SceneConfig]]:
+    """How many scenes of which distribution a split has.
+
+    Raises:
+      ValueError: naming the field.
+    """
+    section = data[split]
+    known = {"height": data.size, "width": data.size, "rate": data.audio_rate}
+    parts = section.get("parts")
+    if not parts:
+        if section.number < 1:
+            raise ValueError(f"data.{split}.{NUMBER}: {section.number} is not positive")
+        return [(section.number, scene_config(section.scenes, **known))]
+    if section.get(NUMBER) or section.get("scenes"):
+        raise ValueError(
+            f"data.{split}.parts: have numbers and scenes of their own, leave the split's empty"
+        )
+    found = []
+    for name, part in sorted(parts.items()):
+        place = f"data.{split}.parts.{name}"
+        if NUMBER not in part or part[NUMBER] < 0:
+            raise ValueError(f"{place}.{NUMBER}: must be there and at least 0")
+        fields = {field: value for field, value in part.items() if field != NUMBER}
+        try:
+            scenes = scene_config(fields, **known)
+        except ValueError as error:
+            raise ValueError(f"{place}: {error}") from None
+        # A part may be switched off; it has no number of its own in the seed then.
+        if part[NUMBER]:
+            found.append((part[NUMBER], scenes))
+    if not found:
+        raise ValueError(f"data.{split}.parts: no part has a scene")
+    return found
+
+
+def _tfds_source(
+    folder: str, split: str, size: int, audio_rate: int
+) -> tuple[FeatureSource, str]:
     """A prepared TFDS data set, by the folder of its version."""
     import tensorflow_datasets as tfds
 
@@ -111,22 +190,15 @@ def _tfds_source(folder: str, split: str, size: int) -> tuple[FeatureSource, str
         known = ", ".join(builder.info.splits)
         raise ValueError(f"{folder}: has no split {split!r}, it has: {known}")
     info = builder.info.splits[split]
-    known = [builder.info.full_name, split, info.num_examples, info.num_bytes, size]
-    digest = hashlib.sha256(repr([SCHEMA, *known]).encode()).hexdigest()[:16]
-    return FeatureSource(builder.as_data_source(split), size), digest
+    known = [builder.info.full_name, split, info.num_examples, info.num_bytes]
+    known += [SCHEMA, size, audio_rate]
+    digest = hashlib.sha256(repr(known).encode()).hexdigest()[:16]
+    return FeatureSource(builder.as_data_source(split), size, audio_rate), digest
 
 
-def _report(split: str, source: Source):
+def _report(split: str, source: Source) -> Callable[[int, int], None]:
     def progress(done: int, total: int) -> None:
         if done == total or done % max(1, total // 5) == 0:
             LOG.info("cache of %s: %d of %d videos", split, done, total)
 
     return progress
-
-
-def barrier(name: str) -> None:
-    """Waits for all processes of the run."""
-    if jax.process_count() > 1:
-        from jax.experimental import multihost_utils
-
-        multihost_utils.sync_global_devices(name)

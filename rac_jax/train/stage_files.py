@@ -1,7 +1,6 @@
 """What a stage leaves for the next: JSON and arrays, with a schema, whole or not at all."""
 
 import json
-import os
 import pathlib
 from collections.abc import Mapping
 from typing import Any
@@ -12,6 +11,8 @@ import numpy as np
 import safetensors
 import safetensors.numpy
 
+from rac_jax import drafts
+from rac_jax.counting.family import Variables
 from rac_jax.counting.model_config import read_json_file
 
 SCHEMA = 1
@@ -30,10 +31,9 @@ def write_json(path: pathlib.Path, record: Mapping[str, Any]) -> None:
     if jax.process_index():
         return
     path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f".{path.name}.draft")
     text = json.dumps({"schema": SCHEMA} | dict(record), indent=1)
-    draft.write_text(text + "\n", encoding="utf-8")
-    os.replace(draft, path)
+    with drafts.draft_file(path) as draft:
+        draft.write_text(text + "\n", encoding="utf-8")
 
 
 def read_json(path: pathlib.Path, *fields: str) -> dict[str, Any]:
@@ -58,19 +58,18 @@ def read_json(path: pathlib.Path, *fields: str) -> dict[str, Any]:
     return record
 
 
-def save_variables(path: pathlib.Path, variables: Mapping[str, Any]) -> None:
+def save_variables(path: pathlib.Path, variables: Variables) -> None:
     """Writes parameters and statistics by their paths, as a released model has them."""
     if jax.process_index():
         return
     flat = flax.traverse_util.flatten_dict(jax.device_get(variables), sep="/")
     tensors = {name: np.array(value, order="C") for name, value in flat.items()}
     path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f".{path.name}.draft")
-    safetensors.numpy.save_file(tensors, draft)
-    os.replace(draft, path)
+    with drafts.draft_file(path) as draft:
+        safetensors.numpy.save_file(tensors, draft)
 
 
-def load_variables(path: pathlib.Path) -> dict[str, Any]:
+def load_variables(path: pathlib.Path) -> Variables:
     """Reads what `save_variables` wrote, nested.
 
     Raises:
@@ -100,7 +99,7 @@ def read_epochs(folder: pathlib.Path) -> list[dict[str, Any]]:
 def empirical_predictions(
     folder: pathlib.Path, threshold: float
 ) -> tuple[dict[str, float], list[int]]:
-    """The empirical predictions of a stage, paper 1, section 3.4.
+    """What a stage's model predicted on average while it was good, the last epoch or not.
 
     Args:
       folder: of the stage, with the records of its epochs.

@@ -7,97 +7,126 @@ made with other settings is an error.
 """
 
 import contextlib
-import dataclasses
 import functools
 import json
 import logging
 import os
-import pathlib
 import time
 import zlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Generator
 from typing import Any
 
 import jax
+import ml_collections
 import numpy as np
 
+from rac_jax.counting.family import Variables
 from rac_jax.data import pipeline
-from rac_jax.train import loop, splits, stage_files
+from rac_jax.train import checkpoints, hosts, loop, stage_files
 from rac_jax.train import mesh as meshes
-from rac_jax.train.run import Run, identity, stage_key
+from rac_jax.train.recipe import (
+    ArrayExamples,
+    Batch,
+    RenderedExamples,
+    Stage,
+    Task,
+    VideoExamples,
+)
+from rac_jax.train.run import Run, identity
 
 LOG = logging.getLogger("rac_jax.train")
 EVALUATION = "evaluation.json"
-HOST_ONLY = ("index", "broken")  # of a batch
+# Fields of a batch of videos that stay on the host.
+HOST_ONLY = ("index", "broken")
 
 
-@dataclasses.dataclass(frozen=True)
-class Recipe:
-    """How a family is trained.
-
-    Attributes:
-      stages: name to function, in order: (run, variables, folder) -> (trained variables, a
-        record for `predictions.json` or None).
-      groups: name to the parameter groups that the stage leaves.
-      check: raises ValueError for wrong settings, naming the field.
-      evaluate: (run, variables) -> the measurement, a record with "ways".
-      describe: (run, measurement) -> the exported model's `config.json` but for how it was
-        trained, or None if the result is no model of the family.
-    """
-
-    stages: Mapping[str, Callable]
-    groups: Mapping[str, tuple[str, ...]]
-    check: Callable
-    evaluate: Callable
-    describe: Callable
-
-
-def run_stages(run: Run, recipe: Recipe, variables: dict[str, Any]) -> dict[str, Any]:
+def run_stages(run: Run, variables: Variables) -> Variables:
     """Runs what is not finished yet, and measures the result.
 
     Args:
       run: the run.
-      recipe: of its family.
       variables: {"params", "batch_stats"} that the first stage begins with.
 
     Returns:
       The trained variables; the measurement is in the workdir's `evaluation.json`.
 
     Raises:
-      ValueError: for a wrong setting, a broken stage file, or a workdir of another run.
+      ValueError: for a broken stage file, a workdir of another run, or a stage that would
+        lose what it learns.
       TrainingError, Stopped: as `loop.fit`.
     """
-    recipe.check(run)
     changed = False
-    for stage, function in recipe.stages.items():
-        folder = run.workdir / stage
+    for stage in run.recipe.stages:
+        folder = run.workdir / stage.name
         if run.config.share_stages:
             adopt_sibling(run, stage)
         if not is_finished(run, stage):
-            began, changed = time.monotonic(), True
-            LOG.info("stage %s", stage)
-            trained, predictions = function(run, variables, folder)
-            own = {
-                kind: {
-                    name: tree[name] for name in recipe.groups[stage] if name in tree
-                }
-                for kind, tree in trained.items()
-            }
-            stage_files.save_variables(folder / stage_files.VARIABLES, own)
-            if predictions is not None:
-                stage_files.write_json(folder / stage_files.PREDICTIONS, predictions)
-            spent = time.monotonic() - began
-            record = {"identity": identity(run.config, stage), "seconds": spent}
-            stage_files.write_json(folder / stage_files.FINISHED, record)
-            LOG.info("stage %s finished after %.0f s", stage, spent)
-        splits.barrier(f"{stage} finished")
+            changed = True
+            _run_stage(run, stage, variables)
+        hosts.barrier(f"{stage.name} finished")
         own = stage_files.load_variables(folder / stage_files.VARIABLES)
         variables = {kind: tree | own.get(kind, {}) for kind, tree in variables.items()}
     if changed or not is_measured(run):
-        record = {"test": _test_videos(run)} | recipe.evaluate(run, variables)
+        record = {"test": _test_videos(run)} | run.recipe.evaluate(run, variables)
         stage_files.write_json(run.workdir / EVALUATION, record)
-    splits.barrier("measured")
+    hosts.barrier("measured")
     return variables
+
+
+def check_workdir(run: Run) -> None:
+    """Checks that what the run's stages have left so far, if anything, was left by this run.
+
+    Raises:
+      StageFileError, CheckpointError: naming the file and the setting that differs.
+    """
+    for stage in run.recipe.stages:
+        if is_finished(run, stage):
+            continue
+        folder = run.workdir / stage.name / checkpoints.FOLDER
+        if folder.exists():
+            with checkpoints.Checkpoints(folder, identity(run.config, stage)) as saved:
+                if saved.latest is not None:
+                    saved.check(saved.latest)
+    # Nobody begins to write while another process still looks.
+    hosts.barrier("workdir checked")
+
+
+def _run_stage(run: Run, stage: Stage, variables: Variables) -> None:
+    """Trains a stage and leaves its files; `finished.json` comes last."""
+    began, folder = time.monotonic(), run.workdir / stage.name
+    LOG.info("stage %s", stage.name)
+    task = stage.task(run, variables)
+    _check_task(stage, task)
+    trained = fit_stage(run, stage, task, variables)
+    record = task.record(trained)
+    own = {
+        kind: {name: tree[name] for name in stage.leaves if name in tree}
+        for kind, tree in trained.items()
+    }
+    stage_files.save_variables(folder / stage_files.VARIABLES, own)
+    if record is not None:
+        stage_files.write_json(folder / stage_files.PREDICTIONS, record)
+    spent = time.monotonic() - began
+    finished = {"identity": identity(run.config, stage), "seconds": spent}
+    stage_files.write_json(folder / stage_files.FINISHED, finished)
+    LOG.info("stage %s finished after %.0f s", stage.name, spent)
+
+
+def _check_task(stage: Stage, task: Task) -> None:
+    """Checks that nothing that a task learns would be lost.
+
+    Raises:
+      ValueError: if it has another name than its stage, or trains a group of parameters that
+        is neither auxiliary nor left by the stage.
+    """
+    if task.name != stage.name:
+        raise ValueError(f"stage {stage.name}: its task calls itself {task.name!r}")
+    groups = {prefix.partition("/")[0] for prefix in task.trained}
+    lost = groups - set(stage.leaves) - set(task.auxiliary)
+    if lost:
+        raise ValueError(
+            f"stage {stage.name}: trains {min(lost)!r}, but does not leave it"
+        )
 
 
 def is_measured(run: Run) -> bool:
@@ -105,7 +134,9 @@ def is_measured(run: Run) -> bool:
     path = run.workdir / EVALUATION
     if not path.exists():
         return False
-    return stage_files.read_json(path, "ways", "test")["test"] == _test_videos(run)
+    return stage_files.read_json(path, "estimators", "test")["test"] == _test_videos(
+        run
+    )
 
 
 def _test_videos(run: Run) -> dict[str, Any]:
@@ -113,13 +144,13 @@ def _test_videos(run: Run) -> dict[str, Any]:
     return json.loads(json.dumps(run.config.data.test.to_dict()))
 
 
-def is_finished(run: Run, stage: str) -> bool:
+def is_finished(run: Run, stage: Stage) -> bool:
     """Whether a stage is done.
 
     Raises:
       StageFileError: if it was done with other settings.
     """
-    path = run.workdir / stage / stage_files.FINISHED
+    path = run.workdir / stage.name / stage_files.FINISHED
     if not path.exists():
         return False
     found = stage_files.read_json(path, "identity")["identity"]
@@ -132,96 +163,129 @@ def is_finished(run: Run, stage: str) -> bool:
     return True
 
 
-def adopt_sibling(run: Run, stage: str) -> None:
+def adopt_sibling(run: Run, stage: Stage) -> None:
     """Takes over a stage from another run of the same sweep that has the same settings."""
-    own, wanted = run.workdir / stage, identity(run.config, stage)
-    others = sorted(run.workdir.parent.glob(f"*/{stage}/{stage_files.FINISHED}"))
+    own, wanted = run.workdir / stage.name, identity(run.config, stage)
+    others = sorted(run.workdir.parent.glob(f"*/{stage.name}/{stage_files.FINISHED}"))
     for path in [] if own.exists() or jax.process_index() else others:
         if stage_files.read_json(path, "identity")["identity"] == wanted:
             own.parent.mkdir(parents=True, exist_ok=True)
             os.symlink(os.path.relpath(path.parent.resolve(), own.parent), own)
-            LOG.info("stage %s: taken over from %s", stage, path.parent)
+            LOG.info("stage %s: taken over from %s", stage.name, path.parent)
             break
-    splits.barrier(f"adopt {stage}")
+    hosts.barrier(f"adopt {stage.name}")
 
 
-def fit_stage(
-    run: Run,
-    task: Any,
-    variables: dict,
-    folder: pathlib.Path,
-    evaluate: Callable[[dict, int], Mapping[str, float]],
-    draw: Callable[[int], dict[str, np.ndarray]] | None = None,
-) -> dict:
+def fit_stage(run: Run, stage: Stage, task: Task, variables: Variables) -> Variables:
     """Trains a stage of this run.
 
     Args:
       run: the run.
-      task: of the stage; where it has `scenes`, its examples are rendered on the device.
+      stage: which.
+      task: what it learns.
       variables: what it begins with.
-      folder: of the stage.
-      evaluate: see `loop.fit`.
-      draw: number of a batch to the batch, where examples lie in memory; None reads videos.
 
     Returns:
       All variables on the host, without what only training needs.
+
+    Raises:
+      ValueError: if there is no length of an epoch.
+      TrainingError, Stopped, CheckpointError: as `loop.fit`.
     """
-    settings = run.config[task.name]
-    rendered = getattr(task, "scenes", None) is not None
-    videos = None if rendered or draw else run.source("train")
-    epoch_steps = settings.epoch_steps or -(-len(videos) // settings.batch)
+    settings = run.config[stage.name]
+    epoch_steps = settings.epoch_steps or _whole_epoch(run, stage, task)
     steps = settings.epochs * epoch_steps
-    key = stage_key(run.config.seed, task.name)
-    rows = meshes.local_rows(run.mesh, settings.batch)
-
-    def batches(start: int) -> Iterator[Any]:
-        put = functools.partial(meshes.put_batch, mesh=run.mesh)
-        if rendered:
-            numbers = put({"row": np.arange(settings.batch, dtype=np.int32)[rows]})
-            return iter(lambda: numbers, None)
-        if draw:
-            return pipeline.prefetch(
-                ({k: v[rows] for k, v in draw(n).items()} for n in range(start, steps)),
-                put,
-            )
-        broken = pipeline.BrokenVideos(videos)
-
-        def read():
-            found = pipeline.make_batches(
-                videos,
-                task.cut(),
-                seed=zlib.crc32(f"{run.config.seed} {task.name}".encode()),
-                batch=settings.batch,
-                batches=steps,
-                start=start,
-                rows=rows,
-                workers=run.config.data.workers,
-            )
-            with contextlib.closing(found):
-                for batch in found:
-                    broken.note(batch)
-                    yield {k: v for k, v in batch.items() if k not in HOST_ONLY}
-
-        return pipeline.prefetch(read(), put)
-
-    state = loop.fit(
-        task,
-        settings,
-        variables,
+    plan = loop.Plan(
         steps=steps,
         epoch_steps=epoch_steps,
-        batches=batches,
-        evaluate=evaluate,
+        batches=functools.partial(device_batches, run, task, settings, steps),
         mesh=run.mesh,
-        folder=folder,
-        identity=identity(run.config, task.name),
-        key=key,
+        folder=run.workdir / stage.name,
+        identity=identity(run.config, stage),
+        key=run.key(stage.name),
         stop=run.stop,
     )
+    state = loop.fit(task, settings, variables, plan)
     trained = meshes.to_host(state.variables)
-    trained["params"] = {
-        name: group
-        for name, group in trained["params"].items()
-        if name not in getattr(task, "aids", ())
+    return {
+        kind: {name: tree[name] for name in tree if name not in task.auxiliary}
+        for kind, tree in trained.items()
     }
-    return trained
+
+
+def _whole_epoch(run: Run, stage: Stage, task: Task) -> int:
+    """Batches until every training video was seen.
+
+    Raises:
+      ValueError: for examples that are not cut out of videos.
+    """
+    if isinstance(task.examples, VideoExamples):
+        return -(-len(run.source("train")) // run.config[stage.name].batch)
+    raise ValueError(
+        f"{stage.name}.epoch_steps: must be above 0, these examples have no epoch of "
+        "their own"
+    )
+
+
+def device_batches(
+    run: Run, task: Task, settings: ml_collections.ConfigDict, steps: int, start: int
+) -> Generator[Batch, None, None]:
+    """The device batches of a stage, each a function of its number alone.
+
+    Args:
+      run: the run.
+      task: whose examples they are made of.
+      settings: the stage's section.
+      steps: where they end; rendered ones do not end.
+      start: batches already taken.
+    """
+    put = functools.partial(meshes.put_batch, mesh=run.mesh)
+    rows = meshes.local_rows(run.mesh, settings.batch)
+    examples = task.examples
+    if isinstance(examples, RenderedExamples):
+        # The same numbers in every step: what is rendered from them depends on the step's key.
+        numbers = put({"row": np.arange(settings.batch, dtype=np.int32)[rows]})
+        while True:
+            yield numbers
+    if isinstance(examples, ArrayExamples):
+        host = _drawn(examples, rows, start, steps)
+    else:
+        host = _read(run, task, examples, settings, rows, start, steps)
+    yield from pipeline.prefetch(host, put)
+
+
+def _drawn(
+    examples: ArrayExamples, rows: slice, start: int, steps: int
+) -> Generator[dict[str, np.ndarray], None, None]:
+    """This process's rows of batches from arrays."""
+    for number in range(start, steps):
+        batch = examples.draw(number)
+        yield {name: array[rows] for name, array in batch.items()}
+
+
+def _read(
+    run: Run,
+    task: Task,
+    examples: VideoExamples,
+    settings: ml_collections.ConfigDict,
+    rows: slice,
+    start: int,
+    steps: int,
+) -> Generator[dict[str, np.ndarray], None, None]:
+    """This process's rows of batches from videos; those that cannot be read are reported."""
+    videos = run.source("train")
+    broken = pipeline.BrokenVideos(videos)
+    found = pipeline.make_batches(
+        videos,
+        examples.sampler,
+        seed=zlib.crc32(f"{run.config.seed} {task.name}".encode()),
+        batch=settings.batch,
+        batches=steps,
+        start=start,
+        rows=rows,
+        workers=run.config.data.workers,
+    )
+    with contextlib.closing(found):
+        for batch in found:
+            broken.note(batch)
+            yield {name: batch[name] for name in batch if name not in HOST_ONLY}

@@ -1,13 +1,16 @@
 """What a training step changes, and the optimiser that changes it."""
 
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from typing import Any
 
 import flax.struct
 import flax.traverse_util
 import jax
 import jax.numpy as jnp
+import ml_collections
 import optax
+
+from rac_jax.counting.family import Variables
 
 SCHEDULES = ("constant", "cosine", "linear")
 OPTIMISERS = ("sgd", "adamw")
@@ -37,13 +40,13 @@ class TrainState:
     key: jax.Array
 
     @property
-    def variables(self) -> dict[str, Any]:
+    def variables(self) -> Variables:
         """What counts: the averaged parameters where there are any."""
         params = self.params if self.average is None else self.average
         return {"params": params, "batch_stats": self.batch_stats}
 
 
-def learning_rate(settings: Any, steps: int) -> Callable:
+def learning_rate(settings: ml_collections.ConfigDict, steps: int) -> optax.Schedule:
     """A schedule: linear warm-up, then constant, or a decay to zero at the last step.
 
     Args:
@@ -69,6 +72,7 @@ def learning_rate(settings: Any, steps: int) -> Callable:
             raise ValueError(
                 f"optimiser.schedule: {other!r} is not one of {', '.join(SCHEDULES)}"
             )
+    # Without a warm-up optax's own would say in the log that it does nothing.
     if not warmup:
         return after
     return optax.join_schedules(
@@ -81,7 +85,7 @@ def trained_paths(params: Any, trained: Collection[str]) -> Any:
 
     Args:
       params: nested dict.
-      trained: prefixes of paths joined with "/": "sight_encoder", "sound_encoder/layer4".
+      trained: prefixes of paths joined with "/": "encoder", "encoder/layer4".
 
     Returns:
       The same tree of "trained" and "frozen".
@@ -108,7 +112,7 @@ def trained_paths(params: Any, trained: Collection[str]) -> Any:
 
 
 def make_optimiser(
-    settings: Any, steps: int, labels: Any
+    settings: ml_collections.ConfigDict, steps: int, labels: Any
 ) -> optax.GradientTransformation:
     """The optimiser of one stage; frozen parameters have no state and no update.
 
@@ -141,7 +145,7 @@ def make_optimiser(
 
 
 def first_state(
-    variables: dict[str, Any],
+    variables: Variables,
     optimiser: optax.GradientTransformation,
     key: jax.Array,
     averaged: bool,
@@ -152,7 +156,7 @@ def first_state(
       variables: {"params", "batch_stats"}.
       optimiser: of the stage.
       key: typed PRNG key of the stage.
-      averaged: whether to keep a moving average of the parameters.
+      averaged: whether there is to be a moving average of the parameters.
 
     Returns:
       The state; its arrays are copies, so that a step may be given them to reuse.

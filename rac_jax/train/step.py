@@ -11,8 +11,9 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from rac_jax.encoders.layers import CONVOLVED
+from rac_jax.ops.conv import CONVOLVED
 from rac_jax.train.metrics import Mean
+from rac_jax.train.recipe import Batch, Task
 from rac_jax.train.state import TrainState
 
 REMATERIALISE = ("nothing", "norms")
@@ -21,7 +22,7 @@ REMATERIALISE = ("nothing", "norms")
 def _pieces(batch: Any, number: int) -> Any:
     """[B, ...] to [number, B / number, ...]; row r goes to piece r mod number.
 
-    Striding keeps every piece spread over all devices, as the batch is.
+    Striding leaves every piece split over all devices, as the batch is.
     """
 
     def split(leaf):
@@ -33,6 +34,18 @@ def _pieces(batch: Any, number: int) -> Any:
         return jnp.moveaxis(folded, 1, 0)
 
     return jax.tree.map(split, batch)
+
+
+def check_rematerialise(what: str) -> None:
+    """Checks a name.
+
+    Raises:
+      ValueError: if it is not one of `REMATERIALISE`.
+    """
+    if what not in REMATERIALISE:
+        raise ValueError(
+            f"rematerialise: {what!r} is not one of {', '.join(REMATERIALISE)}"
+        )
 
 
 def rematerialised(loss: Callable, what: str) -> Callable:
@@ -50,10 +63,7 @@ def rematerialised(loss: Callable, what: str) -> Callable:
     Raises:
       ValueError: for another `what`.
     """
-    if what not in REMATERIALISE:
-        raise ValueError(
-            f"rematerialise: {what!r} is not one of {', '.join(REMATERIALISE)}"
-        )
+    check_rematerialise(what)
     if what == "nothing":
         return loss
     keep = jax.checkpoint_policies.save_only_these_names(CONVOLVED)
@@ -61,20 +71,18 @@ def rematerialised(loss: Callable, what: str) -> Callable:
 
 
 def make_train_step(
-    task: Any,
+    task: Task,
     optimiser: optax.GradientTransformation,
     labels: Any,
     *,
     accumulate: int = 1,
     average_decay: float = 0.0,
     rematerialise: str = "nothing",
-) -> Callable[[TrainState, Any], tuple[TrainState, dict[str, Mean]]]:
+) -> Callable[[TrainState, Batch], tuple[TrainState, dict[str, Mean]]]:
     """Builds a stage's step.
 
     Args:
-      task: `prepare(batch, key) -> batch` augments or renders examples on the device;
-        `loss(params, batch_stats, batch, key) -> (loss, (batch_stats, metrics))` with metrics
-        {name: Mean}; both are pure.
+      task: what is learned; its `prepare` and `loss` become part of the step.
       optimiser: of the stage.
       labels: "trained" or "frozen" for every parameter, as `state.trained_paths` gives them.
       accumulate: pieces that a batch is cut into; gradients are averaged over the pieces and
@@ -97,6 +105,7 @@ def make_train_step(
         (loss, (stats, metrics)), gradients = gradient(params, stats, batch, key)
         return gradients, stats, metrics | {"loss": Mean(loss, jnp.ones(()))}
 
+    # A scan over the pieces, so that the memory of only one of them is needed at a time.
     def accumulated(params, stats, batch, key):
         def body(carry, piece):
             gradients, stats, metrics = carry
@@ -113,7 +122,8 @@ def make_train_step(
         (gradients, stats, metrics), _ = jax.lax.scan(body, carry, pieces)
         return jax.tree.map(lambda g: g / accumulate, gradients), stats, metrics
 
-    def train_step(state: TrainState, batch: Any):
+    def train_step(state: TrainState, batch: Batch):
+        # What is drawn depends on the run's key and the number of the step, nothing else.
         key = jax.random.fold_in(state.key, state.step)
         prepare_key, loss_key = jax.random.split(key)
         batch = task.prepare(batch, prepare_key)
@@ -121,9 +131,12 @@ def make_train_step(
         gradients, stats, metrics = run(
             state.params, state.batch_stats, batch, loss_key
         )
+
         # Without the frozen parameters' gradients, which then need not be computed at all.
         pairs = zip(jax.tree.leaves(gradients), jax.tree.leaves(labels), strict=True)
         norm = optax.tree.norm([g for g, label in pairs if label == "trained"])
+
+        # The state after the step, if all goes well.
         updates, inner = optimiser.update(gradients, state.optimiser, state.params)
         params = optax.apply_updates(state.params, updates)
         average = state.average
@@ -133,16 +146,19 @@ def make_train_step(
         changed = state.replace(
             params=params, batch_stats=stats, optimiser=inner, average=average
         )
+
+        # From the first step on that is not finite nothing changes any more: whoever looks at
+        # the state later, every so many steps, still finds the last good one.
         fine = jnp.isfinite(metrics["loss"].total) & jnp.isfinite(norm)
         fine &= state.bad_step < 0
         bad = jnp.where(fine | (state.bad_step >= 0), state.bad_step, state.step)
-        kept = jax.tree.map(
+        chosen = jax.tree.map(
             lambda new, old: new if new is old else jnp.where(fine, new, old),
             changed,
             state,
         )
         metrics = metrics | {"gradient_norm": Mean(norm, jnp.ones(()))}
-        chex.assert_trees_all_equal_shapes_and_dtypes(kept, state)
-        return kept.replace(step=state.step + 1, bad_step=bad), metrics
+        chex.assert_trees_all_equal_shapes_and_dtypes(chosen, state)
+        return chosen.replace(step=state.step + 1, bad_step=bad), metrics
 
     return train_step

@@ -1,8 +1,10 @@
 """A paper's table from the evaluations of a sweep's runs.
 
-A sweep is a dict as in `configs/sight_sound_sweeps.py`: "title", "runs", "columns", "rows" and
-"note". A run that has been evaluated has left `<workdir>/<run>/evaluation.json`, which holds
-{"ways": {way: {"n": int, "mae": float or null, "obo": float or null}}, ...}.
+A sweep is a dict: "title"; "runs", per run the fields of the config that it changes; "columns";
+"rows", each {"name", "cells": {column: cell}}; and "note". A cell is {"run", "estimator", "metric",
+"paper"}, with "optional": True where not every run has that estimator. A run that has been
+evaluated has left `<workdir>/<run>/evaluation.json`, which holds {"estimators": {estimator:
+{"n": int, "mae": float or null, "obo": float or null}}, ...}.
 """
 
 import json
@@ -14,14 +16,6 @@ import textwrap
 from typing import Any
 
 METRICS = ("mae", "obo")
-WAYS = (
-    "sight",  # stride chosen by the ranker that only sees
-    "sound",
-    "sight_ranker",  # stride chosen by the ranker that also hears
-    "average",  # mean of sight_ranker and sound
-    "fused",  # weighted by reliability
-    *(f"stride_{stride}" for stride in range(1, 9)),  # sight at a fixed stride
-)
 KEYS = ("title", "runs", "columns", "rows", "note")
 WIDTH = 100
 GAP = "  "
@@ -43,7 +37,7 @@ def check_sweep(sweep: dict) -> None:
 
     Raises:
       ValueError: if a key is missing, a run's name can't be a folder's, a cell has an unknown
-        column, run, way or metric or no "paper", or no cell shows a run.
+        column, run or metric, no estimator or no "paper", or no cell shows a run.
     """
     missing = [key for key in KEYS if key not in sweep]
     if missing:
@@ -53,7 +47,7 @@ def check_sweep(sweep: dict) -> None:
             raise ValueError(
                 f"run {run!r}: use only letters, digits and _ . - in its name"
             )
-    known = {"run": sweep["runs"], "way": WAYS, "metric": METRICS}
+    known = {"run": sweep["runs"], "metric": METRICS}
     shown = set()
     for row in sweep["rows"]:
         for column, cell in row["cells"].items():
@@ -67,6 +61,9 @@ def check_sweep(sweep: dict) -> None:
                     raise ValueError(
                         f"{where}: unknown {key} {cell.get(key)!r}; known: {', '.join(values)}"
                     )
+            # Which estimators there are is known once a run has been evaluated.
+            if not cell.get("estimator"):
+                raise ValueError(f"{where}: no 'estimator'")
             if "paper" not in cell:
                 raise ValueError(f"{where}: no 'paper'; None where there is no number")
             shown.add(cell["run"])
@@ -115,12 +112,12 @@ def table_record(
 
     Returns:
       {"name", "title", "note", "runs": {run: {"changes", "finished"}}, "columns", "rows"}; a
-      cell has "run", "way", "metric", "paper", and the measured "ours" and "n", which are None
-      for a run without evaluation and for a fixed stride that the run's config has not. "ours"
-      is also None where no video could be scored.
+      cell has "run", "estimator", "metric", "paper", and the measured "ours" and "n", which are
+      None for a run without evaluation and where an optional estimator is not there. "ours" is
+      also None where no video could be scored.
 
     Raises:
-      ValueError: if an evaluation lacks a way or metric that a cell shows.
+      ValueError: if an evaluation lacks an estimator or metric that a cell shows.
     """
     rows = []
     for row in sweep["rows"]:
@@ -168,7 +165,7 @@ def table_text(
       Lines of at most 100 characters, unless a single column needs more.
 
     Raises:
-      ValueError: if an evaluation lacks a way or metric that a cell shows.
+      ValueError: if an evaluation lacks an estimator or metric that a cell shows.
     """
     record = table_record(name, sweep, evaluations)
     names = _same_width(["", *(row["name"] for row in record["rows"])])
@@ -205,8 +202,8 @@ def _read_evaluation(path: pathlib.Path, cells: list[dict]) -> dict[str, Any] | 
         evaluation = json.loads(content)
     except ValueError as error:
         raise ValueError(f"{path}: is not JSON: {error}") from error
-    if _part(evaluation, "ways") is None:
-        raise ValueError(f'{path}: has no object "ways"')
+    if _part(evaluation, "estimators") is None:
+        raise ValueError(f'{path}: has no object "estimators"')
     for cell in cells:
         _score(evaluation, cell, path)
     return evaluation
@@ -221,20 +218,23 @@ def _part(value: Any, key: str) -> dict | None:
 def _score(
     evaluation: dict[str, Any], cell: dict, path: pathlib.Path
 ) -> tuple[float | None, int | None]:
-    """A cell's score and the number of videos it is over; None for a stride not tried."""
-    way, metric = cell["way"], cell["metric"]
-    if way.startswith("stride_") and way not in evaluation["ways"]:
+    """A cell's score and the number of videos it is over; None where it is optional."""
+    name, metric, known = cell["estimator"], cell["metric"], evaluation["estimators"]
+    if cell.get("optional", False) and name not in known:
         return None, None
-    scores = _part(evaluation["ways"], way)
+    scores = _part(known, name)
     if scores is None:
-        known = ", ".join(evaluation["ways"])
-        raise ValueError(f"{path}: has no way {way!r} (it has: {known})")
+        raise ValueError(
+            f"{path}: has no estimator {name!r} (it has: {', '.join(known)})"
+        )
     if metric not in scores:
-        raise ValueError(f"{path}: way {way!r} has no {metric!r}")
+        raise ValueError(f"{path}: estimator {name!r} has no {metric!r}")
     value = scores[metric]
     number = type(value) in (int, float) and math.isfinite(value)
     if not number and value is not None:
-        raise ValueError(f"{path}: {metric} of way {way!r} is {value!r}, not a number")
+        raise ValueError(
+            f"{path}: {metric} of estimator {name!r} is {value!r}, not a number"
+        )
     return value, scores.get("n")
 
 

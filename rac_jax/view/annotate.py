@@ -1,15 +1,7 @@
 """A copy of a video with the running count burnt in.
 
-A count is a number per window, so the time of a single repetition is not known; inside a window
-the running count grows evenly. With r_s(t) the rate of stream s at time t (the counts of its
-windows over their lengths, scaled so that it adds up to the stream's count) and γ the
-reliability of the sound, the running count is paper 1's Eq. 10 over time:
-
-    R(t) = ∫ (1 - γ) r_sight + γ r_sound,    scaled so that R(end) is the fused count.
-
-Where the model tells when each repetition begins and ends, the running count goes by that
-instead: it rises by a set's share in every cycle of the set. It never falls, and the number in
-the last frame is `CountResult.rounded`.
+The number at a time t is the integral of the result's rate up to t, rounded, and nothing else;
+the last frame shows `CountResult.rounded`.
 """
 
 import functools
@@ -24,7 +16,7 @@ import tqdm
 from PIL import Image, ImageDraw, ImageFont
 
 from rac_jax import media
-from rac_jax.counting.result import CountResult, SightCount, SoundCount
+from rac_jax.counting.result import CountResult
 from rac_jax.counting.source import ARRAY_NAME
 from rac_jax.media import encode
 
@@ -37,70 +29,21 @@ CHUNK = 8  # frames; few, because they have their full size
 _BAR = (255, 208, 0)  # yellow: seen by all kinds of colour vision, on dark and on light
 
 
-def running_count(result: CountResult, times_s: np.ndarray) -> np.ndarray:
-    """How many repetitions were done by given times, see the module's equation.
+def shown_counts(result: CountResult, times_s: np.ndarray) -> np.ndarray:
+    """The numbers that are burnt in at given times.
 
     Args:
       result: what was counted.
-      times_s: float [n], in seconds of the file.
+      times_s: float [n], rising, in seconds of the file; the last one is the end.
 
     Returns:
-      float64 [n], not rounded: 0 up to the start of the counted part, `result.count` (0 if that
-      is negative) from its end on, never falling between.
+      int [n], never falling; the last one is `result.rounded`.
     """
-    if result.sets is not None:
-        return _count_by_cycles(result, times_s)
-    start_s, end_s = result.start_s, result.start_s + result.duration_s
-    gamma = result.reliability
-    if gamma is None:
-        gamma = 0.0 if result.sight is not None else 1.0
-    edges = [np.array([start_s, end_s])]
-    edges += [_edges(s) for s in (result.sight, result.sound) if s is not None]
-    knots = np.unique(np.clip(np.concatenate(edges), start_s, end_s))  # [n]
-    total = np.zeros_like(knots)
-    for stream, weight in ((result.sight, 1 - gamma), (result.sound, gamma)):
-        if stream is not None:
-            total += weight * _cumulative(stream, knots)
-    # Without a rate to go by (no windows, or none with a count) it grows evenly.
-    shape = (
-        total / total[-1]
-        if total[-1] > 0
-        else (knots - start_s) / max(end_s - start_s, 1e-9)
-    )
-    shape[-1] = 1.0
-    return max(0.0, result.count) * np.interp(
-        times_s, knots, shape, left=0.0, right=1.0
-    )
-
-
-def _count_by_cycles(result: CountResult, times_s: np.ndarray) -> np.ndarray:
-    """The running count where sets and their cycles are known."""
-    knots, done = [result.start_s], [0.0]
-    for one in result.sets:
-        edges = [one.start_s, *(end for _, end in one.cycles)]
-        knots += edges
-        done += list(done[-1] + np.linspace(0, one.count, len(edges)))
-    return np.interp(times_s, knots, done)
-
-
-def _edges(stream: SightCount | SoundCount) -> np.ndarray:
-    return np.array(
-        [t for w in stream.windows for t in (w.start_s, w.end_s)], np.float64
-    )
-
-
-def _cumulative(stream: SightCount | SoundCount, knots: np.ndarray) -> np.ndarray:
-    """One stream's count up to each knot; it ends at the stream's count. [n]"""
-    gains = np.zeros_like(knots)  # of the interval before each knot
-    for w in stream.windows:
-        first, last = np.searchsorted(knots, (w.start_s, w.end_s))
-        last = min(last, len(knots) - 1)
-        if w.count > 0 and last > first:
-            widths = np.diff(knots[first : last + 1])
-            gains[first + 1 : last + 1] += w.count * widths / widths.sum()
-    total = gains.sum()
-    # Windows of the released protocol overlap, so their sum is not the stream's count.
-    return np.cumsum(gains) * (max(0.0, stream.count) / total if total > 0 else 0.0)
+    counts = np.floor(result.rate.done(times_s) + 0.5).astype(int)
+    # The integral may miss the count by a thousandth, on the other side of a half.
+    counts = np.minimum(counts, result.rounded)
+    counts[-1] = result.rounded
+    return counts
 
 
 def annotate_video(
@@ -145,7 +88,7 @@ def annotate_video(
         )
     # What a frame shows is true at the moment when the next one replaces it.
     ends_s = result.start_s + (np.arange(total) + 1) / total * result.duration_s
-    counts = np.floor(running_count(result, ends_s) + 0.5).astype(int)  # [total]
+    counts = shown_counts(result, ends_s)  # [total]
     overlay = _Overlay(size, result.duration_s, largest=int(counts[-1]))
     audio_rate = AUDIO_RATE if heard is not None else None
     done, heard_samples = 0, 0

@@ -1,56 +1,68 @@
 """A picture of a `CountResult` that a person understands at a glance.
 
-From top to bottom: the count, with the scale on which reliability weighs sight against sound
-(paper 1, Eq. 10); frames along time; the spectrogram; what each stream counted in each window.
-All four share one time axis. At the right, how the temporal stride was chosen and the totals.
-Colours are Okabe and Ito's (Color Universal Design, 2008): blue is sight, vermilion sound.
+From top to bottom, on one time axis: the count in words, frames, the running count, the pace,
+what each stream counts by itself, the sound with the cycles marked, the sets, and what else the
+result holds. At the right stands the family's own panel. Only what there is takes room.
 """
 
 import dataclasses
 import functools
-import math
+import io
 import os
 import pathlib
+import textwrap
+from collections.abc import Callable
 
-import matplotlib.font_manager
-import matplotlib.ft2font
+import matplotlib
 import numpy as np
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.collections import PolyCollection
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
+from matplotlib.text import Text
+from PIL import Image
 
-from rac_jax import media
-from rac_jax.counting.result import CountResult, WindowCount
-from rac_jax.counting.source import ARRAY_NAME
-from rac_jax.view import preview
+from rac_jax import drafts
+from rac_jax.counting.result import CountResult, Panel
+from rac_jax.view import lanes
+from rac_jax.view.material import Material, gather
+from rac_jax.view.style import (
+    FAINT,
+    GREY,
+    INK,
+    MARGIN,
+    SMALL,
+    TEXT,
+    clock,
+    drawable,
+    label,
+    say,
+    share,
+    time_ticks,
+)
 
-FORMATS = {".png": "png", ".svg": "svg"}
-
-SIGHT = "#0072B2"
-SOUND = "#D55E00"
-INK = "#222222"
-GREY = "#767676"  # 4.5:1 against white
-FAINT = "#E4E4E4"
-
-WIDTH, HEIGHT, DPI = 12.0, 7.6, 110  # inches
-LEFT, MAIN, SIDE, SIDE_WIDTH = 0.062, 0.735, 0.835, 0.148  # shares of the width
-ROW_HEIGHT, LANE_HEIGHT = 0.112, 0.145  # shares of the height: frames, counts
-THUMBNAIL_HEIGHT = 150  # pixels
-RANGE_DB = 75.0  # at most, from the loudest down to black
-NARROWEST_LABEL = 0.034  # share of the main axes under which a window gets no number
-LONGEST_NAME = 64  # characters
+# All in inches: the figure and its margins, then the heights of lanes.
+WIDTH, DPI = 11.0, 110
+LEFT, HEADER, FOOTER = 1.75, 1.2, 0.35
+GAP = 0.17  # between lanes
+PANEL_WIDTH, PANEL_LEFT, PANEL_HEIGHT = 2.0, 0.75, 2.7
+PANEL_TITLE, PANEL_AXIS = 0.4, 0.45  # above and below it
+PANEL_LETTERS = 30  # in a line of its title
+FRAMES, RUNNING, PACE, STREAM, SOUND = 0.98, 1.15, 0.8, 0.62, 0.95
+SETS, EVENTS, CURVE, WORDS = 0.42, 0.28, 0.6, 0.17
 
 
 @dataclasses.dataclass(frozen=True)
-class _Material:
-    """What the file adds to the result; a note stands where something is missing."""
+class _Lane:
+    """A part of the picture.
 
-    frames: list[tuple[float, np.ndarray]]  # time in seconds, uint8 [H, W, 3]
-    frames_note: str
-    spectrogram: np.ndarray | None  # [F, n], decibels
-    sound_note: str
+    Attributes:
+      height: in inches.
+      draw: draws it into axes on the common time axis.
+    """
+
+    height: float
+    draw: Callable[[Axes], None]
 
 
 def plot_result(result: CountResult, path: str | os.PathLike | None = None) -> Figure:
@@ -65,53 +77,45 @@ def plot_result(result: CountResult, path: str | os.PathLike | None = None) -> F
 
     Raises:
       ValueError: if the path ends in anything else.
+      OSError: if it cannot be written.
     """
     suffix = _checked_suffix(path) if path is not None else None
-    figure = Figure(figsize=(WIDTH, HEIGHT), dpi=DPI, facecolor="white")
+    # A panel about a count that is none would only raise questions.
+    panel = result.panel if result.rounded else None
+    side = PANEL_LEFT + PANEL_WIDTH if panel is not None else 0.0
+    main = WIDTH - LEFT - MARGIN - side
+    material = gather(result, main / FRAMES)
+    found = _lanes(result, material, main)
+
+    # The height follows from the lanes, and from the panel beside them.
+    needed = sum(lane.height + GAP for lane in found)
+    if panel is not None:
+        needed = max(needed, PANEL_HEIGHT)
+    height = HEADER + needed + FOOTER
+    figure = Figure(figsize=(WIDTH, height), dpi=DPI, facecolor="white")
     FigureCanvasAgg(figure)
-    material = _gather(result)
     _draw_header(figure, result)
-    _draw_frames(_main_axes(figure, result, 0.695, ROW_HEIGHT), material)
-    heard = _main_axes(figure, result, 0.46, 0.215)
-    _draw_spectrogram(heard, material)
-    _draw_cycles(heard, result)
-    lanes = [
-        (
-            "sight",
-            "seen",
-            result.sight,
-            SIGHT,
-            0.27,
-            material.frames_note,
-            "no picture",
-        ),
-        ("sound", "heard", result.sound, SOUND, 0.08, material.sound_note, "no sound"),
-    ]
-    tallest = max(
-        (w.count for _, _, stream, *_ in lanes if stream for w in stream.windows),
-        default=0,
-    )
-    for name, verb, stream, colour, bottom, note, missing in lanes:
-        axes = _main_axes(figure, result, bottom, LANE_HEIGHT)
-        if stream is None:
-            absent = note == missing or result.file == ARRAY_NAME
-            _say(axes, missing if absent else f"{name} was not counted")
-            axes.set_yticks([])
-        else:
-            _draw_windows(axes, stream.windows, colour, tallest)
-            _draw_total(figure, bottom, name, stream.count, colour)
-        axes.set_ylabel(f"by {name}", color=colour, fontsize=10)
-        axes.set_title(f"{verb} in each window", size=9, color=GREY, loc="left", pad=3)
-        if name == "sound":
-            axes.tick_params(labelbottom=True)
-            axes.set_xlabel("time", fontsize=9, color=GREY)
-    _draw_strides(figure.add_axes((SIDE, 0.50, SIDE_WIDTH, 0.28)), result)
+    top = height - HEADER
+    for lane in found:
+        axes = _time_axes(figure, result, top - lane.height, lane.height, main)
+        lane.draw(axes)
+        top -= lane.height + GAP
+    axes.tick_params(axis="x", bottom=True, labelbottom=True, length=3)
+    axes.spines["bottom"].set_visible(True)
+    if panel is not None:
+        _draw_panel(figure, result, panel, LEFT + main + PANEL_LEFT)
     if path is not None:
-        _save(figure, pathlib.Path(path), FORMATS[suffix])
+        with drafts.draft_file(path) as draft:
+            draft.write_bytes(FORMATS[suffix](figure))
     return figure
 
 
 def _checked_suffix(path: str | os.PathLike) -> str:
+    """The suffix of a path in small letters.
+
+    Raises:
+      ValueError: if it is not that of a format.
+    """
     suffix = pathlib.Path(path).suffix.lower()
     if suffix not in FORMATS:
         known = " or ".join(FORMATS)
@@ -121,372 +125,160 @@ def _checked_suffix(path: str | os.PathLike) -> str:
     return suffix
 
 
-def _save(figure: Figure, path: pathlib.Path, form: str) -> None:
-    """Writes beside the target, then renames, so that no half-written plot is ever seen."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    # Without the date the same result gives the same file.
-    metadata = {"Date": None} if form == "svg" else None
-    try:
-        figure.savefig(temporary, format=form, metadata=metadata)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+def png(figure: Figure) -> bytes:
+    """A figure as a PNG file of at most 256 colours, a third of the size of one of all colours."""
+    figure.canvas.draw()
+    image = Image.fromarray(np.asarray(figure.canvas.buffer_rgba())[..., :3])
+    file = io.BytesIO()
+    image.quantize(256).save(file, "PNG", optimize=True, dpi=(DPI, DPI))
+    return file.getvalue()
 
 
-def _gather(result: CountResult) -> _Material:
-    """Opens the file once more; whatever cannot be had is replaced by a note."""
-    if result.file == ARRAY_NAME:
-        return _Material(
-            [], "counted from arrays: no frames to show", None, "no file, no sound"
-        )
-    try:
-        info = media.probe(result.file)
-    except media.MediaError:
-        return _Material(
-            [],
-            "the file cannot be read any more",
-            None,
-            "the file cannot be read any more",
-        )
-    frames, frames_note = [], "no picture"
-    if info.has_video:
-        times = _thumbnail_times(result, info.width / info.height)
-        frames_note = "the picture cannot be read any more"
-        try:
-            images = preview.thumbnails(
-                result.file, times, height=THUMBNAIL_HEIGHT, info=info
-            )
-        except media.MediaError:
-            images = []
-        frames = [(t, f) for t, f in zip(times, images, strict=False) if f is not None]
-    heard = result.file if info.has_audio else media.sibling_sound(result.file)
-    image, sound_note = None, "no sound"
-    if heard is not None:
-        sound_note = "the sound cannot be read any more"
-        start_s, end_s = result.start_s, result.start_s + result.duration_s
-        try:
-            chunks = media.stream_audio(
-                heard, rate=preview.RATE, start_s=start_s, end_s=end_s
-            )
-            image = preview.spectrogram(chunks, round(result.duration_s * preview.RATE))
-        except media.MediaError:
-            image = None
-    return _Material(frames, frames_note, image, sound_note)
+def _svg(figure: Figure) -> bytes:
+    """A figure as an SVG file; the same result gives the same file."""
+    file = io.BytesIO()
+    # Its parts are named by a random salt unless one is given, and it would hold the date.
+    with matplotlib.rc_context({"svg.hashsalt": "rac_jax"}):
+        figure.savefig(file, format="svg", metadata={"Date": None})
+    return file.getvalue()
 
 
-def _thumbnail_times(result: CountResult, aspect: float) -> np.ndarray:
-    """Centres of as many equal parts of the time as frames fit side by side."""
-    row = WIDTH * MAIN / (HEIGHT * ROW_HEIGHT)  # width over height of the row of frames
-    n = int(np.clip(round(row / (aspect * 1.04)), 1, 18))
-    return result.start_s + (np.arange(n) + 0.5) / n * max(result.duration_s, 1e-6)
+FORMATS = {".png": png, ".svg": _svg}
 
 
-def _main_axes(
-    figure: Figure, result: CountResult, bottom: float, height: float
+def _lanes(result: CountResult, material: Material, main: float) -> list[_Lane]:
+    """The lanes of a result from top to bottom; `main` is their width in inches."""
+    found = []
+    if material.frames:
+        row = main / FRAMES
+        draw = functools.partial(lanes.frames, material=material, row=row)
+        found.append(_Lane(FRAMES, draw))
+    else:
+        found.append(_words("picture", material.frames_note))
+    if result.rounded:
+        draw = functools.partial(lanes.running_count, result=result)
+        found.append(_Lane(RUNNING, draw))
+        paces = lanes.paces(result)
+        if paces:
+            mean_s = result.period_s
+            draw = functools.partial(lanes.pace, found=paces, mean_s=mean_s)
+            found.append(_Lane(PACE, draw))
+    found += _stream_lanes(result)
+    if material.spectrogram is not None:
+        draw = functools.partial(lanes.spectrogram, material=material, result=result)
+        found.append(_Lane(SOUND, draw))
+    elif material.sound_note != material.frames_note:
+        found.append(_words("sound", material.sound_note))
+    if result.rounded and result.sets:
+        found.append(_Lane(SETS, functools.partial(lanes.sets, found=result.sets)))
+    if result.events:
+        draw = functools.partial(lanes.events, times_s=result.events)
+        found.append(_Lane(EVENTS, draw))
+    curves = (
+        (result.density, "density", None),
+        (result.foreground, "foreground", 1.0),
+    )
+    for one, name, top in curves:
+        if one is not None and one.times_s:
+            draw = functools.partial(lanes.curve, found=one, name=name, top=top)
+            found.append(_Lane(CURVE, draw))
+    return found
+
+
+def _stream_lanes(result: CountResult) -> list[_Lane]:
+    """Lanes of the streams that counted something, and lines of words of the others."""
+    speaking = [one for one in result.streams if lanes.speaks(one, result)]
+    silent = [one for one in result.streams if one not in speaking]
+    largest = lanes.largest_rate(speaking)
+    colours = lanes.colours(result.streams)
+    found = []
+    for one in speaking:
+        colour = colours[one.name]
+        draw = functools.partial(lanes.stream, one=one, largest=largest, colour=colour)
+        found.append(_Lane(STREAM, draw))
+    return found + [_words(f"by {one.name}", lanes.stream_words(one)) for one in silent]
+
+
+def _words(name: str, words: str) -> _Lane:
+    """A thin lane of words in place of a drawing."""
+
+    def draw(axes: Axes) -> None:
+        label(axes, drawable(name), colour=GREY)
+        say(axes, words)
+        axes.set_yticks([])
+        axes.spines["bottom"].set_visible(False)
+        axes.tick_params(bottom=False)
+
+    return _Lane(WORDS, draw)
+
+
+def _draw_panel(figure: Figure, result: CountResult, panel: Panel, left: float) -> None:
+    """The family's own panel beside the upper lanes, `left` inches from the edge."""
+    top = figure.get_size_inches()[1] - HEADER - PANEL_TITLE
+    up = PANEL_HEIGHT - PANEL_TITLE - PANEL_AXIS
+    axes = figure.add_axes(_shares(figure, (left, top - up, PANEL_WIDTH, up)))
+    panel(axes, result)
+    # A title that is wider than the panel would run out of the picture.
+    for side in ("left", "center", "right"):
+        words = axes.get_title(loc=side)
+        if len(words) > PANEL_LETTERS:
+            # Setting it by `set_title` would give it its usual size again.
+            title = next(t for t in axes.get_children() if _says(t, words))
+            title.set_text(textwrap.fill(words, PANEL_LETTERS))
+            title.set_size(min(title.get_size(), TEXT))
+
+
+def _says(artist: Artist, words: str) -> bool:
+    return isinstance(artist, Text) and artist.get_text() == words
+
+
+def _shares(figure: Figure, place: tuple[float, ...]) -> tuple[float, ...]:
+    """(left, bottom, width, height) in shares of the figure, from inches."""
+    width, height = figure.get_size_inches()
+    left, bottom, across, up = place
+    return left / width, bottom / height, across / width, up / height
+
+
+def _time_axes(
+    figure: Figure, result: CountResult, bottom: float, height: float, width: float
 ) -> Axes:
-    """Axes on the common time axis, without a frame."""
-    axes = figure.add_axes((LEFT, bottom, MAIN, height))
+    """Axes on the common time axis, without a frame; lengths in inches."""
+    axes = figure.add_axes(_shares(figure, (LEFT, bottom, width, height)))
     axes.set_xlim(result.start_s, result.start_s + max(result.duration_s, 1e-6))
-    ticks, labels = _time_ticks(*axes.get_xlim())
-    axes.set_xticks(ticks, labels)
-    axes.tick_params(labelbottom=False, labelsize=8.5, colors=GREY, length=3)
+    ticks, names = time_ticks(*axes.get_xlim())
+    axes.set_xticks(ticks, names)
+    axes.tick_params(labelbottom=False, labelsize=SMALL, colors=GREY, length=0)
     for side in ("top", "right", "left"):
         axes.spines[side].set_visible(False)
     axes.spines["bottom"].set_color(FAINT)
     return axes
 
 
-def _clock(seconds: float, end_s: float) -> str:
-    """A time as people write it: seconds in a short video, minutes or hours in a long one."""
-    if end_s < 120:
-        return f"{seconds:.3g} s"
-    minutes, rest = divmod(round(seconds), 60)
-    if end_s < 3600:
-        return f"{minutes}:{rest:02d}"
-    return f"{minutes // 60}:{minutes % 60:02d}:{rest:02d}"
-
-
-def _time_ticks(start_s: float, end_s: float) -> tuple[np.ndarray, list[str]]:
-    """Round times between two others, at most 12 of them, with labels."""
-    rough = (end_s - start_s) / 12
-    decade = 10 ** math.floor(math.log10(rough))
-    steps = (1, 2, 3, 5, 10, 15, 20, 30, 60, 120, 300, 600, 900, 1800, 3600)
-    if rough < 1:
-        step = next(s * decade for s in (1, 2, 5, 10) if s * decade >= rough)
-    else:
-        step = next((s for s in steps if s >= rough), 3600 * math.ceil(rough / 3600))
-    ticks = (
-        np.arange(math.ceil(start_s / step - 1e-9), math.floor(end_s / step + 1e-9) + 1)
-        * step
-    )
-    return ticks, [_clock(t, end_s) for t in ticks]
-
-
-@functools.cache
-def _charmap() -> frozenset[int]:
-    """Code points that matplotlib's own font can draw."""
-    font = matplotlib.font_manager.findfont("DejaVu Sans")
-    return frozenset(matplotlib.ft2font.FT2Font(font).get_charmap())
-
-
-def _drawable(name: str) -> str:
-    """A file name cut in its middle, with a square for what the font does not have."""
-    if len(name) > LONGEST_NAME:
-        half = (LONGEST_NAME - 1) // 2
-        name = f"{name[:half]}…{name[-half:]}"
-    return "".join(c if ord(c) in _charmap() else "□" for c in name)
-
-
 def _draw_header(figure: Figure, result: CountResult) -> None:
-    noun = "repetition" if result.rounded == 1 else "repetitions"
-    words = {"family": "DejaVu Sans", "va": "baseline", "parse_math": False}
-    number = str(result.rounded)
-    figure.text(LEFT, 0.912, number, size=40, weight="bold", color=INK, **words)
-    # Digits of DejaVu Sans Bold are 0.696 em wide.
-    beside = LEFT + (len(number) * 0.696 * 40 / 72 + 0.12) / WIDTH
-    figure.text(beside, 0.912, noun, size=20, color=INK, **words)
-    name = _drawable(os.path.basename(result.file))
-    facts = f"model {_drawable(result.model)}, {result.protocol} protocol"
-    if result.confidence is not None:
-        facts += f"  ·  right to one with {100 * result.confidence:.0f} %"
-    span = _clock(result.duration_s, result.duration_s)
+    """The count as a large number, the sentence beside it, and under it what was counted."""
+    height = figure.get_size_inches()[1]
+    words = {"va": "baseline", "parse_math": False, "color": INK}
+    lines = [1 - inches / height for inches in (0.62, 0.86, 1.05)]
+    left = MARGIN / WIDTH
+    if result.rounded:
+        number, _, sentence = result.sentence.partition(" ")
+        figure.text(left, lines[1], number, size=42, weight="bold", **words)
+        # Digits of DejaVu Sans Bold are 0.696 em wide.
+        left += (len(number) * 0.696 * 42 / 72 + 0.16) / WIDTH
+    else:
+        sentence = result.sentence[:1].upper() + result.sentence[1:]
+    figure.text(left, lines[0], sentence, size=16, **words)
+    name = drawable(os.path.basename(result.file))
+    span = f"{result.duration_s:.{2 if result.duration_s < 1 else 1}f} s"
+    if result.duration_s >= 120:
+        span = clock(result.duration_s, result.duration_s)
     if result.start_s:
-        span += f" from {_clock(result.start_s, result.start_s)}"
-    figure.text(LEFT, 0.868, name, size=11, weight="bold", color=INK, **words)
-    figure.text(LEFT, 0.838, f"{span}  ·  {facts}", size=9.5, color=GREY, **words)
-    _draw_gauge(figure.add_axes((0.50, 0.845, SIDE + SIDE_WIDTH - 0.50, 0.13)), result)
-
-
-def _draw_gauge(axes: Axes, result: CountResult) -> None:
-    """The scale from sight to sound, with the reliability γ on it (Eq. 10)."""
-    axes.set_axis_off()
-    axes.set_xlim(-0.34, 1.34)
-    axes.set_ylim(0, 1)
-    streams = ((result.sight, "sight", SIGHT, 0.0), (result.sound, "sound", SOUND, 1.0))
-    for stream, name, colour, x in streams:
-        side = "right" if x == 0 else "left"
-        edge = x + (0.035 if x else -0.035)
-        text = "—" if stream is None else f"{stream.count:.1f}"
-        shade = GREY if stream is None else colour
-        axes.text(
-            edge, 0.56, text, size=19, weight="bold", color=shade, ha=side, va="center"
-        )
-        axes.text(edge, 0.20, f"by {name}", size=9, color=shade, ha=side, va="center")
-    gamma = result.reliability
-    if gamma is None:
-        axes.plot([0, 1], [0.56, 0.56], color=FAINT, lw=7, solid_capstyle="butt")
-        alone = [name for stream, name, *_ in streams if stream is not None]
-        axes.text(
-            0.5,
-            0.20,
-            f"{' and '.join(alone)} alone",
-            size=9,
-            color=GREY,
-            ha="center",
-            va="center",
-        )
-        return
-    # The knob lies nearer to the stream that is trusted more, where Eq. 10 puts the count.
-    axes.plot([0, 1], [0.56, 0.56], color=FAINT, lw=7, solid_capstyle="round", zorder=1)
-    axes.plot([gamma], [0.56], "o", ms=15, color=INK, mec="white", mew=1.5, zorder=2)
-    share = round(100 * gamma)
-    trust = f"trusts sight {100 - share} %, sound {share} % (γ = {gamma:.2f})"
-    middle = {"ha": "center", "va": "center"}
-    axes.text(
-        gamma, 0.92, f"{result.count:.2f}", size=11, weight="bold", color=INK, **middle
-    )
-    axes.text(0.5, 0.20, trust, size=9, color=INK, **middle)
-
-
-def _say(axes: Axes, note: str) -> None:
-    """A short grey note where there is nothing to draw."""
-    axes.set_facecolor("#F7F7F7")
-    axes.text(
-        0.5,
-        0.5,
-        note,
-        transform=axes.transAxes,
-        ha="center",
-        va="center",
-        size=10,
-        color=GREY,
-    )
-
-
-def _draw_frames(axes: Axes, material: _Material) -> None:
-    axes.set_yticks([])
-    axes.tick_params(bottom=False)
-    axes.spines["bottom"].set_visible(False)
-    if not material.frames:
-        _say(axes, material.frames_note)
-        return
-    low, high = axes.get_xlim()
-    room = WIDTH * MAIN / (HEIGHT * ROW_HEIGHT)
-    slot = (high - low) / len(material.frames)
-    for time_s, frame in material.frames:
-        aspect = frame.shape[1] / frame.shape[0]
-        # A single wide frame would be wider than its share of the time: shrink it then.
-        scale = min(1.0, slot * 0.985 / (aspect * (high - low) / room))
-        half = scale * aspect * (high - low) / room / 2
-        extent = (time_s - half, time_s + half, 0.5 - scale / 2, 0.5 + scale / 2)
-        axes.imshow(frame, extent=extent, aspect="auto", interpolation="antialiased")
-    axes.set_xlim(low, high)
-    axes.set_ylim(0, 1)
-
-
-def _draw_spectrogram(axes: Axes, material: _Material) -> None:
-    image = material.spectrogram
-    if image is None or not image.size:
-        _say(axes, material.sound_note)
-        axes.set_yticks([])
-        return
-    heard = image[image > preview.FLOOR_DB + 0.01]  # not silence
-    quiet, loud = (
-        np.percentile(heard, (10, 99.8)) if heard.size else (preview.FLOOR_DB, 0.0)
-    )
-    # At least 30 dB, so that an even hum looks even.
-    quiet = min(max(quiet, loud - RANGE_DB), loud - 30)
-    low, high = axes.get_xlim()
-    axes.imshow(
-        image,
-        extent=(low, high, 0, preview.RATE / 2000),
-        origin="lower",
-        aspect="auto",
-        cmap="magma",
-        vmin=quiet,
-        vmax=loud,
-        interpolation="antialiased",
-    )
-    axes.set_yticks([0, 5, 10])
-    axes.set_ylabel("kHz", fontsize=9, color=GREY)
-    axes.set_xlim(low, high)
-
-
-def _draw_cycles(axes: Axes, result: CountResult) -> None:
-    """Where each repetition begins and ends, between the frames and the sound."""
-    for one in result.sets or ():
-        edges = [one.start_s, *(end for _, end in one.cycles)]
-        place = {"transform": axes.get_xaxis_transform(), "clip_on": False}
-        axes.plot([edges[0], edges[-1]], [1.05, 1.05], color=INK, lw=1.2, **place)
-        axes.plot(edges, [1.05] * len(edges), "|", ms=9, color=INK, mew=1.2, **place)
-
-
-def _draw_windows(
-    axes: Axes, windows: tuple[WindowCount, ...], colour: str, tallest: float
-) -> None:
-    """A step per window, as high as its count, with the count in it where there is room."""
-    low, high = axes.get_xlim()
-    top = max(1.0, tallest) * 1.28
-    corners = [
-        [(w.start_s, 0), (w.start_s, h), (w.end_s, h), (w.end_s, 0)]
-        for w, h in ((w, max(0.0, w.count)) for w in windows)
-    ]
-    axes.add_collection(
-        PolyCollection(corners, facecolors=colour, edgecolors="none", alpha=0.25),
-        autolim=False,
-    )
-    tops = [(corner[1], corner[2]) for corner in corners]
-    axes.hlines(
-        [t[0][1] for t in tops],
-        [t[0][0] for t in tops],
-        [t[1][0] for t in tops],
-        colour,
-        lw=2,
-    )
-    walls = [x for w in windows for x in (w.start_s, w.end_s)]
-    if len(windows) <= 1 / NARROWEST_LABEL:
-        axes.vlines(
-            walls,
-            0,
-            [t[0][1] for t in tops for _ in range(2)],
-            colour,
-            lw=0.8,
-            alpha=0.6,
-        )
-    for w in windows:
-        if (min(w.end_s, high) - max(w.start_s, low)) / (high - low) >= NARROWEST_LABEL:
-            centre = (w.start_s + w.end_s) / 2
-            height = max(0.0, w.count) + 0.02 * top
-            axes.text(
-                centre,
-                height,
-                f"{w.count:.1f}",
-                size=9,
-                color=colour,
-                ha="center",
-                va="bottom",
-            )
-    axes.set_xlim(low, high)
-    axes.set_ylim(0, top)
-    axes.yaxis.set_major_locator(MaxNLocator(3, integer=True))
-    axes.grid(axis="y", color=FAINT, lw=0.6)
-    axes.set_axisbelow(True)
-
-
-def _draw_total(
-    figure: Figure, bottom: float, name: str, count: float, colour: str
-) -> None:
-    middle = bottom + LANE_HEIGHT / 2
-    figure.text(
-        SIDE,
-        middle,
-        f"= {count:.1f}",
-        size=20,
-        weight="bold",
-        color=colour,
-        va="bottom",
-    )
-    figure.text(SIDE, middle - 0.012, f"in all by {name}", size=9, color=GREY, va="top")
-
-
-def _draw_strides(axes: Axes, result: CountResult) -> None:
-    """A dot per temporal stride at the ranker's score; the best one was taken."""
-    sight = result.sight
-    if sight is None or not sight.stride_scores:
-        note = (
-            "no picture counted"
-            if sight is None
-            else f"stride {sight.stride} was given"
-        )
-        _say(axes, note)
-        axes.set_xticks([])
-        axes.set_yticks([])
-        for spine in axes.spines.values():
-            spine.set_visible(False)
-        return
-    title = f"stride {sight.stride} scored best"
-    axes.set_title(title, fontsize=10, color=INK, loc="left")
-    strides = sorted(sight.stride_scores)
-    for stride in strides:
-        chosen = stride == sight.stride
-        colour = SIGHT if chosen else "#A8A8A8"
-        score = sight.stride_scores[stride]
-        axes.axhline(stride, color=FAINT, lw=0.8, zorder=0)
-        axes.plot([score], [stride], "o", ms=11 if chosen else 7, color=colour)
-        if chosen:
-            axes.annotate(
-                f"{score:.2f}",
-                (score, stride),
-                (9, 0),
-                textcoords="offset points",
-                va="center",
-                size=9,
-                color=colour,
-                weight="bold",
-            )
-    least, most = min(sight.stride_scores.values()), max(sight.stride_scores.values())
-    spread = most - least or 1.0
-    axes.set_xlim(least - 0.15 * spread, most + 0.45 * spread)  # the score needs room
-    axes.set_ylim(strides[-1] + 0.6, strides[0] - 0.9)
-    step = max(1, len(strides) // 8)
-    shown = sorted({*strides[::step], sight.stride})
-    axes.set_yticks(shown, [str(s) for s in shown])
-    for label, stride in zip(axes.get_yticklabels(), shown, strict=True):
-        label.set_color(SIGHT if stride == sight.stride else GREY)
-        label.set_weight("bold" if stride == sight.stride else "normal")
-    axes.xaxis.set_major_locator(MaxNLocator(3))
-    axes.tick_params(labelsize=8.5, colors=GREY, length=0)
-    axes.set_ylabel("frames apart", fontsize=9, color=GREY)
-    for side in ("top", "right", "left"):
-        axes.spines[side].set_visible(False)
-    axes.spines["bottom"].set_color(FAINT)
+        span += f" from {clock(result.start_s, result.start_s)} on"
+    about = [name, span, f"model {drawable(result.model)}"]
+    if result.confidence is not None:
+        about.append(f"{share(result.confidence)} sure to be within one repetition")
+    words["color"] = GREY
+    figure.text(left, lines[1], "  ·  ".join(about), size=9.5, **words)
+    if result.faults:
+        fault = f"read in part: {drawable(result.faults[0].rpartition(': ')[2])}"
+        figure.text(left, lines[2], fault, size=SMALL, **words)

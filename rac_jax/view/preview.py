@@ -9,6 +9,7 @@ import os
 from collections.abc import Iterable
 
 import numpy as np
+import scipy.signal
 
 from rac_jax import media
 
@@ -105,7 +106,7 @@ def spectrogram(
     columns = max(1, min(columns, transforms))
     hop = max(HOP, -(-samples // MAX_TRANSFORMS))
     power = np.zeros((columns, BINS), np.float32)
-    window = np.hanning(WINDOW + 1)[:-1].astype(np.float32)
+    window = scipy.signal.get_window("hann", WINDOW).astype(np.float32)
     buffer = np.zeros(0, np.float32)
     first, following = 0, 0  # sample at buffer[0], start of the next window
     for piece in _pieces(chunks, samples):

@@ -2,12 +2,13 @@
 
 import json
 
+import jax
 import numpy as np
 import pytest
 
 pytest.importorskip("torch", reason="needs PyTorch")
 
-from benchmarks.compare import cases, run
+from benchmarks.compare import cases, ours, reference, run
 from benchmarks.compare.profile import kind_of
 from rac_jax.cli import main
 
@@ -41,6 +42,21 @@ def test_inputs_are_the_same_for_both_sides():
     }
     for name, array in first.items():
         np.testing.assert_array_equal(array, second[name])
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"encoder": "s3d"}, {"encoder": "r2plus1d18"}, {"suite": "sound"}],
+)
+def test_weights_of_encoders_are_read_without_their_classifiers(changes, tmp_path):
+    case = _case(**changes)
+    state = reference.build_network(case).network.state_dict()
+    np.savez(tmp_path / "weights.npz", **{k: v.numpy() for k, v in state.items()})
+    maker = ours.find_maker(case)
+    network = maker.network()
+    read = ours.read_weights(maker, network, tmp_path)
+    drawn = ours.read_weights(maker, network, tmp_path / "nothing")
+    assert jax.tree.map(np.shape, read) == jax.tree.map(np.shape, drawn)
 
 
 def test_sides_that_disagree_are_not_timed(tmp_path):

@@ -1,4 +1,4 @@
-"""The ways that `benchmarks/lowerings.py` compares are ways of the same convolution."""
+"""What `benchmarks/lowerings.py` compares are lowerings of the same convolution."""
 
 import numpy as np
 import pytest
@@ -28,15 +28,15 @@ CASES = {
 
 
 @pytest.mark.parametrize("convolution, names", CASES.values(), ids=CASES)
-def test_ways_agree(convolution, names):
+def test_lowerings_agree(convolution, names):
     rng = np.random.default_rng(0)
     x = rng.normal(size=convolution.x).astype(np.float32)
     kernel = rng.normal(size=convolution.kernel).astype(np.float32)
-    ways = lowerings.lowerings(convolution)
-    assert list(ways) == names
-    want = ways["3-D"](x, kernel)
-    for way in ways.values():
-        np.testing.assert_allclose(way(x, kernel), want, atol=1e-4)
+    found = lowerings.lowerings(convolution)
+    assert list(found) == names
+    want = found["3-D"](x, kernel)
+    for convolve in found.values():
+        np.testing.assert_allclose(convolve(x, kernel), want, atol=1e-4)
 
 
 def test_encoders_convolutions():
@@ -49,7 +49,7 @@ def test_encoders_convolutions():
     assert sum(found.values()) == 2 + 1 + 2 + 9 * (4 + 2 * 2)
 
 
-def test_every_way_and_pass_is_timed():
+def test_every_lowering_and_gradient_is_timed():
     convolution, names = CASES["space"]
     for gradient in lowerings.GRADIENTS:
         spent = lowerings.measure(convolution, gradient, "float32", 1)

@@ -9,7 +9,7 @@ from rac_jax.cli import curves
 from rac_jax.cli.main import main
 
 REPORT = {
-    "ways": {"sight": {"n": 2, "mae": 0.25, "obo": 0.5}},
+    "estimators": {"sight": {"n": 2, "mae": 0.25, "obo": 0.5}},
     "challenges": {
         "dark picture": {"sight": {"n": 1, "mae": 0.5, "obo": 0.0}},
         "still": {"sight": {"n": 0, "mae": None, "obo": None}},
@@ -33,7 +33,7 @@ def rac(capsys):
 def write(folder, mae=0.25):
     folder.mkdir(parents=True)
     report = json.loads(json.dumps(REPORT))
-    report["ways"]["sight"]["mae"] = mae
+    report["estimators"]["sight"]["mae"] = mae
     (folder / "evaluation.json").write_text(json.dumps(report))
     return folder
 
@@ -49,7 +49,7 @@ def test_one_run(tmp_path, rac):
     ]
 
 
-def test_several_runs_have_a_spread(tmp_path, rac):
+def test_several_runs_have_a_mean_and_a_deviation(tmp_path, rac):
     folders = [write(tmp_path / str(mae), mae) for mae in (0.1, 0.2, 0.3)]
     out = tmp_path / "scores.json"
     done = rac("evaluate", "--runs", *folders, "--out", out)
@@ -74,10 +74,12 @@ def test_runs_without_a_measurement_are_named(tmp_path, rac, text, message):
 def test_different_measurements_are_not_mixed(tmp_path, rac):
     one, two = write(tmp_path / "a"), write(tmp_path / "b")
     report = json.loads((two / "evaluation.json").read_text())
-    report["ways"]["sound"] = report["ways"]["sight"]
+    report["estimators"]["sound"] = report["estimators"]["sight"]
     (two / "evaluation.json").write_text(json.dumps(report))
     done = rac("evaluate", "--runs", one, two)
-    assert done.returncode == 1 and "not measured in the same ways" in done.stderr
+    assert (
+        done.returncode == 1 and "not measured with the same estimators" in done.stderr
+    )
 
 
 @pytest.mark.parametrize(
@@ -89,7 +91,7 @@ def test_what_to_evaluate_must_be_said_once(rac, arguments):
 
 
 def test_a_sweep_prints_beside_the_paper(tmp_path, rac):
-    cell = {"run": "base", "way": "sight", "metric": "mae", "paper": 0.331}
+    cell = {"run": "base", "estimator": "sight", "metric": "mae", "paper": 0.331}
     sweep = {
         "title": "Benefit of model components",
         "runs": {"base": {}},

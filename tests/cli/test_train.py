@@ -6,10 +6,14 @@ import shutil
 import numpy as np
 import pytest
 
-from rac_jax import counting
+import rac_jax
 from rac_jax.cli import train
-from rac_jax.counting import weights
-from tests.train import toy
+from rac_jax.models import find_family, loading
+from rac_jax.train.recipe import ArrayExamples
+from tests import own_process
+from tests.train import tiny_family, tiny_task, toy
+
+COMPACT = toy.ROOT / "configs" / "compact.py"
 
 
 @pytest.fixture(scope="module")
@@ -62,17 +66,17 @@ def test_metrics_have_losses_times_and_validation(trained):
 
 
 def test_the_export_counts(trained, clip):
-    model, _, config = weights.load_model(trained / "export")
-    assert model.sight_encoder == "r2plus1d18" and config["max_stride"] == 3
+    network, _, config = loading.load_model(trained / "export")
+    assert network.sight_encoder == "r2plus1d18" and config["max_stride"] == 3
     assert config["training"]["seed"] == 0
-    result = counting.load(trained / "export").count(clip)
+    result = rac_jax.load(trained / "export").count(clip)
     assert np.isfinite(result.count) and result.count >= 0
 
 
-def test_the_measurement_has_every_way(trained):
+def test_the_measurement_has_every_estimator(trained):
     report = json.loads((trained / "evaluation.json").read_text())
-    ways = ["sight", "sound", "sight_ranker", "average", "fused"]
-    assert list(report["ways"]) == [*ways, "stride_1", "stride_2", "stride_3"]
+    names = ["sight", "sound", "sight_ranker", "average", "fused"]
+    assert list(report["estimators"]) == [*names, "stride_1", "stride_2", "stride_3"]
     assert len(report["videos"]) == 4
     parts = report["challenges"]
     assert (
@@ -85,11 +89,11 @@ def test_the_measurement_has_every_way(trained):
 def test_a_finished_stage_is_not_run_again(trained, tmp_path, capsys):
     folder = tmp_path / "again"
     shutil.copytree(trained, folder, symlinks=True)
-    kept = (folder / "sight" / "variables.safetensors").stat().st_mtime_ns
+    before = (folder / "sight" / "variables.safetensors").stat().st_mtime_ns
     (folder / "evaluation.json").unlink()
     shutil.rmtree(folder / "reliability")
     assert train.main(toy.arguments(folder)) == 0
-    assert (folder / "sight" / "variables.safetensors").stat().st_mtime_ns == kept
+    assert (folder / "sight" / "variables.safetensors").stat().st_mtime_ns == before
     one, two = (
         json.loads((where / "evaluation.json").read_text())
         for where in (trained, folder)
@@ -101,15 +105,17 @@ def test_a_finished_stage_is_not_run_again(trained, tmp_path, capsys):
 def test_other_test_videos_are_measured_without_training(trained, tmp_path):
     folder = tmp_path / "other"
     shutil.copytree(trained, folder, symlinks=True)
-    kept = (folder / "reliability" / "finished.json").read_bytes()
+    before = (folder / "reliability" / "finished.json").read_bytes()
     assert train.main(toy.arguments(folder, data__test__number=2)) == 0
     report = json.loads((folder / "evaluation.json").read_text())
     assert len(report["videos"]) == 2
-    assert (folder / "reliability" / "finished.json").read_bytes() == kept
+    assert (folder / "reliability" / "finished.json").read_bytes() == before
 
 
 def test_another_config_in_the_same_workdir_is_refused(trained, capsys):
+    described = (trained / "run.json").read_bytes()
     assert train.main(toy.arguments(trained, sight__epochs=3)) == 1
+    assert (trained / "run.json").read_bytes() == described
     error = capsys.readouterr().err
     assert "finished.json: was made with sight.epochs = 2, this run has 3" in error
     # What only says how often something is shown may change.
@@ -134,6 +140,29 @@ def test_a_damaged_stage_file_is_named(trained, tmp_path, capsys):
             "sight.epoch: the config has no such field; did you mean --config.sight.epochs",
         ),
         ({"sight__batch": "many"}, 2, "sight.batch"),
+        (
+            {"family": "sight_sond"},
+            1,
+            "unknown model family 'sight_sond', known: baseline",
+        ),
+        ({"family": "baseline"}, 1, "family: baseline has no"),
+        ({"start__model": "nothing"}, 1, "nothing: no such model folder"),
+        (
+            {"start__sight_encodr": "compact"},
+            1,
+            "start.sight_encodr: the model has no such group of parameters, it has: rank",
+        ),
+        (
+            {"start__sight_encoder": "compact"},
+            1,
+            "start.sight_encoder: compact does not fit the model at",
+        ),
+        (
+            {"start__a__b": "compact"},
+            2,
+            "start.a.b: the config has no such field; did you mean --config.start.model",
+        ),
+        ({"sight__log_steps": 0}, 1, "sight.log_steps: must be at least 1, not 0"),
         ({"loss__terms": ("l1",)}, 1, "loss.terms: 'l1' is not one of"),
         (
             {"sight__batch": 5, "sight__accumulate": 2},
@@ -159,6 +188,114 @@ def test_wrong_fields_are_named(tmp_path, capsys, changes, code, message):
     error = capsys.readouterr().err
     assert message in error and error.count("\n") == 1
     assert not (tmp_path / "run").exists()  # before anything is begun
+
+
+def test_a_group_that_another_familys_model_lacks_is_named(tmp_path, capsys):
+    """The compact model has no sight_encoder."""
+    arguments = [
+        f"--config={COMPACT}:quick",
+        f"--workdir={tmp_path / 'run'}",
+        "--config.start.sight_encoder=compact",
+    ]
+    assert train.main(arguments) == 1
+    error = capsys.readouterr().err
+    assert "start.sight_encoder: the model has no such group of parameters" in error
+    assert "sight_decoder" in error and error.count("\n") == 1
+    assert not (tmp_path / "run").exists()
+
+
+def test_any_group_of_parameters_can_be_begun_with(tmp_path):
+    arguments = toy.arguments(tmp_path, start__ranker="some/model")
+    _, config = train.parse(arguments)
+    assert config.start.to_dict() == {"model": "", "ranker": "some/model"}
+    # What the file itself gives is left as it is.
+    assert toy.load_config("small").start.to_dict() == {"model": ""}
+
+
+TINY_CONFIG = """
+from tests.train import tiny_family
+
+def get_config():
+    return tiny_family.tiny_config(epochs=1, epoch_steps=3)
+
+def get_sweeps():
+    cell = {"estimator": "sight", "metric": "mae", "paper": None}
+    return {
+        "lengths": {
+            "title": "Lengths",
+            "runs": {"short": {"tiny.epochs": 1}, "long": {"tiny.epochs": 2}},
+            "columns": ["MAE"],
+            "rows": [
+                {"name": run, "cells": {"MAE": cell | {"run": run}}}
+                for run in ("short", "long")
+            ],
+            "note": "",
+        }
+    }
+"""
+
+
+@pytest.fixture
+def tiny(tmp_path, monkeypatch):
+    """Makes the tiny family known, on examples in memory; the arguments of a run of it."""
+    family = tiny_family.TinyFamily(ArrayExamples(tiny_task.batch))
+    known = {"train": None, **tiny_family.tiny_sources()}
+    monkeypatch.setattr(
+        "rac_jax.models.find_family",
+        lambda name: family if name == "tiny" else find_family(name),
+    )
+    monkeypatch.setattr(
+        "rac_jax.train.splits.open_split", lambda data, split, folder: known[split]
+    )
+    for name in ("tiny.py", "tiny_sweeps.py"):
+        (tmp_path / name).write_text(TINY_CONFIG)
+    return [f"--config={tmp_path / 'tiny.py'}", f"--workdir={tmp_path / 'run'}"]
+
+
+def test_a_family_of_any_kind_is_trained(tiny, tmp_path, capsys):
+    assert train.main(tiny) == 0
+    head, row, folder = capsys.readouterr().out.splitlines()
+    assert head.split() == ["MAE", "/", "OBO", "videos", "sight"]
+    assert row.split()[:2] == ["all", "3"] and folder == str(tmp_path / "run/export")
+    run = json.loads((tmp_path / "run" / "run.json").read_text())
+    assert run["config"]["name"] == "tiny-model"
+
+
+def test_a_sweep_trains_every_run(tiny, tmp_path, capsys):
+    assert train.main([*tiny, "--sweep=lengths"]) == 0
+    for run, epochs in (("short", 1), ("long", 2)):
+        described = json.loads((tmp_path / "run" / run / "run.json").read_text())
+        assert described["config"]["tiny"]["epochs"] == epochs
+        assert described["config"]["share_stages"] is True
+    assert capsys.readouterr().out.count("MAE / OBO") == 2
+    # A sibling with the same settings has been trained already.
+    (tmp_path / "run" / "long").rename(tmp_path / "run" / "other")
+    assert train.main([*tiny, "--sweep=lengths"]) == 0
+    assert (tmp_path / "run" / "long" / "tiny").is_symlink()
+
+
+def test_a_config_without_a_needed_field_is_refused(tiny, tmp_path, capsys):
+    text = TINY_CONFIG.replace("    return tiny", "    config = tiny", 1)
+    text = text.replace(
+        "epoch_steps=3)\n",
+        "epoch_steps=3)\n    del config.share_stages\n    return config\n",
+    )
+    (tmp_path / "tiny.py").write_text(text)
+    assert train.main(tiny) == 1
+    error = capsys.readouterr().err
+    assert "share_stages: the config has no such field" in error
+    assert error.count("\n") == 1
+
+
+def test_help_and_mistakes_need_no_jax():
+    code = (
+        "import sys\n"
+        "from rac_jax.cli import train\n"
+        f"train.main(['--help', '--config={toy.CONFIG}'])\n"
+        f"train.main(['--config={toy.CONFIG}', '--workdir=x', '--config.sigt=1'])\n"
+        "print('jax' in sys.modules)"
+    )
+    assert own_process.output(code).splitlines()[-1] == "False"
 
 
 @pytest.mark.parametrize(

@@ -66,6 +66,29 @@ def test_rows_can_be_asked_for_while_items_still_come():
     )
 
 
+@pytest.mark.parametrize("before", [1, 4, 6, 20])
+def test_a_copy_goes_on_by_itself(before):
+    squares = Squares()
+    encoder = BatchEncoder("test", squares, one_array, (4, 1))
+    for value in range(before):
+        encoder.add(value, float(value))
+    twin = encoder.copy()
+    calls = encoder.calls
+    for value in range(before, before + 5):
+        twin.add(value, -float(value))
+    twin.rows(list(range(before + 5)))
+    assert len(encoder) == before
+    assert before not in encoder
+    assert encoder.calls == calls
+    # The one that was copied goes on in another direction, and both are right.
+    encoder.add(before, 100.0)
+    keys = list(range(before + 1))
+    expected = np.array([*range(before), 100.0]) ** 2
+    np.testing.assert_array_equal(encoder.rows(keys)["square"], expected)
+    again = twin.rows(list(range(before + 5)))["square"]
+    np.testing.assert_array_equal(again, np.arange(before + 5.0) ** 2)
+
+
 @pytest.mark.parametrize("count", [1, 5, 64, 65])
 def test_map_rows(count):
     sizes = []

@@ -12,7 +12,7 @@ import pytest
 from rac_jax.data import clip_cache
 from rac_jax.data.annotations import Annotation
 from rac_jax.data.clip_cache import CachedVideos
-from rac_jax.data.labelled import LabelledVideo
+from rac_jax.data.labelled import LabelledVideo, VideoSummary
 from tests.train.tiny_task import TinyVideos
 
 
@@ -22,17 +22,19 @@ def video(index: int, **changes) -> LabelledVideo:
         "video_id": f"v{index}",
         "frames": rng.integers(0, 256, (5 + index, 4, 4, 3), np.uint8),
         "fps": 25.0,
-        "columns": rng.normal(size=(257, 9)).astype(np.float16),
+        "waveform": rng.normal(size=900).astype(np.float32),
+        "audio_rate": 22050,
         "count": float(index),
         "label": "hop",
         "challenges": ("dark picture",),
+        "groups": {"place": "hall"},
     }
     return LabelledVideo(**whole | changes)
 
 
 @pytest.fixture
 def cache(tmp_path):
-    videos = [video(1), video(2, columns=None), video(0)]
+    videos = [video(1), video(2, waveform=None, audio_rate=0), video(0)]
     return clip_cache.build_cache(tmp_path / "cache", videos, "key1")
 
 
@@ -43,34 +45,39 @@ def test_videos_come_back_in_any_order(cache):
         found = cached[index]
         assert (found.video_id, found.count) == (expected.video_id, expected.count)
         np.testing.assert_array_equal(found.frames, expected.frames)
-        np.testing.assert_array_equal(found.columns, expected.columns)
-    assert cached[1].columns is None
+        np.testing.assert_array_equal(found.waveform, expected.waveform)
+    assert cached[1].waveform is None
     with pytest.raises(IndexError, match="video 3 of 3"):
         cached[3]
 
 
 def test_the_index_says_what_is_in_it(cache):
-    entry, silent, still = CachedVideos(cache).index
-    assert entry == {
-        "video_id": "v1",
-        "frames": 6,
-        "fps": 25.0,
-        "count": 1.0,
-        "label": "hop",
-        "challenges": ["dark picture"],
-        "has_sound": True,
-        "columns": 9,
-        "period": 6.0,
-    }
-    assert (silent["has_sound"], silent["columns"]) == (False, 0)
-    assert still["period"] is None
+    entry, silent, still = CachedVideos(cache).summaries
+    assert entry == VideoSummary(
+        video_id="v1",
+        frames=6,
+        fps=25.0,
+        samples=900,
+        audio_rate=22050,
+        count=1.0,
+        period=6.0,
+        label="hop",
+        challenges=("dark picture",),
+        groups={"place": "hall"},
+    )
+    assert entry.has_sound and not silent.has_sound
+    assert (silent.samples, silent.audio_rate) == (0, 0)
+    assert still.period == float("inf")
+    # It is JSON in the strict sense, which knows no infinity.
+    text = (cache / "index.json").read_text()
+    assert "Infinity" not in text and json.loads(text)["videos"][2]["period"] is None
 
 
 def test_videos_of_one_name_are_told_apart(tmp_path):
     videos = [video(1), video(1), video(2), video(1)]
     cached = CachedVideos(clip_cache.build_cache(tmp_path / "cache", videos, "key1"))
     names = ["v1", "v1#2", "v2", "v1#3"]
-    assert [entry["video_id"] for entry in cached.index] == names
+    assert [entry.video_id for entry in cached.summaries] == names
     assert [cached[index].video_id for index in range(4)] == names
 
 
@@ -84,7 +91,52 @@ def test_a_build_that_fails_leaves_nothing(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_nothing_to_keep_is_an_error(tmp_path):
+def test_a_folder_with_something_in_it_is_not_replaced(cache):
+    before = sorted(path.read_bytes() for path in cache.iterdir())
+    with pytest.raises(OSError, match="(?i)not empty|exists"):
+        clip_cache.build_cache(cache, [video(5)], "key2")
+    assert sorted(path.read_bytes() for path in cache.iterdir()) == before
+    assert list(cache.parent.iterdir()) == [cache]
+    file = cache.parent / "file"
+    file.write_text("mine")
+    with pytest.raises(OSError, match="(?i)not empty|exists"):
+        clip_cache.build_cache(file, [video(5)], "key2")
+    assert file.read_text() == "mine"
+
+
+def test_an_empty_folder_is_filled(tmp_path):
+    (tmp_path / "cache").mkdir()
+    clip_cache.build_cache(tmp_path / "cache", [video(1)], "key1")
+    assert len(CachedVideos(tmp_path / "cache")) == 1
+
+
+def test_the_cache_of_a_faster_process_is_taken(tmp_path):
+    folder = tmp_path / "cache"
+
+    class Slow(TinyVideos):
+        def __getitem__(self, index):
+            if index == 1:  # another process is ready while this one reads
+                clip_cache.build_cache(folder, [video(7)], "key1")
+            return super().__getitem__(index)
+
+    cached = clip_cache.cache_source(folder, Slow(3), "key1")
+    assert [cached.name(index) for index in range(len(cached))] == ["v7"]
+    assert list(tmp_path.iterdir()) == [folder]
+
+
+def test_a_record_that_was_cut_is_named(cache, monkeypatch):
+    cached = CachedVideos(cache)
+    whole = clip_cache.ArrayRecordReader.read
+
+    def cut(self, places):
+        return [record[:-5] for record in whole(self, places)]
+
+    monkeypatch.setattr(clip_cache.ArrayRecordReader, "read", cut)
+    with pytest.raises(ValueError, match="videos.array_record: video 1 is damaged"):
+        cached[1]
+
+
+def test_nothing_to_store_is_an_error(tmp_path):
     broken = [{"name": "a.mp4", "reason": "is empty"}]
     with pytest.raises(ValueError, match=r"no video can be read; a.mp4: is empty"):
         clip_cache.build_cache(tmp_path / "cache", [], "key1", broken)
@@ -104,7 +156,7 @@ def test_a_source_is_read_once_and_its_broken_videos_are_listed(tmp_path, caplog
     assert caplog.messages == ["skipped tiny2.mp4: is broken"]
     # The second time nothing is read.
     again = clip_cache.cache_source(tmp_path / "cache", None, "key1")
-    assert again.index == cached.index and again.broken == cached.broken
+    assert again.summaries == cached.summaries and again.broken == cached.broken
 
 
 def test_a_cache_of_other_data_is_not_taken(cache):
@@ -136,7 +188,13 @@ def test_it_travels_to_workers_and_threads(cache):
         ("index.json", None, "index.json: is missing, this is no cache of videos"),
         ("index.json", b"{", "index.json: is damaged"),
         ("index.json", b"[]", "index.json: is damaged"),
-        ("index.json", b'{"schema": 9}', "index.json: has schema 9"),
+        ("index.json", b"\xff\xfe", "index.json: is damaged"),
+        ("index.json", b'{"schema": 2}', "index.json: is damaged"),
+        (
+            "index.json",
+            b'{"schema": 2, "key": "k", "videos": [{"video_id": "a"}], "broken": []}',
+            "index.json: is damaged .not the summary of a video",
+        ),
         ("videos.array_record", None, "videos.array_record: is missing"),
         ("videos.array_record", b"no records", "videos.array_record: is damaged"),
     ],
@@ -148,6 +206,29 @@ def test_damage_is_named(cache, name, content, message):
         (cache / name).write_bytes(content)
     with pytest.raises(ValueError, match=message):
         CachedVideos(cache)
+
+
+ANEW = "delete the folder and run the command that made it again"
+
+
+@pytest.mark.parametrize("schema", [1, 9])
+def test_caches_of_other_versions_are_refused_with_what_to_do(cache, schema):
+    path = cache / "index.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"schema": schema}))
+    with pytest.raises(ValueError) as caught:
+        clip_cache.cache_source(cache, TinyVideos(2), "key1")
+    assert str(caught.value) == (
+        f"{cache}: is a cache of schema {schema}, this version reads 2; {ANEW}"
+    )
+
+
+def test_a_damaged_index_is_refused_with_what_to_do(cache):
+    (cache / "index.json").write_text('{"schema": 2,')
+    with pytest.raises(ValueError) as caught:
+        CachedVideos(cache)
+    message = str(caught.value)
+    assert message.startswith(f"{cache}/index.json: is damaged (")
+    assert message.endswith(f"; {ANEW}") and "\n" not in message
 
 
 def test_a_file_cut_short_is_noticed(cache):
@@ -166,21 +247,22 @@ def test_an_index_of_other_records_is_noticed(cache):
         CachedVideos(cache)
 
 
-def test_the_key_changes_with_labels_files_and_size(tmp_path):
+def test_the_key_changes_with_labels_files_size_and_rate(tmp_path):
     file = tmp_path / "a.mp4"
     file.write_bytes(b"one")
 
-    def key(size=112, **changes):
+    def key(size=112, rate=22050, **changes):
         fields = {"video_id": "a", "path": str(file), "count": 3.0} | changes
-        return clip_cache.source_key([Annotation(**fields)], size)
+        return clip_cache.source_key([Annotation(**fields)], size, rate)
 
     first = key()
     assert key() == first
     others = {key(size=64), key(count=4.0), key(start_s=1.0), key(label="hop")}
+    others |= {key(rate=16000), key(events_s=np.array([1.0])), key(groups={"a": "b"})}
     file.write_bytes(b"three")
     others.add(key())
     os.utime(file, ns=(1, 1))
     others.add(key())
     (tmp_path / "a.wav").write_bytes(b"sound")
     others.add(key())
-    assert len(others) == 7 and first not in others
+    assert len(others) == 10 and first not in others

@@ -6,12 +6,14 @@ import numpy as np
 import pytest
 
 from rac_jax.data import pipeline
-from tests.train.tiny_task import TinyCut, TinyVideos
+from tests.train.tiny_task import TinySampler, TinyVideos
 
 
 def read(**changes):
     settings = {"seed": 3, "batch": 4, "batches": 7, "source": TinyVideos()} | changes
-    return list(pipeline.make_batches(settings.pop("source"), TinyCut(), **settings))
+    return list(
+        pipeline.make_batches(settings.pop("source"), TinySampler(), **settings)
+    )
 
 
 def same(one, two):
@@ -113,10 +115,25 @@ def test_batches_are_put_before_they_are_asked_for():
         put.append(batch)
         return -batch
 
-    for value in pipeline.prefetch(iter(range(6)), send, ahead=2):
+    for value in pipeline.prefetch((n for n in range(6)), send, ahead=2):
         taken.append(value)
         assert len(put) == min(len(taken) + 2, 6)
     assert taken == [-n for n in range(6)]
+
+
+def test_who_stops_early_closes_the_batches():
+    closed = []
+
+    def numbers():
+        try:
+            yield from range(6)
+        finally:
+            closed.append(True)
+
+    batches = pipeline.prefetch(numbers(), lambda batch: batch)
+    assert next(batches) == 0 and not closed
+    batches.close()
+    assert closed
 
 
 def test_a_subset_is_a_source():

@@ -1,4 +1,4 @@
-"""Each family of layers against PyTorch: random weights, statistics that are not trivial."""
+"""Each kind of layer against PyTorch: random weights, statistics that are not trivial."""
 
 import jax
 import jax.numpy as jnp
@@ -7,69 +7,21 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="needs PyTorch")
 
-from benchmarks.torch_reference import paper, r2plus1d, release, resnet, s3d
+from benchmarks.torch_reference import r2plus1d, resnet, s3d
 from benchmarks.torch_reference.layers import randomise
 from rac_jax.encoders import layers
 from rac_jax.encoders.r2plus1d import FactoredBlock
 from rac_jax.encoders.resnet import Block
 from rac_jax.encoders.s3d import EPSILON, MIXED, Mixed
-from rac_jax.models.sight_sound import heads
+from tests.encoders.torch_layers import (
+    conv_norms,
+    error_of,
+    normal,
+    to_torch,
+    variables_of,
+)
 
 LIMIT = 1e-5
-LEAVES = {"weight": "scale", "bias": "bias"}
-STATISTICS = {"running_mean": "mean", "running_var": "var"}
-
-
-def variables_of(network, places):
-    """Our variables of a PyTorch network; `places` pairs our layers with its."""
-    state = {name: tensor.numpy() for name, tensor in network.state_dict().items()}
-    variables = {"params": {}, "batch_stats": {}}
-
-    def put(kind, ours, leaf, value):
-        place = variables[kind]
-        for part in ours.split("/"):
-            place = place.setdefault(part, {})
-        place[leaf] = jnp.asarray(value)
-
-    for ours, theirs in places.items():
-        if f"{theirs}.running_mean" in state:
-            for name, leaf in LEAVES.items():
-                put("params", ours, leaf, state[f"{theirs}.{name}"])
-            for name, leaf in STATISTICS.items():
-                put("batch_stats", ours, leaf, state[f"{theirs}.{name}"])
-        else:
-            kernel = np.moveaxis(state[f"{theirs}.weight"], (1, 0), (-2, -1))
-            put("params", ours, "kernel", kernel)
-            if f"{theirs}.bias" in state:
-                put("params", ours, "bias", state[f"{theirs}.bias"])
-    used = len(jax.tree.leaves(variables))
-    counters = sum(name.endswith("num_batches_tracked") for name in state)
-    assert used == len(state) - counters
-    return variables
-
-
-def conv_norms(names):
-    """Our conv and norm under each of our names, from (their conv, their norm)."""
-    return {
-        f"{ours}/{kind}".strip("/"): theirs
-        for ours, pair in names.items()
-        for kind, theirs in zip(("conv", "norm"), pair, strict=True)
-    }
-
-
-def normal(shape):
-    return np.random.default_rng(0).normal(size=shape).astype(np.float32)
-
-
-def to_torch(x):
-    return torch.from_numpy(np.moveaxis(x, -1, 1).copy())
-
-
-def error_of(got, want):
-    """Relative error of a channels-last array against a tensor."""
-    want = np.moveaxis(want.detach().numpy(), 1, -1) if want.ndim > 1 else want.numpy()
-    return np.linalg.norm(np.asarray(got) - want) / np.linalg.norm(want)
-
 
 CONVS = {
     "1x7x7 s2": ((2, 3, 13, 11, 3), (1, 7, 7), (1, 2, 2), (0, 3, 3)),
@@ -185,42 +137,3 @@ def test_residual_block(before, stride):
     x = normal((2, 9, 7, before))
     got = jax.jit(lambda x: Block(32, stride).apply(variables, x, train=False))(x)
     assert error_of(got, network(to_torch(x))) < LIMIT
-
-
-def test_regression_head():
-    network = randomise(paper.Head(48, 7))
-    module = heads.RepetitionHead(7)
-    variables = variables_of(network, {"counts": "counts", "classes": "classes"})
-    x = normal((5, 48))
-    got = module.apply({"params": variables["params"]}, x)
-    with torch.inference_mode():
-        want = network(torch.from_numpy(x))
-    for have, wish in zip((got.count, got.counts, got.classes), want, strict=True):
-        np.testing.assert_allclose(have, wish.numpy(), rtol=1e-4, atol=1e-5)
-
-
-def test_expectation_head():
-    """Units are class-major: 34 bins of the first class, then of the second."""
-    network = torch.nn.ModuleDict(
-        {"fc": torch.nn.Linear(48, 7 * 34), "fc2": torch.nn.Linear(48, 7)}
-    )
-    randomise(network)
-    module = heads.RepetitionHead(7, "expectation", 2, 35)
-    variables = variables_of(network, {"counts": "fc", "classes": "fc2"})
-    x = normal((5, 48))
-    got = module.apply({"params": variables["params"]}, x)
-    with torch.inference_mode():
-        logits = network["fc"](torch.from_numpy(x)).reshape(5, 7, 34)
-        counts = logits.softmax(-1) @ torch.arange(2.0, 36.0)
-        classes = network["fc2"](torch.from_numpy(x)).softmax(-1)
-    np.testing.assert_allclose(got.counts, counts.numpy(), rtol=1e-4)
-    np.testing.assert_allclose(got.classes, classes.numpy(), rtol=1e-4, atol=1e-6)
-    np.testing.assert_allclose(got.count, (counts * classes).sum(-1), rtol=1e-4)
-
-
-def test_releases_vectors_are_scaled_as_ours():
-    from rac_jax.models.sight_sound.network import normalised
-
-    x = normal((4, 9))
-    want = release.scaled_unit(torch.from_numpy(x), 14.0)
-    np.testing.assert_allclose(normalised(x, 14.0), want.numpy(), rtol=1e-5)

@@ -1,21 +1,18 @@
-"""Backbones from the public checkpoints, and models of any form to PyTorch and back."""
+"""Encoders from the public checkpoints, and back."""
 
 import shutil
-import sys
 
-import flax.traverse_util
 import jax
 import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch", reason="needs PyTorch")
 
-from benchmarks.torch_reference import paper, r2plus1d, resnet, s3d
+from benchmarks.torch_reference import r2plus1d, resnet, s3d
 from benchmarks.torch_reference.layers import randomise
 from rac_jax.cli import main as cli
-from rac_jax.counting import weights
-from rac_jax.interop import tables, torch_io
-from rac_jax.models import registry
+from rac_jax.counting import model_config, weights
+from rac_jax.models import loading
 
 
 @pytest.fixture(autouse=True)
@@ -97,7 +94,7 @@ def test_kylemins_s3d_differs_in_names_only(tmp_path):
     theirs = arrays_of(tmp_path / "kylemin")
     for path, array in arrays_of(tmp_path / "torchvision").items():
         np.testing.assert_array_equal(theirs[path], array)
-    mean = weights.read_config(tmp_path / "kylemin")["preprocessing"]["mean"]
+    mean = model_config.read_config(tmp_path / "kylemin")["preprocessing"]["mean"]
     assert mean == [0.5, 0.5, 0.5]
 
 
@@ -114,7 +111,7 @@ def test_a_backbone_loads_as_an_encoder(tmp_path):
         )
         == 0
     )
-    module, variables, config = weights.load_model(tmp_path / "model")
+    module, variables, config = loading.load_model(tmp_path / "model")
     assert config["family"] == "resnet18"
     x = np.random.default_rng(0).normal(size=(1, 65, 80, 1)).astype(np.float32)
     got = jax.jit(module.apply)(variables, x).features
@@ -159,52 +156,3 @@ def test_misfits_are_named(tmp_path, capsys, change, message):
     assert error.startswith(f"rac: {tmp_path / 'in.pt'}: ")
     assert message in error
     assert not (tmp_path / "model").exists()
-
-
-def test_paper_form_to_pytorch(tmp_path):
-    """What we write loads into the reference network with nothing missing or left over."""
-    module = registry.build_model("sight_sound")
-    variables = registry.init_variables(module, jax.random.key(0))
-    config = {
-        "name": "x",
-        "family": "sight_sound",
-        "arguments": {},
-        "preprocessing": {},
-    }
-    weights.save_model(tmp_path / "model", config, variables)
-    assert run("to-torch", tmp_path / "model", "--out", tmp_path / "out") == 0
-    state = torch.load(tmp_path / "out" / "model.pt", weights_only=True)
-    paper.SightSound().load_state_dict(state)
-
-
-@pytest.mark.parametrize("encoder", ["s3d", "r2plus1d18"])
-def test_narrow_models_there_and_back(encoder):
-    module = registry.build_model(
-        "sight_sound", sight_encoder=encoder, sight_width=0.125, sound_width=0.25
-    )
-    variables = registry.init_variables(module, jax.random.key(0))
-    flat = flax.traverse_util.flatten_dict(variables, sep="/")
-    table = tables.whole(module)
-    back = table.to_jax(table.to_torch(flat))
-    assert back.keys() == flat.keys()
-    for path, array in flat.items():
-        np.testing.assert_array_equal(back[path], array)
-
-
-def test_unknown_model_and_missing_pytorch(tmp_path, capsys, monkeypatch):
-    assert run("to-torch", tmp_path / "none", "--out", tmp_path / "out") == 1
-    assert "no such model" in capsys.readouterr().err
-    monkeypatch.setitem(sys.modules, "torch", None)
-    with pytest.raises(torch_io.ConversionError, match="pip install"):
-        torch_io.read_checkpoint(tmp_path / "x.pt")
-
-
-def test_nothing_is_left_half_written(tmp_path, monkeypatch):
-    def fail(content, file):
-        file.write(b"half")
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(torch, "save", fail)
-    with pytest.raises(torch_io.ConversionError, match="No space left"):
-        torch_io.write_checkpoints(tmp_path / "out", {"a.pt": {"x": np.ones(2)}})
-    assert list((tmp_path / "out").iterdir()) == []

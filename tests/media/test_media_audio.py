@@ -1,6 +1,7 @@
 """Sound: what resampling keeps and rejects, and where the samples lie in time."""
 
 import logging
+import math
 import tracemalloc
 
 import numpy as np
@@ -66,6 +67,34 @@ def test_resampling_keeps_time(tmp_path, source):
     assert len(samples) == 2 * RATE
     inside = slice(1000, -1000)
     np.testing.assert_allclose(samples[inside], sine(440, 2, RATE)[inside], atol=1e-4)
+
+
+@pytest.mark.parametrize("rate", [8000, 22050, 44100, 11127])
+@pytest.mark.parametrize("source", [16000, 22050, 48000])
+def test_arrays_are_resampled_as_files_are(tmp_path, source, rate):
+    """A sound of 2.3 s and a few samples, with noise up to its highest frequency."""
+    noise = 0.05 * np.random.default_rng(0).normal(size=int(2.3 * source) + 7)
+    waveform = (noise + clicks(9, source, [0.5, 1.7])[: len(noise)]).astype(np.float32)
+    path = make_wav(tmp_path / "sound.wav", waveform, source, "flt")
+    found = media.resample(waveform, source, rate)
+    assert found.dtype == np.float32
+    assert len(found) == math.floor(len(waveform) * rate / source + 0.5)
+    np.testing.assert_allclose(found, media.read_audio(path, rate=rate), atol=1e-3)
+
+
+def test_resampling_arrays_of_any_length():
+    for samples in (0, 1, 2, 100, 15999, 16000, 16001):
+        found = media.resample(np.zeros(samples), 16000, 22050)
+        assert len(found) == math.floor(samples * 22050 / 16000 + 0.5)
+    # Nothing to do is nothing done.
+    waveform = np.arange(5, dtype=np.float32)
+    assert media.resample(waveform, 16000, 16000) is waveform
+
+
+@pytest.mark.parametrize("rates", [(0, 16000), (16000, 0), (-1, 16000)])
+def test_resampling_needs_rates(rates):
+    with pytest.raises(ValueError, match="rate: must be at least 1"):
+        media.resample(np.zeros(9), *rates)
 
 
 @pytest.mark.parametrize("sample_format", ["s16", "s32", "u8", "flt"])

@@ -41,6 +41,18 @@ def test_same_size_is_untouched():
         )
 
 
+def test_grey_is_luma():
+    frames = np.array([[0, 0, 0], [255, 255, 255], [255, 0, 0], [0, 255, 0]], np.uint8)
+    np.testing.assert_array_equal(pixels.to_grey(frames), [0, 255, 76, 150])
+    many = np.random.default_rng(0).integers(0, 256, (2, 5, 7, 3), np.uint8)
+    grey = pixels.to_grey(many)
+    assert grey.shape == (2, 5, 7) and grey.dtype == np.uint8
+    red, green, blue = np.moveaxis(many.astype(float), -1, 0)
+    expected = 0.299 * red + 0.587 * green + 0.114 * blue
+    assert np.abs(grey - expected).max() <= 0.501
+    assert pixels.to_grey(many[:0]).shape == (0, 5, 7)
+
+
 def test_bad_arguments():
     frames = np.zeros((1, 4, 4, 3), np.uint8)
     with pytest.raises(ValueError, match="'nearest' is not one of area, bilinear"):

@@ -9,7 +9,9 @@ import pathlib
 import flax.traverse_util
 import pytest
 
-from rac_jax.models import registry
+from rac_jax.counting import programs
+from rac_jax.encoders import ENCODERS, Encoder
+from rac_jax.models import find_family
 
 GOLDEN = pathlib.Path(__file__).parent / "golden"
 MODELS = {
@@ -37,7 +39,9 @@ MODELS = {
 def list_arrays(name: str) -> str:
     """A line per array: its path and its shape."""
     family, arguments = MODELS[name]
-    variables = registry.abstract_variables(registry.build_model(family, **arguments))
+    maker = Encoder(family) if family in ENCODERS else find_family(family)
+    network = maker.network(**arguments)
+    variables = programs.abstract_variables(network, maker.example_inputs(network))
     flat = flax.traverse_util.flatten_dict(variables, sep="/")
     lines = [
         f"{path} {'x'.join(map(str, leaf.shape))}\n" for path, leaf in flat.items()

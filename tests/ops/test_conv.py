@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from jax import lax
 
-from rac_jax.ops import compiling, conv
+from rac_jax.ops import conv
+from rac_jax.ops.cpu import conv as cpu_conv
 from rac_jax.ops.cpu import winograd
 
 VIDEO_CASES = {
@@ -65,7 +66,7 @@ def assert_same_with_gradients(ours, shape, size, strides, pads):
 @pytest.fixture
 def quick_for_all(monkeypatch):
     """Lets every convolution that can go a quicker way do so, so that tests stay small."""
-    monkeypatch.setattr(conv, "LEAST_PLACES", 1)
+    monkeypatch.setattr(cpu_conv, "LEAST_PLACES", 1)
     monkeypatch.setattr(winograd, "LEAST_CHANNELS", 0)
     monkeypatch.setattr(winograd, "LEAST_PRODUCTS", 0)
 
@@ -110,52 +111,6 @@ def test_bfloat16_stays_bfloat16(size):
 
     gradients = jax.grad(total, (0, 1))(x, kernel)
     assert [g.dtype for g in gradients] == [jnp.bfloat16] * 2
-
-
-def gradients_of(shape, size, strides, padding):
-    """The program, as text, of both gradients of a convolution."""
-
-    def total(x, kernel):
-        return jnp.square(conv.conv_image(x, kernel, strides, padding)).sum()
-
-    x, kernel = jnp.ones(shape), jnp.ones(size)
-    return jax.jit(jax.grad(total, (0, 1))).lower(x, kernel).as_text()
-
-
-@pytest.mark.skipif(jax.default_backend() != "cpu", reason="what is done on CPU")
-def test_strided_in_time_its_gradients_are_not_dilated():
-    shape, size = (1, 9, conv.LEAST_PLACES, 4), (3, 1, 4, 5)
-    text = gradients_of(shape, size, (2, 1), ((1, 1), (0, 0)))
-    assert "convolution" in text and "dot_general" in text
-    assert "dilate = [2" not in text
-
-
-@pytest.mark.skipif(jax.default_backend() != "cpu", reason="what is done on CPU")
-def test_pointwise_its_filter_gradient_transposes_nothing():
-    x, kernel = jnp.ones((2, 4, 6, 6, 64)), jnp.ones((1, 1, 1, 64, 32))
-
-    def total(kernel):
-        out = conv.conv_video(x, kernel, (1, 1, 1), ((0, 0),) * 3)
-        return jnp.square(out).sum()
-
-    text = compiling.jit(jax.grad(total)).lower(kernel).compile().as_text()
-    assert " dot(" in text and " transpose(" not in text
-
-
-@pytest.mark.skipif(jax.default_backend() != "cpu", reason="what is done on CPU")
-def test_minimal_filtering_is_for_large_convolutions_of_three_taps():
-    def convolutions(taps, shape, channels):
-        size = (*taps, shape[-1], channels)
-        padding = tuple((k // 2, k // 2) for k in taps)
-        text = gradients_of(shape, size, (1, 1), padding)
-        return text.count("stablehlo.convolution")
-
-    # 4 x 4 products forward and for the input's gradient, a convolution for the filter's.
-    assert convolutions((3, 3), (2, 64, 64, 96), 96) == 2 * 4**2 + 1
-    assert convolutions((3, 3), (2, 64, 64, 32), 96) == 3  # few channels
-    assert convolutions((3, 3), (2, 8, 8, 96), 96) == 3  # a small picture
-    # 6 products for 4 frames, and no convolution in the filter's gradient.
-    assert convolutions((3, 1), (2, 32, 196, 96), 96) == 2 * 6
 
 
 @pytest.mark.parametrize(

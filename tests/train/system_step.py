@@ -4,21 +4,24 @@ Writes parameters, statistics and metrics after one step of a stage to FILE, an 
 """
 
 import argparse
+import pathlib
 
 import jax
 import numpy as np
 from jax.sharding import NamedSharding
 
 from rac_jax.data.labelled import LabelledVideo
-from rac_jax.models import registry
 from rac_jax.models.sight_sound.reliability_task import ReliabilityTask
 from rac_jax.models.sight_sound.sight_task import SightTask
 from rac_jax.models.sight_sound.sound_task import SoundTask
 from rac_jax.models.sight_sound.stride_task import StrideTask
-from rac_jax.ops import compiling, conv
+from rac_jax.ops import compiling
+from rac_jax.ops.cpu import conv as cpu_conv
 from rac_jax.ops.cpu import winograd
+from rac_jax.ops.sound_format import RATE
 from rac_jax.train import mesh as meshes
 from rac_jax.train import state as states
+from rac_jax.train.run import Run
 from rac_jax.train.step import make_train_step
 from tests.train import toy
 
@@ -33,24 +36,23 @@ def videos():
             video_id=str(index),
             frames=rng.integers(0, 256, (128, 32, 32, 3), np.uint8),
             fps=25.0,
-            columns=rng.normal(size=(257, 700)).astype(np.float16),
+            waveform=rng.normal(0, 0.1, 5 * RATE).astype(np.float32),
+            audio_rate=RATE,
             count=8.0,
             cycles=np.stack([starts, starts + 16], axis=1).astype(np.float32),
         )
 
 
-def build_task(name, model, config):
+def build_task(name: str, run: Run):
     if name == "sight":
-        return SightTask(model, config)
+        return SightTask(run)
     if name == "sound":
-        return SoundTask(model, config)
+        return SoundTask(run)
     names = [str(index) for index in range(BATCH)]
     if name == "stride":
-        return StrideTask(
-            model, config, dict.fromkeys(names, 0), dict.fromkeys(names, (1,))
-        )
+        return StrideTask(run, dict.fromkeys(names, 0), dict.fromkeys(names, (1,)))
     strides, sight = dict.fromkeys(names, 1), dict.fromkeys(names, 7.0)
-    return ReliabilityTask(model, config, strides, sight, dict.fromkeys(names, 9.0))
+    return ReliabilityTask(run, strides, sight, dict.fromkeys(names, 9.0))
 
 
 def main() -> None:
@@ -63,14 +65,16 @@ def main() -> None:
     jax.config.update("jax_num_cpu_devices", args.devices)
     # What serves large convolutions only is to be split over devices too.
     winograd.LEAST_CHANNELS = winograd.LEAST_PRODUCTS = 0
-    conv.LEAST_PLACES = 1
+    cpu_conv.LEAST_PLACES = 1
     config = toy.load_config("small")
     config.data.size, config.stride.strides = 32, (1, 2)
     config.model.sight_encoder = "r2plus1d18"
-    model = registry.build_model("sight_sound", **config.model.to_dict())
+    # Examples come from the videos here, so that both runs see the same.
     mesh = meshes.make_mesh(fsdp=args.fsdp)
-    task = build_task(args.stage, model, config)
-    variables = task.first(registry.init_variables(model, jax.random.key(0)))
+    run = toy.make_run(config, pathlib.Path(args.file).parent)
+    task = build_task(args.stage, run)
+    first = run.family.initialise(run.network, jax.random.key(0))
+    variables = task.first(first)
     labels = states.trained_paths(variables["params"], task.trained)
     # Plain descent: the change is the gradient, not its sign.
     settings = config[args.stage].optimiser
@@ -81,8 +85,8 @@ def main() -> None:
     shardings = meshes.state_shardings(state, mesh)
     split = [s for s in jax.tree.leaves(shardings) if not s.is_fully_replicated]
     assert bool(split) == (args.fsdp > 1)
-    cut = task.cut()
-    rows = [cut(video, np.random.default_rng(3)) for video in videos()]
+    sampler = task.examples.sampler
+    rows = [sampler(video, np.random.default_rng(3)) for video in videos()]
     batch = {name: np.stack([row[name] for row in rows]) for name in rows[0]}
     batch["mask"] = np.arange(BATCH) != 5
     replicated = NamedSharding(mesh, meshes.REPLICATED)

@@ -1,31 +1,42 @@
 """The loop stops where it must, and keeps what was good."""
 
+import dataclasses
+from collections.abc import Callable
+
 import jax
 import numpy as np
 import pytest
 
-from rac_jax.train import checkpoints, hosts, loop
+from rac_jax.train import checkpoints, loop
 from rac_jax.train import mesh as meshes
 from tests.train import tiny_task
 
 STEPS = 12
 
 
-def fit(folder, batches, stop=None, evaluate=None, identity=None, **changes):
-    return loop.fit(
-        tiny_task.TinyTask(),
-        tiny_task.settings(**changes),
-        tiny_task.variables(),
+@dataclasses.dataclass(frozen=True)
+class JudgedTask(tiny_task.TinyTask):
+    """The tiny task, validated by a function."""
+
+    judge: Callable = lambda variables, epoch: {"error": 1 / epoch}
+
+    def validate(self, variables, epoch):
+        return self.judge(variables, epoch)
+
+
+def fit(folder, batches, stop=None, judge=None, identity=None, **changes):
+    task = JudgedTask() if judge is None else JudgedTask(judge=judge)
+    plan = loop.Plan(
         steps=STEPS,
         epoch_steps=4,
         batches=batches,
-        evaluate=evaluate or (lambda variables, epoch: {"error": 1 / epoch}),
         mesh=meshes.make_mesh(),
         folder=folder,
         identity=identity or {"seed": 0},
         key=jax.random.key(0),
         stop=stop or loop.StopSignal(),
     )
+    return loop.fit(task, tiny_task.settings(**changes), tiny_task.variables(), plan)
 
 
 def good(start):
@@ -35,11 +46,11 @@ def good(start):
 def test_it_learns_and_evaluates_at_the_ends_of_epochs(tmp_path):
     seen = []
 
-    def evaluate(variables, epoch):
+    def judge(variables, epoch):
         seen.append((epoch, variables["params"]["last"]["kernel"].copy()))
         return {"error": 1 / epoch}
 
-    state = fit(tmp_path, good, evaluate=evaluate)
+    state = fit(tmp_path, good, judge=judge)
     assert [epoch for epoch, _ in seen] == [1, 2, 3] and int(state.step) == STEPS
     assert not np.array_equal(seen[0][1], seen[1][1])
     np.testing.assert_array_equal(seen[2][1], state.params["last"]["kernel"])
@@ -50,11 +61,11 @@ def test_it_learns_and_evaluates_at_the_ends_of_epochs(tmp_path):
 def test_epochs_can_be_left_out_but_for_the_last(tmp_path):
     seen = []
 
-    def evaluate(variables, epoch):
+    def judge(variables, epoch):
         seen.append(epoch)
         return {"error": 0.5}
 
-    fit(tmp_path, good, evaluate=evaluate, evaluate_epochs=2)
+    fit(tmp_path, good, judge=judge, evaluate_epochs=2)
     assert seen == [2, 3]
 
 
@@ -63,7 +74,7 @@ def test_a_finished_stage_takes_no_more_steps(tmp_path):
 
     def none(start):
         assert start == STEPS
-        return iter(())
+        yield from ()
 
     two = fit(tmp_path, none)
     np.testing.assert_array_equal(
@@ -118,10 +129,3 @@ def test_another_runs_folder_is_refused(tmp_path):
     fit(tmp_path, good)
     with pytest.raises(checkpoints.CheckpointError, match="seed = 0, this run has 1"):
         fit(tmp_path, good, identity={"seed": 1})
-
-
-def test_processes_must_be_numbered():
-    with pytest.raises(ValueError, match="--num_processes=2 needs --coordinator"):
-        hosts.start(None, 2, 0)
-    with pytest.raises(ValueError, match="--process_id from 0 to 1"):
-        hosts.start("localhost:1", 2, 2)

@@ -23,7 +23,7 @@ def final(folder) -> dict:
 
 
 def validation_steps(folder) -> list[int]:
-    lines = (folder / "metrics.jsonl").read_text().splitlines()
+    lines = (folder / "tiny" / "metrics.jsonl").read_text().splitlines()
     return [
         line["step"] for line in map(json.loads, lines) if line["kind"] == "validation"
     ]

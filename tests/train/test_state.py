@@ -77,6 +77,25 @@ def test_schedules():
     assert float(state.learning_rate(settings(), 10)(9)) == pytest.approx(0.1)
 
 
+@pytest.mark.parametrize("warmup", [0, 1, 3, 50])
+@pytest.mark.parametrize("steps", [1, 2, 10])
+def test_schedules_are_optaxs(warmup, steps):
+    """Bit for bit what optax has under one name, but for what it does without a warm-up."""
+    begins = min(warmup, steps - 1)
+    theirs = optax.warmup_cosine_decay_schedule(
+        0.0, 2e-3, begins, begins + max(steps - begins, 1)
+    )
+    changes = {"learning_rate": 2e-3, "warmup": warmup}
+    ours = state.learning_rate(settings(schedule="cosine", **changes), steps)
+    for step in map(np.int32, range(steps + 2)):
+        assert float(ours(step)) == float(theirs(step))
+    if begins:
+        ours = state.learning_rate(settings(**changes), steps)
+        theirs = optax.warmup_constant_schedule(0.0, 2e-3, begins)
+        for step in map(np.int32, range(steps + 2)):
+            assert float(ours(step)) == float(theirs(step))
+
+
 def test_unknown_names_are_listed():
     with pytest.raises(ValueError, match="optimiser.schedule: 'steps' is not one of"):
         state.learning_rate(settings(schedule="steps"), 3)

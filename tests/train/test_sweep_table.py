@@ -8,8 +8,8 @@ import pytest
 from rac_jax.train import sweep_table
 
 
-def _cell(run, way="sight", metric="mae", paper=None):
-    return {"run": run, "way": way, "metric": metric, "paper": paper}
+def _cell(run, estimator="sight", metric="mae", paper=None):
+    return {"run": run, "estimator": estimator, "metric": metric, "paper": paper}
 
 
 SWEEP = {
@@ -38,7 +38,7 @@ SWEEP = {
 
 def _evaluation(sight=0.4119, sound=0.25):
     return {
-        "ways": {
+        "estimators": {
             "sight": {"n": 8, "mae": sight, "obo": 0.9},
             "sound": {"n": 7, "mae": 0.9, "obo": sound},
         }
@@ -150,16 +150,31 @@ def test_the_sweep_is_left_as_it_was(tmp_path):
     [
         ("{", "is not JSON"),
         ("", "is not JSON"),
-        ("[]", 'has no object "ways"'),
-        ("{}", 'has no object "ways"'),
-        ('{"ways": []}', 'has no object "ways"'),
-        ('{"ways": {"sight": {"mae": 1, "n": 2}}}', r"has no way 'sound' .*: sight"),
-        ('{"ways": {"sight": 3}}', "has no way 'sight'"),
-        ('{"ways": {"sight": {"obo": 1}}}', "way 'sight' has no 'mae'"),
-        ('{"ways": {"sight": {"mae": "low"}}}', "mae of way 'sight' is 'low', not"),
-        ('{"ways": {"sight": {"mae": true}}}', "mae of way 'sight' is True, not"),
-        ('{"ways": {"sight": {"mae": NaN}}}', "mae of way 'sight' is nan, not"),
-        ('{"ways": {"sight": {"mae": Infinity}}}', "mae of way 'sight' is inf, not"),
+        ("[]", 'has no object "estimators"'),
+        ("{}", 'has no object "estimators"'),
+        ('{"estimators": []}', 'has no object "estimators"'),
+        (
+            '{"estimators": {"sight": {"mae": 1, "n": 2}}}',
+            r"has no estimator 'sound' .*: sight",
+        ),
+        ('{"estimators": {"sight": 3}}', "has no estimator 'sight'"),
+        ('{"estimators": {"sight": {"obo": 1}}}', "estimator 'sight' has no 'mae'"),
+        (
+            '{"estimators": {"sight": {"mae": "low"}}}',
+            "mae of estimator 'sight' is 'low', not",
+        ),
+        (
+            '{"estimators": {"sight": {"mae": true}}}',
+            "mae of estimator 'sight' is True, not",
+        ),
+        (
+            '{"estimators": {"sight": {"mae": NaN}}}',
+            "mae of estimator 'sight' is nan, not",
+        ),
+        (
+            '{"estimators": {"sight": {"mae": Infinity}}}',
+            "mae of estimator 'sight' is inf, not",
+        ),
     ],
 )
 def test_a_bad_evaluation_is_named(tmp_path, content, fault):
@@ -177,15 +192,17 @@ def test_an_evaluation_that_is_not_text_is_named(tmp_path):
         sweep_table.read_evaluations(tmp_path, SWEEP)
 
 
-def test_a_missing_way_is_named_without_files_too():
-    evaluations = {"with": {"ways": {}}, "without": None}
-    with pytest.raises(ValueError, match=r"with.evaluation\.json: has no way 'sight'"):
+def test_a_missing_estimator_is_named_without_files_too():
+    evaluations = {"with": {"estimators": {}}, "without": None}
+    with pytest.raises(
+        ValueError, match=r"with.evaluation\.json: has no estimator 'sight'"
+    ):
         sweep_table.table_text("table0", SWEEP, evaluations)
 
 
-def test_a_stride_that_the_run_has_not_is_left_open():
+def test_an_optional_estimator_that_the_run_has_not_is_left_open():
     cells = {
-        name: {"run": "with", "way": name, "metric": "mae", "paper": 0.5}
+        name: _cell("with", name, paper=0.5) | {"optional": True}
         for name in ("stride_1", "stride_6")
     }
     sweep = SWEEP | {
@@ -193,9 +210,15 @@ def test_a_stride_that_the_run_has_not_is_left_open():
         "columns": list(cells),
         "rows": [{"name": "MAE", "cells": cells}],
     }
-    evaluations = {"with": {"ways": {"stride_1": {"mae": 0.25, "obo": 1, "n": 4}}}}
+    scores = {"stride_1": {"mae": 0.25, "obo": 1, "n": 4}}
+    evaluations = {"with": {"estimators": scores}}
     row = sweep_table.table_text("table7", sweep, evaluations).splitlines()[3]
     assert row.split() == ["MAE", "0.250", "(0.500)", "-"]
+    record = sweep_table.table_record("table7", sweep, evaluations)
+    assert record["rows"][0]["cells"]["stride_6"]["ours"] is None
+    del cells["stride_6"]["optional"]
+    with pytest.raises(ValueError, match="has no estimator 'stride_6'"):
+        sweep_table.table_text("table7", sweep, evaluations)
 
 
 @pytest.mark.parametrize("folder", ["", "nowhere"])
@@ -223,7 +246,7 @@ def test_check_sweep_accepts_a_sound_one():
         ({"run": "other"}, "unknown run 'other'; known: with, without"),
         ({"metric": "mse"}, "unknown metric 'mse'; known: mae, obo"),
         ({"metric": None}, "unknown metric None"),
-        ({"way": "smell"}, "unknown way 'smell'; known: sight, sound"),
+        ({"estimator": ""}, "column 'Sight MAE': no 'estimator'"),
         ({"run": "with"}, "no cell shows the runs without"),
     ],
 )

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import time
 
+import flax.traverse_util
 import numpy as np
 import pytest
 import safetensors.numpy
@@ -62,6 +63,25 @@ def straight(tmp_path_factory):
     folder = tmp_path_factory.mktemp("straight")
     finish(rac("train", *toy.arguments(folder, **DESCENT, **LONGER)))
     return folder
+
+
+def test_the_measurement_is_what_the_counter_says(straight):
+    # The videos are those of the run's cache.
+    run = toy.make_run(toy.toy_config(), straight)
+    trained = flax.traverse_util.unflatten_dict(variables(straight), sep="/")
+    counter, videos = run.counter(trained), run.source("test")
+    report = json.loads((straight / "evaluation.json").read_text())
+    assert len(report["videos"]) == len(videos) == 4
+    for index, row in enumerate(report["videos"]):
+        video = videos[index]
+        result = counter.count(
+            video.frames,
+            fps=video.fps,
+            waveform=video.waveform,
+            audio_rate=video.audio_rate or None,
+        )
+        assert row["fused"] == pytest.approx(result.count, abs=1e-3)
+        assert row["stride"] == result.details["stride"]
 
 
 def test_two_processes_and_a_change_of_their_number(straight, tmp_path):
@@ -132,7 +152,7 @@ def test_every_sweep_runs_and_prints(tmp_path, capsys, monkeypatch):
         assert train.main([*arguments, f"--sweep={name}"]) == 0
         for run in sweep["runs"]:
             report = json.loads((workdir / run / "evaluation.json").read_text())
-            assert report["ways"]["fused"]["n"] == 4
+            assert report["estimators"]["fused"]["n"] == 4
         capsys.readouterr()
         assert main(["evaluate", "--sweep", name, "--workdir", str(workdir)]) == 0
         printed = capsys.readouterr().out

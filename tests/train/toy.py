@@ -1,8 +1,16 @@
-"""The whole recipe at toy size, as arguments of `rac train`."""
+"""The recipe of sight and sound at toy size, as arguments of `rac train` and as a run."""
 
 import pathlib
+from collections.abc import Mapping
 
+import flax.linen as nn
+import ml_collections
+
+from rac_jax import models
 from rac_jax.cli import train
+from rac_jax.data.pipeline import Source
+from rac_jax.train import loop, mesh
+from rac_jax.train.run import Run
 
 ROOT = pathlib.Path(__file__).parents[2]
 CONFIG = ROOT / "configs" / "sight_sound.py"
@@ -15,7 +23,6 @@ FIELDS = {
     "model.sight_encoder": "r2plus1d18",  # compiles faster than an S3D
     "model.sight_width": 0.0625,
     "model.sound_width": 0.0625,
-    "eval_batch": 4,
     "sight.batch": 4,
     "sight.epochs": 2,
     "sight.epoch_steps": 2,
@@ -47,6 +54,43 @@ def arguments(workdir, variant: str = "small", **fields) -> list[str]:
     return [f"--config={CONFIG}:{variant}", f"--workdir={workdir}", *flags]
 
 
-def load_config(variant: str):
+def load_config(variant: str) -> ml_collections.ConfigDict:
     """The config itself, at its own size."""
     return train.load_config(f"{CONFIG}:{variant}")
+
+
+def toy_config(variant: str = "small") -> ml_collections.ConfigDict:
+    """The config at toy size."""
+    config = load_config(variant)
+    config.update_from_flattened_dict(FIELDS)
+    for split in ("train", "val", "test"):
+        config.data[split].scenes.update(SCENES)
+    return config
+
+
+def make_run(
+    config: ml_collections.ConfigDict,
+    workdir: pathlib.Path,
+    network: nn.Module | None = None,
+    videos: Mapping[str, Source] | None = None,
+) -> Run:
+    """A run that has not begun.
+
+    Args:
+      config: of the run.
+      workdir: its folder.
+      network: in place of the config's.
+      videos: split to source, in place of the config's.
+    """
+    family = models.find_family("sight_sound")
+    network = network or family.network(**config.model.to_dict())
+    return Run(
+        config=config,
+        workdir=workdir,
+        family=family,
+        recipe=family.recipe(),
+        network=network,
+        mesh=mesh.make_mesh(),
+        stop=loop.StopSignal(),
+        sources=dict(videos or {}),
+    )

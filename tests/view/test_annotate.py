@@ -6,23 +6,21 @@ import numpy as np
 import pytest
 
 from rac_jax import media
-from rac_jax.counting.result import CountResult, SightCount, SoundCount, WindowCount
+from rac_jax.counting.rate import Rate
 from rac_jax.media import encode
 from rac_jax.view import annotate
+from tests.results import evenly, repetition_set, with_sets
 
 FPS, SECONDS = 10, 3
 
 
-def _result(file="<array>", duration_s=3.0, start_s=0.0, **changes):
-    mid, end = start_s + duration_s / 3, start_s + duration_s
-    sight = SightCount(
-        6.0, 1, {}, (WindowCount(start_s, mid, 4.0), WindowCount(mid, end, 2.0))
+def _result(file="<array>", duration_s=3.0, start_s=0.0, count=7.0):
+    """Two thirds of the count in the first third of the time."""
+    third, end = start_s + duration_s / 3, start_s + duration_s
+    rate = Rate.from_knots([start_s, third, end], [0, count * 2 / 3, count])
+    return dataclasses.replace(
+        evenly(count, duration_s, start_s=start_s, file=file), rate=rate
     )
-    sound = SoundCount(10.0, (WindowCount(start_s, end, 10.0),))
-    result = CountResult(
-        file, duration_s, 7.0, sight, sound, 0.25, "default", "paper", 1.0, start_s
-    )
-    return dataclasses.replace(result, **changes)
 
 
 @pytest.fixture(scope="module")
@@ -39,57 +37,51 @@ def clip(tmp_path_factory):
     return path
 
 
-def test_running_count_is_equation_10_over_time():
+def test_the_number_is_the_rounded_integral_of_the_rate():
     result = _result()
-    times = np.linspace(0, 3, 61)
-    sight = np.where(times <= 1, 4 * times, 4 + (times - 1))
-    sound = 10 * times / 3
-    expected = 0.75 * sight + 0.25 * sound
-    np.testing.assert_allclose(annotate.running_count(result, times), expected)
+    times = np.linspace(0.05, 3, 60)
+    done = np.where(times <= 1, 14 / 3 * times, 14 / 3 + 7 / 6 * (times - 1))
+    counts = annotate.shown_counts(result, times)
+    np.testing.assert_array_equal(counts, np.floor(done + 0.5))
 
 
-def test_running_count_is_zero_before_and_whole_after():
+def test_it_is_zero_before_and_whole_after():
     result = _result(start_s=10.0)
-    counts = annotate.running_count(result, np.array([0.0, 10.0, 13.0, 99.0]))
-    np.testing.assert_allclose(counts, [0, 0, 7, 7], atol=1e-9)
+    counts = annotate.shown_counts(result, np.array([0.0, 10.0, 13.0, 99.0]))
+    np.testing.assert_array_equal(counts, [0, 0, 7, 7])
 
 
-def test_overlapping_windows_end_at_the_streams_count():
-    """As the released protocol's: the windows add up to more than the stream's count."""
-    windows = (WindowCount(0, 2, 4.0), WindowCount(1, 3, 4.0))
-    result = _result(
-        sight=SightCount(5.0, 1, {}, windows), sound=None, reliability=None, count=5.0
+def test_it_rises_half_way_through_a_cycle():
+    result = with_sets(repetition_set(1.0, 2, 1.0), repetition_set(6.0, 1, 2.0))
+    counts = annotate.shown_counts(result, np.array([1.4, 1.6, 2.6, 6.9, 7.1, 10.0]))
+    np.testing.assert_array_equal(counts, [0, 1, 2, 2, 3, 3])
+
+
+@pytest.mark.parametrize("missed", [-9e-4, 9e-4])
+def test_a_rate_that_misses_the_count_a_little_changes_no_number(missed):
+    """Just under a half and just above: the last number is the result's, none before is more."""
+    result = dataclasses.replace(
+        evenly(6.5 - missed / 2), rate=Rate.constant(0, 10, 6.5 + missed / 2)
     )
-    counts = annotate.running_count(result, np.array([1.0, 2.0, 3.0]))
-    np.testing.assert_allclose(counts, [1.25, 3.75, 5.0])
+    counts = annotate.shown_counts(result, np.linspace(0.1, 10, 100))
+    assert counts[-1] == counts.max() == result.rounded
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_running_count_never_falls(seed):
+def test_it_never_falls(seed):
     rng = np.random.default_rng(seed)
-    edges = np.sort(rng.uniform(-1, 5, 9))
-    windows = tuple(
-        WindowCount(a, b, c)
-        for a, b, c in zip(edges, edges[1:], rng.normal(1, 2, 8), strict=False)
-    )
-    result = _result(sound=SoundCount(sum(w.count for w in windows), windows))
-    counts = annotate.running_count(result, np.linspace(0, 3, 200))
-    assert (np.diff(counts) >= -1e-9).all()
-    assert counts[0] >= 0
-    assert counts[-1] == pytest.approx(7.0)
+    done = np.concatenate([[0.0], np.cumsum(rng.uniform(0, 2, 8))])
+    rate = Rate.from_knots(np.sort(rng.uniform(0, 3, 9)), done)
+    result = dataclasses.replace(evenly(float(done[-1]), 3.0), rate=rate)
+    counts = annotate.shown_counts(result, np.linspace(0, 3, 200))
+    assert (np.diff(counts) >= 0).all()
+    assert counts[0] == 0
+    assert counts[-1] == result.rounded
 
 
-@pytest.mark.parametrize("windows", [(), (WindowCount(0, 3, 0.0),)])
-def test_without_a_rate_it_grows_evenly(windows):
-    sight = SightCount(0.0, 1, {}, windows)
-    result = _result(sight=sight, sound=None, reliability=None, count=4.0)
-    counts = annotate.running_count(result, np.array([1.5, 3.0]))
-    np.testing.assert_allclose(counts, [2.0, 4.0])
-
-
-def test_no_length_and_negative_counts():
-    result = _result(duration_s=0.0, count=-0.3)
-    np.testing.assert_allclose(annotate.running_count(result, np.array([0.0, 1.0])), 0)
+def test_nothing_counted_and_no_length():
+    counts = annotate.shown_counts(evenly(0.0, 0.0), np.array([0.0, 1.0]))
+    np.testing.assert_array_equal(counts, [0, 0])
 
 
 def test_the_copy_has_the_pictures_size_length_and_sound(clip, tmp_path):

@@ -1,22 +1,21 @@
-"""Counting without learning: two baselines that a model has to beat.
+"""Counting without learning: baselines that a model has to beat.
 
 Both find the lag at which the video resembles itself best, and divide its length by it: one
 by the energy of its frame differences, the other by its pixels.
 """
 
-import os
-import time
+import dataclasses
 
 import numpy as np
 
-from rac_jax.counting.result import CountResult, SightCount, WindowCount
-from rac_jax.counting.source import FileSource
-from rac_jax.media import MediaError
-from rac_jax.models.compact.windows import to_grey
+from rac_jax.counting.estimator import Chunk, Partial, SourceInfo
+from rac_jax.counting.options import NoOptions
+from rac_jax.counting.rate import Rate
+from rac_jax.counting.result import Measurement, Stream, WindowCount
 
-SIZE = 32  # pixels along each side
 SHORTEST_S, LONGEST_S = 0.15, 12.0  # periods that are looked for
 LEAST_PEAK = 0.1  # autocorrelation under which nothing repeats
+LEAST_LAGS = 3  # under which no lag can be a local maximum
 
 
 def first_peak(similarity: np.ndarray, shortest: int) -> tuple[int, float]:
@@ -73,71 +72,68 @@ def pixel_similarity(frames: np.ndarray, longest: int) -> np.ndarray:
     return found
 
 
-BASELINES = {
-    "frame-differences": difference_similarity,
-    "self-similarity": pixel_similarity,
+SIMILARITIES = {
+    "differences": difference_similarity,
+    "pixels": pixel_similarity,
 }
 
 
-class BaselineCounter:
-    """Counts by a baseline; `count` as that of `Counter`, by sight only.
+@dataclasses.dataclass(frozen=True)
+class BaselineState:
+    """All frames so far, small and grey.
 
-    Args:
-      name: of `BASELINES`.
+    Attributes:
+      info: of the source.
+      frames: parts uint8 [n, H, W, 1], in order.
+      times_s: parts float64 [n].
     """
 
-    def __init__(self, name: str):
-        self._similarity = BASELINES[name]
-        self.config = {"name": name, "family": "baseline"}
+    info: SourceInfo
+    frames: tuple[np.ndarray, ...] = ()
+    times_s: tuple[np.ndarray, ...] = ()
 
-    def count(
-        self,
-        video: str | os.PathLike,
-        *,
-        start_s: float = 0.0,
-        end_s: float | None = None,
-        **options,
-    ) -> CountResult:
-        """Counts the repetitions in a file.
 
-        Args:
-          video: a media file with a picture; all its small frames are held in memory.
-          start_s: where to start, in seconds of the file.
-          end_s: where to end, or None for the end of the file.
-          **options: of `Counter.count`; only what a model needs, so they change nothing.
+class BaselineEstimator:
+    """Counts by the best lag of a similarity; all small frames are held in memory.
 
-        Returns:
-          The result, of sight alone.
+    Args:
+      similarity: of `SIMILARITIES`.
+    """
 
-        Raises:
-          MediaError: if the file cannot be read or has no picture.
-        """
-        del options
-        began = time.perf_counter()
-        source = FileSource(video, size=SIZE, start_s=start_s, end_s=end_s)
-        chunks = list(source.frames()) if source.has_picture else []
-        if not chunks:
-            raise MediaError(f"{source.name}: has no picture to count by")
-        frames = np.concatenate([to_grey(chunk.frames) for chunk in chunks])
-        frames = frames.reshape(len(frames), -1).astype(np.float32)
-        times = np.concatenate([chunk.times_s for chunk in chunks])
-        step_s = (times[-1] - times[0]) / max(1, len(times) - 1) or 1 / source.fps
+    def __init__(self, similarity: str):
+        self._similarity = SIMILARITIES[similarity]
+
+    def start(self, info: SourceInfo, options: NoOptions) -> BaselineState:
+        return BaselineState(info)
+
+    def feed(
+        self, state: BaselineState, chunk: Chunk
+    ) -> tuple[BaselineState, Partial]:
+        if not len(chunk.times_s):
+            return state, Partial()
+        frames = (*state.frames, chunk.frames)
+        times = (*state.times_s, chunk.times_s)
+        return dataclasses.replace(state, frames=frames, times_s=times), Partial()
+
+    def finish(self, state: BaselineState) -> Measurement:
+        if not state.frames:
+            return Measurement(0.0, Rate())
+        frames = np.concatenate(state.frames)
+        frames = frames.reshape(len(frames), -1).astype(np.float32)  # [T, D]
+        times = np.concatenate(state.times_s)
+        step_s = (times[-1] - times[0]) / max(1, len(times) - 1) or 1 / state.info.fps
         longest = min(len(frames) // 2, round(LONGEST_S / step_s))
         lag, peak = 0, 0.0
-        if longest >= 3:
+        if longest >= LEAST_LAGS:
             similarity = self._similarity(frames, longest)
             lag, peak = first_peak(similarity, max(2, round(SHORTEST_S / step_s)))
         total = len(frames) / lag if peak >= LEAST_PEAK else 0.0
-        stop_s = float(times[-1] + step_s)
-        return CountResult(
-            file=source.name,
-            duration_s=stop_s - start_s,
+        start_s, end_s = state.info.start_s, float(times[-1] + step_s)
+        window = WindowCount(start_s, end_s, total)
+        return Measurement(
             count=total,
-            sight=SightCount(total, 1, {}, (WindowCount(start_s, stop_s, total),)),
-            sound=None,
-            reliability=None,
-            model=self.config["name"],
-            protocol="baseline",
-            seconds=time.perf_counter() - began,
-            start_s=start_s,
+            rate=Rate.constant(start_s, end_s, total),
+            streams=(Stream("sight", total, 1.0, (window,)),),
+            details={"lag_frames": lag, "similarity": peak},
+            end_s=end_s,
         )

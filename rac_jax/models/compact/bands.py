@@ -1,16 +1,15 @@
-"""Sound on the time grid of the picture: mel bands averaged over parts of frames.
+"""Sound on the time grid of the picture: mel bands averaged over parts of frames; numpy only.
 
 Sums over columns are differences of one cumulative sum, so a frame may be of any length.
+`window_batches.average_columns` is the same on the device.
 """
 
 import numpy as np
 
+from rac_jax.ops.sound_format import CENTRE, COLUMNS_PER_S
+
 SUB_FRAMES = 4  # per frame: a hit is shorter than a frame of a slow video
-# Of the spectrogram of `rac_jax.ops.spectrogram`, which numpy-only code does not import.
-COLUMNS_PER_S = 22050 / 159
-CENTRE = (
-    512 / 2 / 159 - 0.5
-)  # columns from a column's first sample to its middle, less half
+NARROWEST = 1e-6  # columns; a part that is narrower has none
 
 
 def sub_frame_edges(times_s: np.ndarray) -> np.ndarray:
@@ -57,7 +56,7 @@ def average_columns(columns: np.ndarray, edges: np.ndarray) -> np.ndarray:
     high = np.minimum(low + 1, len(columns))
     at_edges = total[low] + (edges - low)[:, None] * (total[high] - total[low])
     widths = np.diff(edges)
-    filled = widths > 1e-6
+    filled = widths > NARROWEST
     parts = np.diff(at_edges, axis=0) / np.where(filled, widths, 1.0)[:, None]
     parts[~filled] = parts[filled].mean(axis=0) if filled.any() else 0.0
     return parts.astype(np.float32)

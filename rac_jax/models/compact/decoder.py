@@ -5,39 +5,64 @@ programming (Viterbi), so that a moment's doubt neither ends a set nor doubles i
 """
 
 import dataclasses
+import math
+from collections.abc import Mapping
 
 import numpy as np
 
-from rac_jax.models.compact.network import GRID_BINS, STEP_FRAMES, absolute_log_periods
+from rac_jax.models.compact.grid import GRID_BINS, STEP_FRAMES, absolute_log_periods
 
-NEIGHBOURS = 2  # bins on each side of a state that are read as one period
-NOTHING = GRID_BINS  # the state of no repetition
-FLOOR = 1e-4
+NEIGHBOURS = 2  # bins on each side of a state that are taken for one period
+NO_REPETITION = GRID_BINS  # the state of no repetition
+FLOOR = 1e-4  # probability under which no state falls
 _LOG_PERIODS = absolute_log_periods().astype(np.float64)
 
 
 @dataclasses.dataclass(frozen=True)
-class Rule:
-    """What the decision hangs on; chosen on procedural scenes.
+class DecodingConfig:
+    """What the decoding of a model hangs on; chosen on procedural scenes.
 
     Attributes:
       nothing: factor on the probability of no repetition.
-      drift: cost of a change by one bin between instants.
-      jump: cost of a change of period, and of an end or a beginning.
-      score: least mean probability of a set.
-      least: least repetitions of a set.
+      drift: cost, in nats, of a change of period by one bin from step to step.
+      jump: cost, in nats, of any other change of period, and of an end or a beginning.
+      score: least mean probability of a set's periods, in [0, 1].
+      least_count: least repetitions of a set.
       gap: longest break within a set, in periods.
+
+    Raises:
+      ValueError: for a value that is negative or not finite.
     """
 
     nothing: float = 1.0
     drift: float = 0.3
     jump: float = 2.0
     score: float = 0.3
-    least: float = 1.6
+    least_count: float = 1.6
     gap: float = 1.0
 
+    def __post_init__(self):
+        for name, value in vars(self).items():
+            if not (math.isfinite(value) and value >= 0):
+                raise ValueError(f"decoding.{name}: must be at least 0, not {value}")
 
-@dataclasses.dataclass(frozen=True)
+    @classmethod
+    def from_fields(cls, fields: Mapping[str, float]) -> "DecodingConfig":
+        """Reads the section "decoding" of a config.
+
+        Raises:
+          ValueError: for a field that there is not, or a wrong value.
+        """
+        known = {field.name for field in dataclasses.fields(cls)}
+        if unknown := set(fields) - known:
+            raise ValueError(
+                f"decoding.{min(unknown)}: no such field, known: "
+                f"{', '.join(sorted(known))}"
+            )
+        return cls(**fields)
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
 class PeriodSet:
     """Repetitions without a long break, in frames of the video.
 
@@ -56,9 +81,9 @@ class PeriodSet:
     edges: np.ndarray
 
 
-@dataclasses.dataclass(frozen=True)
-class Tally:
-    """What one distribution counts.
+@dataclasses.dataclass(frozen=True, eq=False)
+class Decoded:
+    """What is decoded of one distribution.
 
     Attributes:
       count: repetitions, the sum over the sets.
@@ -73,12 +98,14 @@ class Tally:
     score: float
 
 
-def _masses(distribution: np.ndarray, rule: Rule) -> np.ndarray:
+def _masses(distribution: np.ndarray, config: DecodingConfig) -> np.ndarray:
     """Probability of each state, a period's with its neighbours. [G, 55]"""
-    periods = np.pad(distribution[:, :NOTHING], ((0, 0), (NEIGHBOURS, NEIGHBOURS)))
+    periods = np.pad(
+        distribution[:, :NO_REPETITION], ((0, 0), (NEIGHBOURS, NEIGHBOURS))
+    )
     total = np.cumsum(np.pad(periods, ((0, 0), (1, 0))), axis=1)
     near = total[:, 2 * NEIGHBOURS + 1 :] - total[:, : -2 * NEIGHBOURS - 1]  # [G, 54]
-    nothing = rule.nothing * distribution[:, NOTHING:]
+    nothing = config.nothing * distribution[:, NO_REPETITION:]
     return np.concatenate([near, nothing], axis=1)
 
 
@@ -86,7 +113,7 @@ def best_path(masses: np.ndarray, drift: float, jump: float) -> np.ndarray:
     """The most probable path.
 
     Args:
-      masses: [G, 55] probability of each state at each instant, the last one no repetition.
+      masses: [G, 55] probability of each state at each step, the last one no repetition.
       drift: cost of a step to the neighbouring period, up to `NEIGHBOURS` of them.
       jump: cost of any other change.
 
@@ -95,6 +122,8 @@ def best_path(masses: np.ndarray, drift: float, jump: float) -> np.ndarray:
     """
     gains = np.log(np.maximum(masses, FLOOR))
     states = gains.shape[1]
+
+    # Forwards: the best way to every state at every step, and where it came from.
     value, back = gains[0], np.zeros(gains.shape, np.int64)
     order = np.arange(states)
     for t in range(1, len(gains)):
@@ -102,18 +131,23 @@ def best_path(masses: np.ndarray, drift: float, jump: float) -> np.ndarray:
         best = np.full(states, value[start] - jump)
         origin = np.full(states, start)
         for step in range(-NEIGHBOURS, NEIGHBOURS + 1):
-            # Moves among periods; no repetition is nobody's neighbour.
-            low, high = max(0, step), min(NOTHING, NOTHING + step)
+            # To a neighbouring period; no repetition is nobody's neighbour.
+            low, high = max(0, step), min(NO_REPETITION, NO_REPETITION + step)
             moved = value[low - step : high - step] - drift * abs(step)
             better = moved > best[low:high]
             best[low:high] = np.where(better, moved, best[low:high])
             origin[low:high] = np.where(
                 better, order[low - step : high - step], origin[low:high]
             )
-        if value[NOTHING] > best[NOTHING]:
-            best[NOTHING], origin[NOTHING] = value[NOTHING], NOTHING
+        if value[NO_REPETITION] > best[NO_REPETITION]:
+            best[NO_REPETITION], origin[NO_REPETITION] = (
+                value[NO_REPETITION],
+                NO_REPETITION,
+            )
         back[t] = origin
         value = best + gains[t]
+
+    # Backwards, from the best state at the end.
     path = np.zeros(len(gains), np.int64)
     path[-1] = np.argmax(value)
     for t in range(len(gains) - 1, 0, -1):
@@ -121,21 +155,23 @@ def best_path(masses: np.ndarray, drift: float, jump: float) -> np.ndarray:
     return path
 
 
-def tally(distribution: np.ndarray, frames: int, rule: Rule) -> Tally:
-    """Counts.
+def decode(distribution: np.ndarray, frames: int, config: DecodingConfig) -> Decoded:
+    """Finds the sets of repetitions in a distribution, and counts them.
 
     Args:
       distribution: [G, 55] over absolute periods, the last entry for no repetition.
       frames: T, frames of the video, at most G * 4.
-      rule: the decision's constants.
+      config: the decoding's constants.
 
     Returns:
       The count, with where and when.
     """
     distribution = distribution.astype(np.float64)
-    masses = _masses(distribution, rule)
-    path = best_path(masses, rule.drift, rule.jump)
-    periodic = path != NOTHING
+    masses = _masses(distribution, config)
+    path = best_path(masses, config.drift, config.jump)
+    periodic = path != NO_REPETITION
+
+    # The period of a step is the mean over its state and the neighbours.
     state = np.where(periodic, path, 0)
     near = state[:, None] + np.arange(-NEIGHBOURS, NEIGHBOURS + 1)
     inside = (near >= 0) & (near < GRID_BINS)
@@ -146,12 +182,13 @@ def tally(distribution: np.ndarray, frames: int, rule: Rule) -> Tally:
         periodic, np.take_along_axis(masses, state[:, None], 1)[:, 0], 0.0
     )
 
-    def spread(values):
-        """Values of instants at every frame. [T]"""
+    def at_frames(values):
+        """Values of steps at every frame. [T]"""
         return np.repeat(values, STEP_FRAMES)[:frames]
 
-    rate = spread(np.where(periodic, np.exp(-log_period), 0.0))
-    sets = _sets(spread(periodic), rate, spread(certain), rule)
+    # Sets, and the rate within them.
+    rate = at_frames(np.where(periodic, np.exp(-log_period), 0.0))
+    sets = _find_sets(at_frames(periodic), rate, at_frames(certain), config)
     counted = np.zeros(frames, bool)
     for found in sets:
         counted[found.first : found.end] = True
@@ -160,13 +197,13 @@ def tally(distribution: np.ndarray, frames: int, rule: Rule) -> Tally:
     score = (
         np.average([found.score for found in sets], weights=lengths)
         if sets
-        else distribution[:, NOTHING].mean()
+        else distribution[:, NO_REPETITION].mean()
     )
-    return Tally(float(sum(lengths)), tuple(sets), rate, float(min(score, 1.0)))
+    return Decoded(float(sum(lengths)), tuple(sets), rate, float(min(score, 1.0)))
 
 
-def _sets(
-    periodic: np.ndarray, rate: np.ndarray, certain: np.ndarray, rule: Rule
+def _find_sets(
+    periodic: np.ndarray, rate: np.ndarray, certain: np.ndarray, config: DecodingConfig
 ) -> list[PeriodSet]:
     """Joins periodic runs over short breaks, and drops what is too short or too unsure."""
     changes = np.flatnonzero(np.diff(np.pad(periodic.astype(np.int8), 1)))
@@ -174,7 +211,7 @@ def _sets(
     for first, end in changes.reshape(-1, 2):
         if joined:
             period = 1 / min(rate[first], rate[joined[-1][1] - 1])
-            if first - joined[-1][1] <= rule.gap * period:
+            if first - joined[-1][1] <= config.gap * period:
                 joined[-1][1] = end
                 continue
         joined.append([first, end])
@@ -183,7 +220,7 @@ def _sets(
         here = slice(first, end)
         count = float(rate[here].sum())
         score = float(certain[here][periodic[here]].mean())
-        if count >= rule.least and score >= rule.score:
+        if count >= config.least_count and score >= config.score:
             edges = _edges(rate[here], count) + first
             sets.append(PeriodSet(int(first), int(end), count, score, edges))
     return sets

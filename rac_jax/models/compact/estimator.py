@@ -1,416 +1,322 @@
-"""`CompactCounter`: counts with the compact family, window by window at several strides."""
+"""`CompactEstimator`: counts what it is fed, window by window at several strides.
+
+Pictures and sound are read once, as they come: windows of frames are cut and run at once, windows
+of sound as soon as what they need of it was heard. Everything that depends on the order of things
+depends on frames and samples alone, never on how they were cut into chunks.
+"""
 
 import dataclasses
 import functools
 import itertools
 import math
-from collections.abc import Callable
+from collections.abc import Mapping
 from typing import Any
 
 import flax.linen as nn
-import jax
 import numpy as np
 
-from rac_jax.counting.batch_sizes import choose_batch_sizes
-from rac_jax.counting.batching import plan_batches
-from rac_jax.counting.counter import Counter
-from rac_jax.counting.programs import Kept
+from rac_jax.counting.estimator import Chunk, Partial, SourceInfo
+from rac_jax.counting.family import Variables
+from rac_jax.counting.rate import Rate
 from rac_jax.counting.result import (
-    Measured,
+    Measurement,
     RepetitionSet,
-    SightCount,
-    SoundCount,
+    Stream,
     WindowCount,
+    rate_of_sets,
 )
-from rac_jax.counting.source import Source
-from rac_jax.counting.weights import ModelError
-from rac_jax.media import FrameChunk
-from rac_jax.models.compact import decoder as sets
-from rac_jax.models.compact import posteriors as periods
+from rac_jax.models.compact import CompactOptions, panel
+from rac_jax.models.compact.decision import (
+    CompactNetworks,
+    Decision,
+    confidence,
+    decide,
+)
+from rac_jax.models.compact.decoder import Decoded, DecodingConfig, PeriodSet
+from rac_jax.models.compact.grid import SOUND_FPS
 from rac_jax.models.compact.mel_columns import MelColumns
-from rac_jax.models.compact.network import STRIDES, Reading
-from rac_jax.models.compact.windows import (
-    WINDOW_FRAMES,
-    Window,
-    WindowAssembler,
-    window_starts,
+from rac_jax.models.compact.posteriors import (
+    Parts,
+    Steps,
+    StreamPosteriors,
+    stack_posteriors,
+    with_part,
 )
-from rac_jax.models.sight_sound.soundtrack import Soundtrack
+from rac_jax.models.compact.streams import Network, StreamRun
+from rac_jax.models.compact.windows import Window, WindowAssembler
+from rac_jax.ops.sound_format import COLUMNS_PER_S
 
-PROTOCOL = "compact"
-CONFIG_FIELDS = ("rule", "confidence")
-SOUND_FPS = 30.0  # frames per second of the grid when there is no picture
-MOST_FPS = (
-    45.0  # of a picture; of faster ones only every second frame is seen, or fewer
-)
-SHORTEST_LINE = 12  # strided frames under which a stride has nothing to say
-BLOCK_INSTANTS = 256  # read at once, with a margin on both sides
-MARGIN_INSTANTS = 64  # more than the reader sees to one side
+# As long as all that was heard is digital silence, the stream of sound is not run: most such
+# recordings stay silent. Up to so many columns, ten minutes of them, are held for that.
+SILENT_COLUMNS = round(600 * COLUMNS_PER_S)
 
 
-@dataclasses.dataclass(frozen=True)
-class Lines:
-    """What the streams say of a source.
+@dataclasses.dataclass(eq=False)
+class CompactState:
+    """What is remembered of a video.
+
+    A value to everybody but the estimator, which changes copies of it only.
 
     Attributes:
-      sight: stride to [n, 29] of `periods.PeriodLine`, or None without a picture.
-      sound: likewise, or None without sound.
-      times: float64 [T] when each frame begins, in seconds of the file.
-      end_s: when the last one ends.
-      cost: per stream what its encoder did.
+      info: of the source.
+      options: of the count.
+      assembler: cuts frames into windows.
+      columns: the sound so far.
+      sight: the stream that looks, None without a picture.
+      sound: the stream that listens, None without sound.
+      unheard: windows that wait for their sound, in order, without frames.
+      times_s: in parts float64 [n]: when each frame begins.
     """
 
-    sight: dict[int, np.ndarray] | None
-    sound: dict[int, np.ndarray] | None
-    times: np.ndarray
-    end_s: float
-    cost: dict[str, dict[str, int]]
+    info: SourceInfo
+    options: CompactOptions
+    assembler: WindowAssembler
+    columns: MelColumns
+    sight: StreamRun | None
+    sound: StreamRun | None
+    unheard: tuple[Window, ...] = ()
+    times_s: Parts = ()
 
-
-class StreamReader:
-    """Runs one stream over windows of all strides and joins what comes out.
-
-    Args:
-      function: windows [B, ...] to `PeriodOutput`, jitted.
-      strides: temporal strides.
-      sizes: batch sizes in falling order.
-    """
-
-    def __init__(
-        self, function: Callable, strides: tuple[int, ...], sizes: tuple[int, ...]
-    ):
-        self._function = function
-        self._sizes = sizes
-        self._lines = {stride: periods.PeriodLine() for stride in strides}
-        self._waiting: list[tuple[tuple[int, int, int], np.ndarray]] = []
-        self.cost = {"clips": 0, "calls": 0, "compiled": 0}
-        self._shapes: set[int] = set()
-
-    def add(self, stride: int, start: int, valid: int, window: np.ndarray) -> None:
-        """Queues a window; windows of a stride come in order."""
-        self._waiting.append(((stride, start, valid), window))
-        if len(self._waiting) == self._sizes[0]:
-            self._run(self._sizes[0])
-
-    def _run(self, size: int) -> None:
-        batch, self._waiting = self._waiting[:size], self._waiting[size:]
-        windows = [window for _, window in batch]
-        windows += [windows[-1]] * (size - len(batch))
-        output = jax.device_get(self._function(np.stack(windows)))
-        for row, ((stride, start, valid), _) in enumerate(batch):
-            self._lines[stride].add(
-                start, valid, output.periods[row], output.periodicity[row]
-            )
-        self._shapes.add(size)
-        self.cost["clips"] += len(batch)
-        self.cost["calls"] += 1
-        self.cost["compiled"] = len(self._shapes)
-
-    def finish(self) -> dict[int, np.ndarray]:
-        """The lines of all strides that are long enough; at least the smallest stride's."""
-        for size in plan_batches(len(self._waiting), self._sizes):
-            self._run(size)
-        lines = {stride: line.finish() for stride, line in sorted(self._lines.items())}
-        least = min(lines)
-        return {
-            stride: line
-            for stride, line in lines.items()
-            if stride == least or len(line) >= SHORTEST_LINE
-        }
-
-
-class CompactNetworks:
-    """The streams of a compact model as jitted functions.
-
-    Args:
-      module: a `Compact` module.
-      variables: its variables.
-      preprocessing: the `preprocessing` of its `config.json`.
-      batch_sizes: in falling order; None chooses by the device's memory.
-    """
-
-    def __init__(
-        self,
-        module: nn.Module,
-        variables: Any,
-        preprocessing: dict[str, Any],
-        batch_sizes: tuple[int, ...] | None = None,
-    ):
-        self.size = int(preprocessing["size"])
-        self.batch_sizes = batch_sizes or choose_batch_sizes(
-            (8, 1), WINDOW_FRAMES, self.size
+    def copy(self) -> "CompactState":
+        """One that goes on by itself from here; arrays are shared, not copied."""
+        return dataclasses.replace(
+            self,
+            assembler=self.assembler.copy(),
+            columns=self.columns.copy(),
+            sight=self.sight and self.sight.copy(),
+            sound=self.sound and self.sound.copy(),
         )
-        variables = jax.device_put(variables)
-
-        def program(method):
-            apply = functools.partial(module.apply, method=method)
-            return functools.partial(Kept(apply, module, method), variables)
-
-        self.sight = program("sight")
-        self.sound = program("sound")
-        self._read = program("read")
-
-    def read(self, lines: Lines) -> Reading:
-        """The distributions at every instant, read block by block.
-
-        Args:
-          lines: of both streams, or of one.
-
-        Returns:
-          Arrays [G, 55], and [G] for `gamma`.
-        """
-        number, parts = periods.instants(len(lines.times)), []
-        for first in range(0, number, BLOCK_INSTANTS):
-            low = max(0, first - MARGIN_INSTANTS)
-            high = min(number, first + BLOCK_INSTANTS + MARGIN_INSTANTS)
-            evidence = [
-                None if part is None else self._evidence(part, low, high)
-                for part in (lines.sight, lines.sound)
-            ]
-            found = self.read_evidence(*evidence)
-            own = slice(first - low, min(first + BLOCK_INSTANTS, number) - low)
-            parts.append(jax.tree.map(lambda leaf, own=own: leaf[0, own], found))
-        return jax.tree.map(lambda *leaves: np.concatenate(leaves), *parts)
-
-    def read_evidence(
-        self, sight: np.ndarray | None, sound: np.ndarray | None
-    ) -> Reading:
-        """Reads evidence [B, G, 54, 2 S], see `Compact.read`; arrays on the host."""
-        return jax.device_get(self._read(sight, sound))
-
-    @staticmethod
-    def _evidence(part: dict[int, np.ndarray], low: int, high: int) -> np.ndarray:
-        """Evidence of instants, padded to one of few lengths. [1, G', 54, 2 S]"""
-        found = periods.stack_evidence(part, low, high - low)
-        room = -len(found) % MARGIN_INSTANTS
-        return np.pad(found, ((0, room), (0, 0), (0, 0)))[None]
 
 
-class CompactCounter(Counter):
-    """A compact model that counts repetitions in videos; see `Counter`.
+class CompactEstimator:
+    """Counts with a compact model.
 
     Args:
-      module: the Flax module.
+      network: the `Compact` module.
       variables: its variables.
-      config: the model's `config.json`, with "rule" (see `sets.Rule`) and "confidence".
-      batch_sizes: in falling order; None chooses by the device's memory.
+      config: the model's `config.json`, with "decoding" (see `DecodingConfig`) and "confidence".
+      batch_sizes: of windows, in falling order; None chooses by the device's memory.
+
+    Attributes:
+      networks: the model's parts as compiled programs.
 
     Raises:
-      ModelError: if the config lacks one of these.
+      ValueError: for a field that "decoding" does not have.
     """
 
     def __init__(
         self,
-        module: nn.Module,
-        variables: Any,
-        config: dict[str, Any],
-        *,
+        network: nn.Module,
+        variables: Variables,
+        config: Mapping[str, Any],
         batch_sizes: tuple[int, ...] | None = None,
     ):
-        missing = [name for name in CONFIG_FIELDS if name not in config]
-        if missing:
-            raise ModelError(f"{config['name']}: its config.json lacks {missing[0]}")
-        self.model = module
-        self.variables = variables
-        self.config = config
-        self.networks = CompactNetworks(
-            module, variables, config["preprocessing"], batch_sizes
+        self._decoding = DecodingConfig.from_fields(config["decoding"])
+        self._confidence = config["confidence"]
+        size = int(config["preprocessing"]["size"])
+        self.networks = CompactNetworks(network, variables, size, batch_sizes)
+
+    def start(self, info: SourceInfo, options: CompactOptions) -> CompactState:
+        """The state before the first chunk."""
+        strides, sizes = options.strides, self.networks.batch_sizes
+
+        def run(name: str, network: Network, wanted: bool) -> StreamRun | None:
+            return StreamRun(name, network, strides, sizes) if wanted else None
+
+        return CompactState(
+            info,
+            options,
+            WindowAssembler(strides),
+            MelColumns(),
+            run("sight", self.networks.sight, info.has_picture),
+            run("sound", self.networks.sound, info.has_sound),
         )
 
-    def _protocol(self, protocol: str | None) -> str:
-        if protocol not in (None, PROTOCOL):
-            raise ValueError(
-                f"protocol: {protocol!r} is not for models of the family compact"
-            )
-        return PROTOCOL
+    def feed(self, state: CompactState, chunk: Chunk) -> tuple[CompactState, Partial]:
+        """The state after a chunk; what it counts is known at the end only."""
+        state = state.copy()
+        if state.sound is not None:
+            state.columns.feed(chunk.samples)
+        if state.info.has_picture:
+            self._look(state, chunk)
+        else:
+            self._lay_grid(state)
+        self._listen(state)
+        return state, Partial()
 
-    def _strides(self, stride: int | None, max_stride: int | None) -> tuple[int, ...]:
-        if stride is not None and stride not in STRIDES:
-            known = ", ".join(map(str, STRIDES))
-            raise ValueError(
-                f"stride: {stride} is not one of those of this model: {known}"
-            )
-        if stride is not None:
-            return (stride,)
-        if max_stride is not None and max_stride < 1:
-            raise ValueError(f"max_stride: must be at least 1, not {max_stride}")
-        return tuple(s for s in STRIDES if max_stride is None or s <= max_stride)
+    def finish(self, state: CompactState) -> Measurement:
+        """The measurement of everything that was fed.
 
-    def _measure(
-        self, source, track, *, protocol, strides, use_sight, progress, seed
-    ) -> Measured:
-        lines = self.lines(
-            source, track, strides=strides, use_sight=use_sight, progress=progress
+        Its details: "stride" (the temporal stride that is surest of one period),
+        "stride_scores" (how sure each is, by its number as text, in [0, 1]; none where only one
+        was looked at), "reliability" (mean weight of the sound where repetitions are; None
+        unless there are both streams), "cost" (per stream: windows, calls, compiled programs).
+        """
+        streams = self.posteriors(state)
+        if not len(streams.times_s):
+            return Measurement(0.0, Rate())
+        sight, sound = (
+            None if one is None else functools.partial(stack_posteriors, one)
+            for one in (streams.sight, streams.sound)
         )
-        if not len(lines.times):
-            return Measured(0.0, None, None, None, lines.end_s, lines.cost)
-        reading = self.networks.read(lines)
-        rule, frames = sets.Rule(**self.config["rule"]), len(lines.times)
-
-        def counted(distribution):
-            return None if distribution is None else self._tally(distribution, lines)
-
-        fused = sets.tally(reading.fused, frames, rule)
-        seen, heard = counted(reading.sight), counted(reading.sound)
-        gamma = None
-        if reading.gamma is not None:
-            # Where repetitions are; all over if there are none.
-            inside = fused.rate[:: periods.STEP_FRAMES] > 0
-            gamma = float(reading.gamma[inside if inside.any() else ...].mean())
-        scores = {
-            stride: float(np.mean(line[:, :-1].max(1) * line[:, -1]))
-            for stride, line in (lines.sight or {}).items()
-        }
-        stride = max(scores, key=scores.get) if scores else strides[0]
-        return Measured(
-            count=fused.count,
-            sight=seen
-            and SightCount(
-                seen[0], stride, scores if len(strides) > 1 else {}, seen[1]
-            ),
-            sound=heard and SoundCount(*heard),
-            reliability=gamma,
-            end_s=lines.end_s if use_sight else 0.0,
-            encoders=lines.cost,
-            sets=tuple(_as_set(one, lines) for one in fused.sets),
-            confidence=confidence(self.config["confidence"], fused),
+        decision = self.decide(len(streams.times_s), sight, sound)
+        sets = tuple(_as_set(one, streams) for one in decision.fused.sets)
+        scores = _stride_scores(streams)
+        # A stride that was given, or the only one left, has nothing to be compared with.
+        compared = len(state.options.strides) > 1
+        shown = {str(s): score for s, score in scores.items()} if compared else {}
+        return Measurement(
+            count=decision.fused.count,
+            rate=rate_of_sets(sets),
+            streams=_as_streams(decision, streams),
+            sets=sets,
+            confidence=confidence(self._confidence, decision.fused),
+            details={
+                "stride": max(scores, key=scores.__getitem__),
+                "stride_scores": shown,
+                "reliability": decision.reliability,
+                "cost": dict(streams.cost),
+            },
+            end_s=streams.end_s if state.info.has_picture else 0.0,
+            panel=panel.draw if compared else None,
         )
 
-    def _tally(self, distribution, lines: Lines):
-        """One stream's count, and its sets as windows."""
-        found = sets.tally(
-            distribution, len(lines.times), sets.Rule(**self.config["rule"])
-        )
-        windows = tuple(
-            WindowCount(*_seconds(np.array([one.first, one.end]), lines), one.count)
-            for one in found.sets
-        )
-        return found.count, windows
+    def decide(self, frames: int, sight: Steps | None, sound: Steps | None) -> Decision:
+        """Counts T frames whose posteriors are known; see `decision.decide`."""
+        return decide(self.networks, self._decoding, frames, sight, sound)
 
-    def lines(
-        self,
-        source: Source,
-        track: Soundtrack,
-        *,
-        strides: tuple[int, ...],
-        use_sight: bool,
-        progress: Callable[[int], None],
-    ) -> Lines:
-        """Runs the streams over a source.
-
-        Args:
-          source: frames are read from it once.
-          track: its sound.
-          strides: temporal strides.
-          use_sight: whether to look at the picture.
-          progress: called with the number of frames read since the last call.
+    def posteriors(self, state: CompactState) -> StreamPosteriors:
+        """What the streams say of everything that was fed.
 
         Returns:
-          What they say; no frames at all if the source has none.
+          The posteriors; no times at all if there was neither a frame nor a sample.
         """
-        sizes = self.networks.batch_sizes
-        readers = {"sight": StreamReader(self.networks.sight, strides, sizes)}
+        state = state.copy()
+        info, columns = state.info, state.columns
+        columns.finish()
+
+        # What is left: windows at the end, and sound that was waited for in vain.
+        last = state.assembler.finish()
+        if info.has_picture:
+            self._run_sight(state, last)
+        state.unheard += tuple(map(_without_frames, last))
         # Digital silence is no sound, unless there is nothing else.
-        with_sound = track.audible or (track.columns > 0 and not use_sight)
-        if with_sound:
-            readers["sound"] = StreamReader(self.networks.sound, strides, sizes)
-        times, end_s = np.zeros(0), 0.0
-        with MelColumns(track) as columns:
+        heard = columns.audible or (columns.samples > 0 and not info.has_picture)
+        if state.sound is not None and heard:
+            self._run_sound(state, state.unheard)
 
-            def listen(window: Window) -> None:
-                if with_sound:
-                    heard = columns.window(window.times_s - source.start_s)
-                    readers["sound"].add(
-                        window.stride, window.start, window.valid, heard
-                    )
-
-            if use_sight:
-                times, end_s = _look(
-                    source, strides, readers["sight"], listen, progress
-                )
-            if not len(times):
-                del readers["sight"]
-                if with_sound:
-                    times, end_s = _listen_alone(source, track, strides, listen)
-        if not len(times):
-            return Lines(None, None, times, end_s, {})
-        return Lines(
-            sight=readers["sight"].finish() if "sight" in readers else None,
-            sound=readers["sound"].finish() if "sound" in readers else None,
-            times=times,
+        times_s = np.concatenate([np.zeros(0), *state.times_s])
+        if not len(times_s):
+            return StreamPosteriors(None, None, times_s, 0.0, {})
+        runs = {"sight": state.sight, "sound": state.sound if heard else None}
+        found = {name: run and run.finish() for name, run in runs.items()}
+        end_s = info.start_s + columns.duration_s
+        if info.has_picture:
+            end_s = state.assembler.end_s
+        return StreamPosteriors(
+            **found,
+            times_s=times_s,
             end_s=end_s,
-            cost={name: reader.cost for name, reader in readers.items()},
+            cost={name: run.cost for name, run in runs.items() if run is not None},
         )
 
+    def _look(self, state: CompactState, chunk: Chunk) -> None:
+        """Takes frames: runs what windows they fill, and asks for their sound."""
+        if not len(chunk.times_s):
+            return
+        windows = state.assembler.feed(chunk.frames[..., 0], chunk.times_s)
+        self._run_sight(state, windows)
+        if state.sound is not None:
+            state.unheard += tuple(map(_without_frames, windows))
+        state.times_s = with_part(state.times_s, chunk.times_s)
 
-def confidence(table: dict[str, list[float]], found: sets.Tally) -> float:
-    """The probability that a count is off by one at most, as calibrated on scenes.
+    def _lay_grid(self, state: CompactState) -> None:
+        """Without a picture: frames of no pixels as far as there is sound."""
+        known = state.assembler.frames
+        number = math.ceil(state.columns.duration_s * SOUND_FPS) - known
+        if number > 0:
+            times_s = state.info.start_s + np.arange(known, known + number) / SOUND_FPS
+            windows = state.assembler.feed(np.zeros((number, 0, 0), np.uint8), times_s)
+            state.unheard += tuple(windows)
+            state.times_s = with_part(state.times_s, times_s)
 
-    Args:
-      table: {"score", "positive"}: rising scores and the share of such scenes counted right;
-        "negative" likewise for scenes without any set found, by the score of none.
-      found: what was counted.
+    def _listen(self, state: CompactState) -> None:
+        """Runs the windows whose sound is there, in order, and forgets what no later one needs."""
+        columns, start_s = state.columns, state.info.start_s
+        if state.sound is None:
+            return
+        silent = state.info.has_picture and not columns.audible
+        if silent and columns.available <= SILENT_COLUMNS:
+            return
+        ready = tuple(
+            itertools.takewhile(
+                lambda window: columns.has(window.times_s - start_s), state.unheard
+            )
+        )
+        self._run_sound(state, ready)
+        state.unheard = state.unheard[len(ready) :]
+        begins = [window.times_s[0] for window in state.unheard]
+        begins.append(state.assembler.needed_from_s())
+        columns.forget(begin - start_s for begin in begins)
+
+    def _run_sight(self, state: CompactState, windows: list[Window]) -> None:
+        for window in windows:
+            place = (window.stride, window.start, window.valid)
+            state.sight.add(place, window.frames)
+
+    def _run_sound(self, state: CompactState, windows: tuple[Window, ...]) -> None:
+        for window in windows:
+            place = (window.stride, window.start, window.valid)
+            heard = state.columns.window(window.times_s - state.info.start_s)
+            state.sound.add(place, heard)
+
+
+def _without_frames(window: Window) -> Window:
+    """The window without its pixels, which would be held while it waits for its sound."""
+    nothing = np.zeros((len(window.frames), 0, 0), np.uint8)
+    return dataclasses.replace(window, frames=nothing)
+
+
+def _stride_scores(streams: StreamPosteriors) -> dict[int, float]:
+    """How sure each temporal stride is of one period, on average over the video, in [0, 1].
+
+    By sight, or by sound where there is no picture.
     """
-    kind = "positive" if found.sets else "negative"
-    return float(np.interp(found.score, table[f"{kind}_score"], table[kind]))
+    known = streams.sight if streams.sight is not None else streams.sound
+    return {
+        stride: float(np.mean(rows[:, :-1].max(1) * rows[:, -1]))
+        for stride, rows in known.items()
+    }
 
 
-def _seconds(frames: np.ndarray, lines: Lines) -> list[float]:
+def _seconds(frames: np.ndarray, streams: StreamPosteriors) -> list[float]:
     """Places among frames as seconds of the file."""
-    edges = np.append(lines.times, max(lines.end_s, lines.times[-1]))
+    times_s = streams.times_s
+    edges = np.append(times_s, max(streams.end_s, times_s[-1]))
     return [float(t) for t in np.interp(frames, np.arange(len(edges)), edges)]
 
 
-def _as_set(one: sets.PeriodSet, lines: Lines) -> RepetitionSet:
-    edges = _seconds(one.edges, lines)
+def _as_set(one: PeriodSet, streams: StreamPosteriors) -> RepetitionSet:
+    edges = _seconds(one.edges, streams)
     cycles = tuple(itertools.pairwise(edges))
     return RepetitionSet(edges[0], edges[-1], one.count, cycles)
 
 
-def _look(
-    source: Source,
-    strides: tuple[int, ...],
-    sight: StreamReader,
-    listen: Callable[[Window], None],
-    progress: Callable[[int], None],
-) -> tuple[np.ndarray, float]:
-    """Reads the picture once; returns the times of its frames and its end, in seconds.
+def _as_streams(decision: Decision, streams: StreamPosteriors) -> tuple[Stream, ...]:
+    """What each stream says by itself, its sets as windows."""
 
-    Periods are found up to a number of frames: at twice the frame rate, half as slow ones.
-    """
-    assembler, times = WindowAssembler(strides), [np.zeros(0)]
-    skip, seen = max(1, math.ceil(source.fps / MOST_FPS)), 0
+    def stream(name: str, found: Decoded, weight: float) -> Stream:
+        windows = tuple(
+            WindowCount(*_seconds(np.array([one.first, one.end]), streams), one.count)
+            for one in found.sets
+        )
+        return Stream(name, found.count, weight, windows)
 
-    def pass_on(windows: list[Window]) -> None:
-        for window in windows:
-            sight.add(window.stride, window.start, window.valid, window.frames)
-            listen(window)
-
-    for chunk in source.frames():
-        kept = slice(-seen % skip, None, skip)
-        part = FrameChunk(chunk.frames[kept], chunk.times_s[kept])
-        pass_on(assembler.feed(part))
-        times.append(part.times_s)
-        seen += len(chunk.frames)
-        progress(len(chunk.frames))
-    pass_on(assembler.finish())
-    return np.concatenate(times), assembler.end_s
-
-
-def _listen_alone(
-    source: Source,
-    track: Soundtrack,
-    strides: tuple[int, ...],
-    listen: Callable[[Window], None],
-) -> tuple[np.ndarray, float]:
-    """Lays a grid of frames over the sound; returns their times and its end, in seconds."""
-    frames = max(1, int(np.ceil(track.duration_s * SOUND_FPS)))
-    nothing = np.zeros((WINDOW_FRAMES, 0, 0), np.uint8)
-    for stride in strides:
-        strided = -(-frames // stride)
-        for start in window_starts(strided):
-            edges = (start + np.arange(WINDOW_FRAMES + 1)) * stride / SOUND_FPS
-            valid = min(WINDOW_FRAMES, strided - start)
-            listen(Window(stride, start, valid, nothing, source.start_s + edges))
-    times = source.start_s + np.arange(frames) / SOUND_FPS
-    return times, source.start_s + track.duration_s
+    reliability, found = decision.reliability, []
+    if decision.sight is not None:
+        weight = 1.0 if reliability is None else 1.0 - reliability
+        found.append(stream("sight", decision.sight, weight))
+    if decision.sound is not None:
+        weight = 1.0 if reliability is None else reliability
+        found.append(stream("sound", decision.sound, weight))
+    return tuple(found)

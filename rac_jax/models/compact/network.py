@@ -4,10 +4,10 @@ Not a published system. It follows the self-similarity bottleneck of RepNet (whi
 TransRAC share) with two changes that a small model trained on procedural clips needs: the
 matrix is sheared into lag coordinates, where a steady repetition is a column, and every frame
 gets a distribution over log-spaced periods instead of a density. A stream looks at windows of
-64 frames at several temporal strides; what they say is laid side by side on one axis of
-absolute periods, where a reader, shift-invariant in time and in log period, decides between
-strides. The reliability of sight and sound (paper 1, section 3.4) is learned per instant. The
-count of a video is the integral of 1/period over its periodic instants.
+64 frames at several temporal strides; their posteriors are laid side by side on one axis of
+absolute periods, where a decoder, shift-invariant in time and in log period, decides between
+strides. The reliability of sight and sound (paper 1, section 3.4) is learned per step. The
+count of a video is the integral of 1/period over its periodic steps (see `decoder`).
 """
 
 import chex
@@ -15,29 +15,12 @@ import flax.linen as nn
 import flax.struct
 import jax
 import jax.numpy as jnp
-import numpy as np
 
+from rac_jax.models.compact.grid import PERIOD_BINS, WINDOW_FRAMES
 from rac_jax.ops import similarity
 
-WINDOW_FRAMES = 64
-SHORTEST_PERIOD = 2.5  # frames
-LONGEST_PERIOD = 34.0  # frames
-PERIOD_BINS = 28
-STRIDES = (1, 2, 3, 4, 6, 8, 12)
-GRID_BINS = 54  # of the axis of absolute periods: the largest stride's longest period
-STEP_FRAMES = 4  # frames between instants of the reader
 NORMALISED_LIMIT = 6.0  # standard deviations; clips compression flashes and cuts
-
-
-def period_grid() -> np.ndarray:
-    """The log-spaced periods of the bins, in frames, [28] float32."""
-    return np.geomspace(SHORTEST_PERIOD, LONGEST_PERIOD, PERIOD_BINS).astype(np.float32)
-
-
-def absolute_log_periods() -> np.ndarray:
-    """Logarithms of the reader's periods in frames of the video, [54] float32."""
-    grid = np.log(period_grid())
-    return (grid[0] + (grid[1] - grid[0]) * np.arange(GRID_BINS)).astype(np.float32)
+RELIABILITY_WIDTH = 16  # hidden units that judge which stream to trust
 
 
 @flax.struct.dataclass
@@ -49,8 +32,8 @@ class PeriodLogits:
 
 
 @flax.struct.dataclass
-class PeriodOutput:
-    """What the counter reads of each frame of a window."""
+class PeriodPosteriors:
+    """What the streams of a sense say of each frame of a window, as probabilities."""
 
     periods: jax.Array  # [B, T, 28] softmax over `period_grid()`
     periodicity: jax.Array  # [B, T] in [0, 1]
@@ -172,6 +155,7 @@ class PeriodHead(nn.Module):
     def __call__(
         self, features: list[jax.Array], *, train: bool = False
     ) -> PeriodLogits:
+        # Two planes of each TSM: whom a frame resembles most, and how much it does.
         planes = []
         temperatures = jnp.exp(
             self.param(
@@ -186,6 +170,8 @@ class PeriodHead(nn.Module):
                 attention * distances.shape[-1] / 4,
                 jnp.exp(-1.5 * distances),
             ]
+
+        # In lag coordinates, with a mark where the matrix ends, through small convolutions.
         stacked = jnp.stack(planes, axis=1)  # [B, K, T, T]
         sheared, valid = similarity.lag_shear(stacked, -self.lags, self.lags - 1)
         x = jnp.moveaxis(sheared, 1, -1)  # [B, T, L, K]
@@ -196,6 +182,8 @@ class PeriodHead(nn.Module):
                 self.channels, (3, 3), padding=1, dtype=self.dtype, name=f"conv{place}"
             )
             x = nn.relu(convolution(x))
+
+        # One transformer block over the frames' rows.
         x = x.astype(jnp.float32).reshape(*x.shape[:2], -1)  # [B, T, L * C]
         x = nn.Dense(self.width, name="row")(x)
         shape = (1, x.shape[1], self.width)
@@ -240,10 +228,10 @@ class PeriodStream(nn.Module):
         return PeriodHead(dtype=self.dtype, name="head")(features, train=train)
 
 
-class Reader(nn.Module):
-    """Decides between strides: from their evidence to one distribution per instant.
+class Decoder(nn.Module):
+    """Decides between strides: from their posteriors to one distribution per step.
 
-    Dilated 3x3 convolutions over instants and log periods; strides are channels.
+    Dilated 3x3 convolutions over steps and log periods; strides are channels.
     """
 
     channels: int = 16
@@ -251,17 +239,18 @@ class Reader(nn.Module):
     dtype: str = "float32"
 
     @nn.compact
-    def __call__(self, evidence: jax.Array) -> tuple[jax.Array, jax.Array]:
-        """Reads evidence.
+    def __call__(self, posteriors: jax.Array) -> tuple[jax.Array, jax.Array]:
+        """Decodes posteriors.
 
         Args:
-          evidence: [B, G, 54, 2 S], see `counting.periods.stack_evidence`.
+          posteriors: [B, G, 54, 2 S], see `posteriors.stack_posteriors`.
 
         Returns:
           (logits [B, G, 55], the last one for no repetition; features [B, G, 2 C + 1]).
         """
-        evidence = evidence.astype(jnp.float32)
-        x = nn.Conv(self.channels, (3, 3), dtype=self.dtype, name="enter")(evidence)
+        # Residual blocks that see further and further along time, 32 steps to either side.
+        posteriors = posteriors.astype(jnp.float32)
+        x = nn.Conv(self.channels, (3, 3), dtype=self.dtype, name="enter")(posteriors)
         for place, dilation in enumerate(self.dilations):
             y = nn.Conv(
                 self.channels,
@@ -275,14 +264,18 @@ class Reader(nn.Module):
             )
             x = x + y
         x = nn.relu(x.astype(jnp.float32))  # [B, G, 54, C]
-        strides = evidence.shape[-1] // 2
-        loudest = jnp.max(evidence[..., :strides], axis=-1)  # [B, G, 54]
-        bins = nn.Dense(1, name="bins")(x)[..., 0] + jnp.log(loudest + 1e-3)
+
+        # A period's logit starts from the stride that is surest of it.
+        strides = posteriors.shape[-1] // 2
+        surest = jnp.max(posteriors[..., :strides], axis=-1)  # [B, G, 54]
+        bins = nn.Dense(1, name="bins")(x)[..., 0] + jnp.log(surest + 1e-3)
+
+        # Whether anything repeats at all is told from what all periods have in common.
         pooled = jnp.concatenate(
             [
                 jnp.max(x, axis=2),
                 jnp.mean(x, axis=2),
-                jnp.max(loudest, axis=2, keepdims=True),
+                jnp.max(surest, axis=2, keepdims=True),
             ],
             axis=-1,
         )  # [B, G, 2 C + 1]
@@ -291,15 +284,21 @@ class Reader(nn.Module):
 
 
 @flax.struct.dataclass
-class Reading:
-    """Distributions over absolute periods at every instant; the last entry is no repetition."""
+class DecodedPosteriors:
+    """Distributions over absolute periods at every step; the last entry is no repetition.
 
-    sight: jax.Array | None  # [B, G, 55]
-    sound: jax.Array | None  # [B, G, 55]
-    fused: jax.Array  # [B, G, 55], paper 1's Eq. 10 with distributions for counts
-    gamma: (
-        jax.Array | None
-    )  # [B, G] weight of the sound, at most how much rhythm it hears
+    Attributes:
+      sight: [B, G, 55], or None without a picture.
+      sound: [B, G, 55], or None without sound.
+      fused: [B, G, 55], paper 1's Eq. 10 with distributions for counts.
+      reliability: [B, G] weight of the sound (paper 1's gamma), at most the probability with
+        which it hears any rhythm; None unless there are both.
+    """
+
+    sight: jax.Array | None
+    sound: jax.Array | None
+    fused: jax.Array
+    reliability: jax.Array | None
 
 
 class Compact(nn.Module):
@@ -324,10 +323,10 @@ class Compact(nn.Module):
             for name in self.sight_features
         ]
         self.sound_stream = PeriodStream("spectrum", self.dtype)
-        self.sight_reader = Reader(dtype=self.dtype)
-        self.sound_reader = Reader(dtype=self.dtype)
-        self.gate_hidden = nn.Dense(16)
-        self.gate = nn.Dense(1)
+        self.sight_decoder = Decoder(dtype=self.dtype)
+        self.sound_decoder = Decoder(dtype=self.dtype)
+        self.reliability_hidden = nn.Dense(RELIABILITY_WIDTH)
+        self.reliability = nn.Dense(1)
 
     def sight_logits(
         self, windows: jax.Array, *, train: bool = False
@@ -341,7 +340,7 @@ class Compact(nn.Module):
         """What the sound stream says of windows; arguments as `sound`."""
         return [self.sound_stream(windows, train=train)]
 
-    def sight(self, windows: jax.Array, *, train: bool = False) -> PeriodOutput:
+    def sight(self, windows: jax.Array, *, train: bool = False) -> PeriodPosteriors:
         """Looks at windows.
 
         Args:
@@ -351,9 +350,9 @@ class Compact(nn.Module):
         Returns:
           The mean of the streams' distributions.
         """
-        return _mean_output(self.sight_logits(windows, train=train))
+        return _mean_posteriors(self.sight_logits(windows, train=train))
 
-    def sound(self, windows: jax.Array, *, train: bool = False) -> PeriodOutput:
+    def sound(self, windows: jax.Array, *, train: bool = False) -> PeriodPosteriors:
         """Listens to windows.
 
         Args:
@@ -363,55 +362,63 @@ class Compact(nn.Module):
         Returns:
           The stream's distributions.
         """
-        return _mean_output(self.sound_logits(windows, train=train))
+        return _mean_posteriors(self.sound_logits(windows, train=train))
 
-    def read(self, sight: jax.Array | None, sound: jax.Array | None) -> Reading:
-        """Reads the evidence of all strides.
+    def decode(
+        self, sight: jax.Array | None, sound: jax.Array | None
+    ) -> DecodedPosteriors:
+        """Decodes the posteriors of all strides.
 
         Args:
-          sight: [B, G, 54, 2 S] evidence, or None without a picture.
+          sight: [B, G, 54, 2 S], see `posteriors.stack_posteriors`; None without a picture.
           sound: likewise, or None without sound.
 
         Returns:
-          The distributions; `gamma` is None unless both are given.
+          The distributions; `reliability` is None unless both are given.
         """
-        seen = heard = gamma = None
+        # Each stream by itself.
+        seen = heard = None
         if sight is not None:
-            seen_logits, seen_features = self.sight_reader(sight)
+            seen_logits, seen_features = self.sight_decoder(sight)
             seen = jax.nn.softmax(seen_logits)
         if sound is not None:
-            heard_logits, heard_features = self.sound_reader(sound)
+            heard_logits, heard_features = self.sound_decoder(sound)
             heard = jax.nn.softmax(heard_logits)
         if seen is None or heard is None:
-            return Reading(seen, heard, heard if seen is None else seen, None)
-        # The gate learns what to trust, not what to say (section 3.4).
+            return DecodedPosteriors(seen, heard, heard if seen is None else seen, None)
+
+        # The reliability learns what to trust, not what to say (section 3.4). It sees how each
+        # looks by itself, whether both say the same period, and whether either says nothing.
         seen_features, heard_features, seen_part, heard_part = jax.lax.stop_gradient(
             (seen_features, heard_features, seen, heard)
         )
-        # What both say of the same period, beside how each looks by itself.
         same = jnp.sum(seen_part * heard_part, axis=-1, keepdims=True)
         silent = jnp.stack([seen_part[..., -1], heard_part[..., -1]], axis=-1)
         both = jnp.concatenate([seen_features, heard_features, same, silent], axis=-1)
-        hidden = nn.relu(self.gate_hidden(both))
-        trust = jax.nn.sigmoid(self.gate(hidden))  # [B, G, 1]
+        hidden = nn.relu(self.reliability_hidden(both))
+        trust = jax.nn.sigmoid(self.reliability(hidden))  # [B, G, 1]
+
         # A sound that hears no rhythm is no reason to see none.
         rhythm = heard_part.at[..., -1].set(0.0)
-        gamma = trust * jnp.sum(rhythm, axis=-1, keepdims=True)
-        fused = (1 - gamma) * seen_part + trust * rhythm
-        return Reading(seen, heard, fused, gamma[..., 0])
+        weight = trust * jnp.sum(rhythm, axis=-1, keepdims=True)
+        fused = (1 - weight) * seen_part + trust * rhythm
+        return DecodedPosteriors(seen, heard, fused, weight[..., 0])
 
-    def __call__(self, sight_windows, sound_windows, sight_evidence, sound_evidence):
-        """Runs everything once."""
+    def __call__(
+        self, sight_windows, sound_windows, sight_posteriors, sound_posteriors
+    ):
+        """Runs everything once; arguments as `sight`, `sound` and `decode`."""
         return (
             self.sight(sight_windows),
             self.sound(sound_windows),
-            self.read(sight_evidence, sound_evidence),
+            self.decode(sight_posteriors, sound_posteriors),
         )
 
 
-def _mean_output(logits: list[PeriodLogits]) -> PeriodOutput:
+def _mean_posteriors(logits: list[PeriodLogits]) -> PeriodPosteriors:
+    """The mean of several streams' probabilities."""
     outputs = [
-        PeriodOutput(jax.nn.softmax(one.periods), jax.nn.sigmoid(one.periodicity))
+        PeriodPosteriors(jax.nn.softmax(one.periods), jax.nn.sigmoid(one.periodicity))
         for one in logits
     ]
     return jax.tree.map(lambda *parts: sum(parts) / len(parts), *outputs)

@@ -1,7 +1,9 @@
 """One stream of the compact counter: the period and the periodicity of every frame."""
 
 import dataclasses
-from typing import Any
+import functools
+from collections.abc import Callable
+from typing import Any, ClassVar
 
 import flax.struct
 import jax
@@ -9,16 +11,27 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from rac_jax.models.compact import network as compact
+from rac_jax.models.compact.grid import period_grid
+from rac_jax.models.compact.network import Compact, PeriodLogits
 from rac_jax.models.compact.window_batches import (
     WindowScenes,
     render_sight_windows,
     render_sound_windows,
 )
+from rac_jax.ops import compiling
 from rac_jax.train.metrics import Mean
+from rac_jax.train.recipe import Batch, RenderedExamples, Task, Variables
+from rac_jax.train.run import Run
 
 # Periods that the grid reaches only with its tails: neither periodic nor not.
 UNSURE = 1.12
+SLOWEST = 1e-4  # repetitions per frame; slower is as slow
+VALIDATION_BATCHES = 8
+
+# Parameter groups that the stages of the streams leave; a network may have one of sight alone.
+SIGHT_GROUPS = ("sight_pixels", "sight_learned")
+SOUND_GROUP = "sound_stream"
+STREAM_GROUPS = (*SIGHT_GROUPS, SOUND_GROUP)
 
 
 @flax.struct.dataclass
@@ -34,7 +47,7 @@ class PeriodTargets:
 def soft_classes(
     log_period: jax.Array, log_grid: np.ndarray, sigma: float
 ) -> jax.Array:
-    """Gaussian classes round a log period, [..., P] for a grid [P]; sigma is in bins."""
+    """Gaussian classes around a log period, [..., P] for a grid [P]; sigma is in bins."""
     grid = jnp.asarray(log_grid).reshape((1,) * log_period.ndim + (-1,))
     distance = (log_period[..., None] - grid) / (sigma * (log_grid[1] - log_grid[0]))
     return jax.nn.softmax(-0.5 * jnp.square(distance))
@@ -54,8 +67,8 @@ def period_targets(rate: jax.Array, periodic: jax.Array, sigma: float) -> Period
     Returns:
       The targets.
     """
-    grid = np.log(compact.period_grid())  # [P]
-    log_period = -jnp.log(jnp.maximum(rate, 1e-4))  # [B, T]
+    grid = np.log(period_grid())  # [P]
+    log_period = -jnp.log(jnp.maximum(rate, SLOWEST))  # [B, T]
     beyond = jnp.maximum(grid[0] - log_period, log_period - grid[-1])
     told = periodic & (beyond <= 0)
     unsure = periodic & (beyond > 0) & (beyond < np.log(UNSURE))
@@ -68,7 +81,7 @@ def period_targets(rate: jax.Array, periodic: jax.Array, sigma: float) -> Period
 
 
 def stream_loss(
-    logits: compact.PeriodLogits, targets: PeriodTargets, periodicity_weight: float
+    logits: PeriodLogits, targets: PeriodTargets, periodicity_weight: float
 ) -> tuple[jax.Array, dict[str, Mean]]:
     """Cross entropy of the period where there is one, and of the periodicity.
 
@@ -96,59 +109,84 @@ def stream_loss(
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class PeriodTask:
-    """What trains one stream.
+class StreamTask(Task):
+    """What trains one stream, on windows that are rendered in the step.
 
     Attributes:
-      model: the whole system.
-      config: of the run.
-      name: "sight" or "sound".
+      run: whose network is trained, by whose config.
+      name: of the stream, "sight" or "sound", and of its section.
       scenes: what windows are rendered from.
     """
 
-    model: compact.Compact
-    config: Any
+    run: Run
     name: str
     scenes: WindowScenes
+
+    examples: ClassVar[RenderedExamples] = RenderedExamples()
 
     @property
     def trained(self) -> tuple[str, ...]:
         """Prefixes of the parameters that change."""
-        return stream_groups(self.model, self.name)
+        return stream_groups(self.run.network, self.name)
 
-    def first(self, variables: dict) -> dict:
-        """The variables that this stage begins with."""
-        return variables
-
-    def prepare(self, batch: dict, key: jax.Array) -> dict:
+    def prepare(self, batch: Batch, key: jax.Array) -> Batch:
         """Renders windows; of the given batch only its size is used."""
-        settings = self.config[self.name]
+        settings = self.run.config[self.name]
         number = len(batch["row"])
         render = render_sight_windows if self.name == "sight" else render_sound_windows
         return render(key, self.scenes, number, settings.padded)
 
-    def loss(self, params: dict, stats: dict, batch: dict, key: jax.Array):
-        """(loss, (batch statistics, metrics)), summed over the stream's feature kinds."""
-        found, updates = self.model.apply(
-            {"params": params, "batch_stats": stats},
+    def loss(
+        self, params: Any, batch_stats: Any, batch: Batch, key: jax.Array
+    ) -> tuple[jax.Array, tuple[Any, dict[str, Mean]]]:
+        """(loss, (batch statistics, metrics)), summed over the stream's kinds of features."""
+        found, updates = self.run.network.apply(
+            {"params": params, "batch_stats": batch_stats},
             batch["windows"],
             train=True,
             method=f"{self.name}_logits",
             mutable=["batch_stats"],
         )
-        settings = self.config.loss
+        settings = self.run.config.loss
         targets = period_targets(batch["rate"], batch["periodic"], settings.sigma)
         total, metrics = 0.0, {}
-        groups = self.trained
-        for group, logits in zip(groups, found, strict=True):
+        for group, logits in zip(self.trained, found, strict=True):
             loss, terms = stream_loss(logits, targets, settings.periodicity)
             total += loss
             metrics |= {f"{group}_{name}": mean for name, mean in terms.items()}
-        return total, (updates.get("batch_stats", stats), metrics)
+        return total, (updates.get("batch_stats", batch_stats), metrics)
+
+    @functools.cached_property
+    def _judge(self) -> Callable[[Variables, jax.Array], tuple[Any, dict[str, Mean]]]:
+        """(variables, key) -> loss and metrics of a batch of windows, compiled."""
+        rows = {"row": np.arange(self.run.config[self.name].batch)}
+
+        @compiling.jit
+        def judge(variables, key):
+            batch = self.prepare(rows, key)
+            loss, (_, metrics) = self.loss(
+                variables["params"], variables["batch_stats"], batch, key
+            )
+            return loss, metrics
+
+        return judge
+
+    def validate(self, variables: Variables, epoch: int) -> dict[str, float]:
+        """Loss and metrics of windows that are always the same; a stream alone counts nothing."""
+        keys = jax.random.split(self.run.key(f"{self.name} val"), VALIDATION_BATCHES)
+        values = [jax.device_get(self._judge(variables, key)) for key in keys]
+        losses, metrics = zip(*values, strict=True)
+        means = {
+            name: float(
+                sum((one[name] for one in metrics[1:]), metrics[0][name]).value()
+            )
+            for name in metrics[0]
+        }
+        return {"error": float(np.mean(losses))} | means
 
 
-def stream_groups(model: compact.Compact, stream: str) -> tuple[str, ...]:
-    """Parameter groups of a stream."""
+def stream_groups(network: Compact, stream: str) -> tuple[str, ...]:
+    """Parameter groups of a stream, "sight" or "sound", in the order of its logits."""
     if stream == "sound":
-        return ("sound_stream",)
-    return tuple(f"sight_{name}" for name in model.sight_features)
+        return (SOUND_GROUP,)
+    return tuple(f"sight_{name}" for name in network.sight_features)

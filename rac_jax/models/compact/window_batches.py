@@ -1,20 +1,29 @@
 """Windows for the compact counter's streams, rendered on the device inside the step."""
 
 import dataclasses
+from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from rac_jax.media.pixels import LUMA
 from rac_jax.models.compact import bands
-from rac_jax.models.compact.network import WINDOW_FRAMES
+from rac_jax.models.compact.grid import WINDOW_FRAMES
 from rac_jax.ops import mel, spectrogram
-from rac_jax.scenes import SOUND_DAMAGE, SceneConfig, render_scene
+from rac_jax.ops.sound_format import CENTRE, COLUMNS_PER_S
+from rac_jax.scenes import SOUND_DAMAGE, Scene, SceneConfig, render_scene
 
-LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601
 SHORTEST_WINDOW = 12  # real frames of a window that ends early
-# A sound that has the picture's rhythm in it, however badly.
-HELPFUL_SOUND = tuple(SOUND_DAMAGE.index(name) for name in ("none", "noise", "missing"))
+
+# Damages of a sound that has the picture's rhythm in it all the same, however badly.
+HELPFUL = ("none", "noise", "missing")
+HELPFUL_SOUND = tuple(SOUND_DAMAGE.index(name) for name in HELPFUL)
+
+NARROWEST = 1e-3  # columns; float32 sums cannot tell narrower parts
+
+# (key of a scene, the scene) -> what a window needs of it.
+Pick = Callable[[jax.Array, Scene], dict[str, jax.Array]]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,7 +46,7 @@ class WindowScenes:
 
 
 def to_grey(frames: jax.Array) -> jax.Array:
-    """Luma of frames: uint8 [..., 3] to uint8 [...]."""
+    """Luma of frames on the device, as `rac_jax.media.to_grey`: uint8 [..., 3] to [...]."""
     luma = jnp.asarray(LUMA).reshape((1,) * (frames.ndim - 1) + (3,))
     return jnp.round(jnp.sum(frames * luma, axis=-1)).astype(jnp.uint8)
 
@@ -74,8 +83,10 @@ def _reversed(key: jax.Array, batch: dict) -> dict:
     return {name: leaf[rows, index] for name, leaf in batch.items()}
 
 
-def _rendered(key: jax.Array, scenes: WindowScenes, number: int, pick) -> dict:
-    """Scenes of all parts, [number, ...] of what `pick` keeps."""
+def _rendered(
+    key: jax.Array, scenes: WindowScenes, number: int, pick: Pick
+) -> dict[str, jax.Array]:
+    """Scenes of all parts, [number, ...] of what `pick` takes of each."""
     drawn = []
     for place, size in enumerate(scenes.sizes(number)):
         config = scenes.parts[place][1]
@@ -150,13 +161,19 @@ def render_sound_windows(
     return _end_early(early_key, batch, padded)
 
 
-def _cut(key, columns, scene, stride: int, config: SceneConfig) -> dict:
+def _cut(
+    key: jax.Array,
+    columns: jax.Array,
+    scene: Scene,
+    stride: int,
+    config: SceneConfig,
+) -> dict[str, jax.Array]:
     """One window at a random place."""
     span = WINDOW_FRAMES * stride
     first = jax.random.randint(key, (), 0, config.frames - span + 1)
     parts = WINDOW_FRAMES * bands.SUB_FRAMES
     times = (first + np.arange(parts + 1) * (stride / bands.SUB_FRAMES)) / config.fps
-    positions = times * bands.COLUMNS_PER_S - bands.CENTRE
+    positions = times * COLUMNS_PER_S - CENTRE
     windows = average_columns(columns, positions)
     rate, periodic = (
         jax.lax.dynamic_slice(line, (first,), (span,)).reshape(WINDOW_FRAMES, stride)
@@ -170,7 +187,7 @@ def _cut(key, columns, scene, stride: int, config: SceneConfig) -> dict:
 
 
 def average_columns(columns: jax.Array, edges: jax.Array) -> jax.Array:
-    """Means of columns between edges, as `data.bands.average_columns` on the host.
+    """Means of columns between edges, as `bands.average_columns` on the host.
 
     Args:
       columns: [n, C].
@@ -180,7 +197,8 @@ def average_columns(columns: jax.Array, edges: jax.Array) -> jax.Array:
     Returns:
       [K, C].
     """
-    middle = jnp.mean(columns, axis=0, keepdims=True)  # keeps the sums small
+    # Sums of deviations stay small, and float32 exact enough.
+    middle = jnp.mean(columns, axis=0, keepdims=True)
     total = jnp.cumsum(
         jnp.pad(columns - middle, ((1, 0), (0, 0))), axis=0
     )  # [n + 1, C]
@@ -189,5 +207,5 @@ def average_columns(columns: jax.Array, edges: jax.Array) -> jax.Array:
     at_edges = total[low] + (edges - low)[:, None] * (total[low + 1] - total[low])
     widths = jnp.diff(edges)[:, None]
     nearest = columns[jnp.minimum(low[:-1], len(columns) - 1)]
-    mean = jnp.diff(at_edges, axis=0) / jnp.maximum(widths, 1e-3) + middle
-    return jnp.where(widths > 1e-3, mean, nearest)
+    mean = jnp.diff(at_edges, axis=0) / jnp.maximum(widths, NARROWEST) + middle
+    return jnp.where(widths > NARROWEST, mean, nearest)

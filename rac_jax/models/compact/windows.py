@@ -5,20 +5,19 @@ them and start every 40; the last one is aligned to the end, so that no frame is
 window around it. A video with fewer strided frames makes one window, padded with its last frame.
 """
 
+import copy
 import dataclasses
 from collections.abc import Iterable
 
 import numpy as np
 
-from rac_jax.media import FrameChunk
+from rac_jax.models.compact.grid import WINDOW_FRAMES
 
-WINDOW_FRAMES = 64
 HOP_FRAMES = 40
-LUMA = np.array([0.299, 0.587, 0.114], np.float32)  # ITU-R BT.601
 FRAME_S = 1 / 25  # how long a frame lasts when there is no second one
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, eq=False)
 class Window:
     """One window of one stride.
 
@@ -38,37 +37,16 @@ class Window:
     times_s: np.ndarray
 
 
-def to_grey(frames: np.ndarray) -> np.ndarray:
-    """Luma of frames.
-
-    Args:
-      frames: uint8 [..., 3] RGB.
-
-    Returns:
-      uint8 [...].
-    """
-    return np.rint(frames.astype(np.float32) @ LUMA).astype(np.uint8)
-
-
-def window_starts(frames: int) -> list[int]:
-    """Where the windows of a stride start.
-
-    Args:
-      frames: strided frames, at least 1.
-
-    Returns:
-      Strided frames, rising: every 40th, and the one from which a window ends at the end.
-    """
-    last = max(0, frames - WINDOW_FRAMES)
-    starts = list(range(0, last + 1, HOP_FRAMES))
-    return starts if starts[-1] == last else [*starts, last]
-
-
 class WindowAssembler:
     """Cuts a stream of frames into windows, holding at most 103 frames per stride.
 
+    The windows and their order do not depend on how the stream is cut into chunks.
+
     Args:
       strides: temporal strides in frames, each at least 1.
+
+    Attributes:
+      frames: how many it was fed.
 
     Raises:
       ValueError: for a stride under 1 or given twice.
@@ -82,26 +60,38 @@ class WindowAssembler:
             )
         self._tails = {stride: _Tail(stride) for stride in strides}
         self.frames = 0
-        self._last_times = []
+        self._last_times: tuple[float, ...] = ()
 
-    def feed(self, chunk: FrameChunk) -> list[Window]:
+    def copy(self) -> "WindowAssembler":
+        """One that goes on by itself from here; frames are shared, not copied."""
+        twin = copy.copy(self)
+        twin._tails = {stride: tail.copy() for stride, tail in self._tails.items()}
+        return twin
+
+    def feed(self, frames: np.ndarray, times_s: np.ndarray) -> list[Window]:
         """Takes the next frames.
 
         Args:
-          chunk: frames uint8 [n, H, W, 3] and their times, in order, from the first on.
+          frames: uint8 [n, H, W] grey, in order, from the first on.
+          times_s: float64 [n] when each begins.
 
         Returns:
-          The windows that are full now.
+          The windows that are full now, in the order of the frames that filled them.
         """
-        if not len(chunk.frames):
+        if not len(frames):
             return []
-        grey, done = to_grey(chunk.frames), []
+        done = []
         for stride, tail in self._tails.items():
             first = -self.frames % stride
-            done += tail.feed(grey[first::stride], chunk.times_s[first::stride])
-        self.frames += len(grey)
-        self._last_times = [*self._last_times, *chunk.times_s[-2:].tolist()][-2:]
-        return done
+            done += tail.feed(frames[first::stride], times_s[first::stride])
+        self.frames += len(frames)
+        self._last_times = (*self._last_times, *times_s[-2:].tolist())[-2:]
+        return sorted(done, key=lambda w: (w.start + WINDOW_FRAMES - 1) * w.stride)
+
+    def needed_from_s(self) -> float:
+        """Before which time no later window begins; minus infinity before the first frame."""
+        begins = [tail.begin_s for tail in self._tails.values()]
+        return min(begins, default=-np.inf)
 
     @property
     def end_s(self) -> float:
@@ -114,11 +104,9 @@ class WindowAssembler:
         return pair[1] - pair[0] if len(pair) == 2 and pair[1] > pair[0] else FRAME_S
 
     def finish(self) -> list[Window]:
-        """Ends the video: the last window of every stride that has one left."""
-        done = []
-        for tail in self._tails.values():
-            done += tail.finish(self._frame_s)
-        return done
+        """The last window of every stride that has one left; changes nothing."""
+        found = (tail.last(self._frame_s) for tail in self._tails.values())
+        return [window for window in found if window is not None]
 
 
 class _Tail:
@@ -130,6 +118,16 @@ class _Tail:
         self._next = 0  # start of the next window
         self._parts: list[np.ndarray] = []
         self._times: list[float] = []
+
+    def copy(self) -> "_Tail":
+        twin = copy.copy(self)
+        twin._parts, twin._times = list(self._parts), list(self._times)
+        return twin
+
+    @property
+    def begin_s(self) -> float:
+        """When its first frame begins."""
+        return self._times[0] if self._times else -np.inf
 
     def feed(self, frames: np.ndarray, times_s: np.ndarray) -> list[Window]:
         done = []
@@ -165,12 +163,12 @@ class _Tail:
         more = times[-1] + step_s * np.arange(1, padding + 2)
         return Window(self._stride, start, valid, frames, np.concatenate([times, more]))
 
-    def finish(self, frame_s: float) -> list[Window]:
+    def last(self, frame_s: float) -> Window | None:
+        """The window that ends at the end; None if it was given already."""
         if not self._times:
-            return []
+            return None
         end = self._first + len(self._times)
         start = max(0, end - WINDOW_FRAMES)
-        # The last full window, if there was one, may have ended at the end.
         if self._next and start == self._next - HOP_FRAMES:
-            return []
-        return [self._window(start, frame_s * self._stride)]
+            return None
+        return self._window(start, frame_s * self._stride)

@@ -5,10 +5,10 @@ appending a crop of itself (its count is added), resizing in time, and zeroing a
 """
 
 import functools
-from typing import Any
 
 import jax
 import jax.numpy as jnp
+import ml_collections
 
 from rac_jax.models.sight_sound.scene_batches import normalise
 
@@ -18,7 +18,10 @@ LONGEST_BAND = 0.1  # of the rows; the release does not say how wide a band may 
 
 
 def augment_clips(
-    key: jax.Array, clips: jax.Array, real: jax.Array, settings: Any
+    key: jax.Array,
+    clips: jax.Array,
+    real: jax.Array,
+    settings: ml_collections.ConfigDict,
 ) -> jax.Array:
     """Flip, crop and colour, the same for all frames of a clip, then normalisation.
 
@@ -77,7 +80,7 @@ def augment_spectrograms(
     columns: jax.Array,
     counts: jax.Array,
     rates: jax.Array,
-    settings: Any,
+    settings: ml_collections.ConfigDict,
 ) -> tuple[jax.Array, jax.Array, jax.Array]:
     """The released augmentations, each with its own probability.
 
@@ -98,7 +101,16 @@ def augment_spectrograms(
     return jax.vmap(one)(keys, spectrograms.astype(jnp.float32), columns, counts, rates)
 
 
-def _augment_spectrogram(key, spectrogram, columns, count, rate, *, settings):
+def _augment_spectrogram(
+    key: jax.Array,
+    spectrogram: jax.Array,
+    columns: jax.Array,
+    count: jax.Array,
+    rate: jax.Array,
+    *,
+    settings: ml_collections.ConfigDict,
+) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """One spectrogram [257, n] of `augment_spectrograms`."""
     keys = dict(
         zip(
             ("noise", "reverse", "append", "resize", "band"),
@@ -108,13 +120,12 @@ def _augment_spectrogram(key, spectrogram, columns, count, rate, *, settings):
     )
 
     def happens(name):
-        return jax.random.bernoulli(
-            jax.random.fold_in(keys[name], 1), getattr(settings, name)
-        )
+        return jax.random.bernoulli(jax.random.fold_in(keys[name], 1), settings[name])
 
     rows, total = spectrogram.shape
     real = columns.astype(jnp.float32)
-    # One map from new to old columns does reversal, appending and resizing at once.
+    # A crop that is appended, a stretch in time, a reversal: where they happen, and how much.
+    # One map from new to old columns does all three at once.
     crop = jax.random.uniform(keys["append"], (2,))
     length = jnp.where(happens("append"), jnp.floor(crop[0] * real), 0.0)
     begin = jnp.floor(crop[1] * (real - length))
@@ -123,6 +134,8 @@ def _augment_spectrogram(key, spectrogram, columns, count, rate, *, settings):
     stretch = jnp.where(happens("resize"), stretch, 1.0)
     new = jnp.clip(jnp.round((real + length) * stretch), 0, total)
     step = (real + length) / jnp.maximum(new, 1)
+    # The map: from new columns to the old ones with the crop behind them, then into the crop,
+    # then from behind.
     old = (jnp.arange(total) + 0.5) * step - 0.5
     old = jnp.clip(old, 0, jnp.maximum(real + length - 1, 0))
     old = jnp.where(old > real - 1, jnp.maximum(old - real, 0) + begin, old)
@@ -138,10 +151,12 @@ def _augment_spectrogram(key, spectrogram, columns, count, rate, *, settings):
         return jnp.where(there, mixed, 0.0)
 
     result, rates = read(spectrogram), read(rate) * step
+    # What is appended is counted again.
     appended = (jnp.arange(total) >= begin) & (jnp.arange(total) < begin + length)
     count = count + jnp.sum(jnp.where(appended, rate, 0.0))
     # Interpolation loses a little of the sum; the count is exact, the rates follow it.
     rates *= count / jnp.maximum(jnp.sum(rates), 1e-6)
+    # Noise, and a band of rows that is silent, do not change what is counted.
     noise = jax.random.uniform(
         keys["noise"], (rows, total), minval=-NOISE, maxval=NOISE
     )

@@ -12,21 +12,18 @@ procedure of the authors' released code, which differs from it. `ClipAssembler` 
 """
 
 import dataclasses
-from collections.abc import Iterable
 
 import numpy as np
-
-from rac_jax.media.pixels import FrameChunk
 
 CLIP_FRAMES = 64
 SEGMENT_COLUMNS = 500
 PADDING = -1
 FRAME_S = 0.04  # how long a lone frame of unknown rate lasts
 
-EXTRA_STRIDE = (
-    2  # the released code's second look at an incomplete window is this much wider
-)
-COMPLETE_SEGMENTS_OVER = 11  # the released reliability threshold on the count by sound
+# The released code's second look at an incomplete window is this much wider.
+EXTRA_STRIDE = 2
+# The released reliability threshold on the count by sound.
+COMPLETE_SEGMENTS_OVER = 11
 
 
 def clip_indices(
@@ -319,12 +316,22 @@ class Clip:
     end_s: float
 
 
+@dataclasses.dataclass(frozen=True)
+class _OpenClip:
+    """A clip whose span is not over: copies of its frames so far, in order."""
+
+    first_frame: int
+    start_s: float
+    parts: tuple[np.ndarray, ...] = ()
+
+
+@dataclasses.dataclass(frozen=True)
 class ClipAssembler:
-    """Cuts a stream of frames into the clips of `rac_jax.models.sight_sound.clips.tile_clips`.
+    """Cuts a stream of frames into the clips of `tile_clips`, one open clip per stride.
 
-    Holds one partly filled clip per stride.
+    A value: `feed` gives the assembler after the frames and leaves this one as it is.
 
-    Args:
+    Attributes:
       strides: temporal strides in frames, each at least 1.
       clip_frames: length of a clip.
 
@@ -332,69 +339,93 @@ class ClipAssembler:
       ValueError: for a stride under 1 or given twice.
     """
 
-    def __init__(self, strides: Iterable[int], clip_frames: int = CLIP_FRAMES):
-        strides = list(strides)
+    strides: tuple[int, ...]
+    clip_frames: int = CLIP_FRAMES
+    _open: tuple[_OpenClip, ...] = ()
+    _seen: int = 0
+    _first_s: float = 0.0
+    _last_s: float = 0.0
+
+    def __post_init__(self):
+        strides = self.strides
         if len(set(strides)) < len(strides) or min(strides, default=1) < 1:
             raise ValueError(
-                f"strides: must be at least 1 and different, not {strides}"
+                f"strides: must be at least 1 and different, not {list(strides)}"
             )
-        self._clip_frames = clip_frames
-        self._open = {stride: None for stride in strides}
-        self._seen = 0
-        self._first_s = 0.0
-        self._last_s = 0.0
 
-    def feed(self, chunk: FrameChunk) -> list[Clip]:
+    def feed(
+        self, frames: np.ndarray, times_s: np.ndarray
+    ) -> tuple["ClipAssembler", list[Clip]]:
         """Takes the next frames; a clip is done when the frame after its span arrives.
 
         Args:
-          chunk: frames uint8 [n, H, W, 3] and their times, in order, from the video's first on.
+          frames: uint8 [n, H, W, 3], in order, from the video's first on.
+          times_s: float [n], their times.
 
         Returns:
-          The clips that are done now, by rising stride as given, then index.
+          The assembler after them, and the clips that are done now, by the end of their span,
+          then by stride as given: an order that does not depend on how the video is cut.
         """
-        if not len(chunk.frames):
-            return []
-        done = []
-        for stride in self._open:
-            done += self._feed_stride(stride, chunk)
-        if not self._seen:
-            self._first_s = float(chunk.times_s[0])
-        self._last_s = float(chunk.times_s[-1])
-        self._seen += len(chunk.frames)
-        return done
+        if not len(frames):
+            return self, []
+        done, still_open = [], []
+        for place, stride in enumerate(self.strides):
+            one = self._open[place] if self._open else None
+            ended, one = self._feed_stride(stride, one, frames, times_s)
+            done += ended
+            still_open.append(one)
+        # The sort is stable, so that strides stay in their order.
+        done.sort(key=lambda clip: clip.end_frame)
+        after = dataclasses.replace(
+            self,
+            _open=tuple(still_open),
+            _seen=self._seen + len(frames),
+            _first_s=self._first_s if self._seen else float(times_s[0]),
+            _last_s=float(times_s[-1]),
+        )
+        return after, done
 
-    def _feed_stride(self, stride: int, chunk: FrameChunk) -> list[Clip]:
-        begin, end = self._seen, self._seen + len(chunk.frames)
-        span = stride * self._clip_frames
+    def _feed_stride(
+        self,
+        stride: int,
+        one: _OpenClip | None,
+        frames: np.ndarray,
+        times_s: np.ndarray,
+    ) -> tuple[list[Clip], _OpenClip]:
+        """The clips of one stride that are done, and the one that is open after the frames."""
+        begin, end = self._seen, self._seen + len(frames)
+        span = stride * self.clip_frames
         done = []
         at = begin
         while at < end:
             first = at // span * span
             if at == first:
-                start_s = float(chunk.times_s[at - begin])
-                if self._open[stride] is not None:
-                    done.append(self._close(stride, first, start_s))
-                shape = (self._clip_frames, *chunk.frames.shape[1:])
-                self._open[stride] = (first, start_s, np.zeros(shape, np.uint8))
+                start_s = float(times_s[at - begin])
+                if one is not None:
+                    done.append(self._close(stride, one, first, start_s))
+                one = _OpenClip(first, start_s)
             until = min(first + span, end)
-            place = -(-(at - first) // stride)
-            wanted = chunk.frames[first + place * stride - begin : until - begin]
-            wanted = wanted[::stride]
-            self._open[stride][2][place : place + len(wanted)] = wanted
+            # The first frame from `at` on that is a multiple of the stride into the clip.
+            wanted = first + -(-(at - first) // stride) * stride
+            if wanted < until:
+                # A copy: a view would hold all frames between those that are wanted.
+                part = frames[wanted - begin : until - begin : stride].copy()
+                one = dataclasses.replace(one, parts=(*one.parts, part))
             at = until
-        return done
+        return done, one
 
-    def _close(self, stride: int, end_frame: int, end_s: float) -> Clip:
-        first, start_s, frames = self._open[stride]
+    def _close(self, stride: int, one: _OpenClip, end_frame: int, end_s: float) -> Clip:
+        valid = -(-(end_frame - one.first_frame) // stride)
+        shape = (self.clip_frames - valid, *one.parts[0].shape[1:])
+        padding = [np.zeros(shape, np.uint8)] if shape[0] else []
         return Clip(
             stride=stride,
-            index=first // (stride * self._clip_frames),
-            frames=frames,
-            valid=-(-(end_frame - first) // stride),
-            first_frame=first,
+            index=one.first_frame // (stride * self.clip_frames),
+            frames=np.concatenate([*one.parts, *padding]),
+            valid=valid,
+            first_frame=one.first_frame,
             end_frame=end_frame,
-            start_s=start_s,
+            start_s=one.start_s,
             end_s=end_s,
         )
 
@@ -417,8 +448,8 @@ class ClipAssembler:
         else:
             step = FRAME_S
         return [
-            self._close(stride, self._seen, self._last_s + step)
-            for stride in self._open
+            self._close(stride, one, self._seen, self._last_s + step)
+            for stride, one in zip(self.strides, self._open, strict=True)
         ]
 
 

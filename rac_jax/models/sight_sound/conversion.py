@@ -1,23 +1,26 @@
-"""Published PyTorch checkpoints to our models, and our models to PyTorch.
+"""The authors' released PyTorch checkpoints to our models, and our models to PyTorch.
 
 Reading gives a model folder's `config.json` and variables; who calls writes them. The release
-of paper 1 fits `--protocol released`; backbones come without their classifiers, to start
-training from.
+of paper 1 fits `--protocol released`.
 """
 
 import os
-import pathlib
 from typing import Any
 
-import flax.linen as nn
 import flax.traverse_util
 import jax
 
-from rac_jax.interop import tables, torch_io
-from rac_jax.interop.tables import TableError
+from rac_jax.counting import programs
+from rac_jax.counting.family import Variables
+from rac_jax.encoders.layers import scaled
+from rac_jax.encoders.published import LAYERS
+from rac_jax.interop import torch_io
+from rac_jax.interop.tables import Table, TableError, dense_entries, layer_entries
 from rac_jax.interop.torch_io import ConversionError
-from rac_jax.models import registry
+from rac_jax.models.sight_sound import FAMILY
 from rac_jax.models.sight_sound.network import SightSound
+from rac_jax.models.sight_sound.release import FILES
+from rac_jax.ops.sound_format import OVERLAP, RATE, WINDOW
 
 RELEASE_ARGUMENTS = {
     "sight_encoder": "r2plus1d18",
@@ -33,44 +36,30 @@ RELEASE_ARGUMENTS = {
     "reliability": "released",
     "use_sight_only_ranker": False,
 }
-SPECTROGRAM = {"nperseg": 512, "noverlap": 353}
 RELEASE_PREPROCESSING = {
     "clip_frames": 64,
     "size": 112,
     "mean": [0.485, 0.456, 0.406],
     "std": [0.229, 0.224, 0.225],
-    "audio_rate": 22050,
-    **SPECTROGRAM,
+    "audio_rate": RATE,
+    "nperseg": WINDOW,
+    "noverlap": OVERLAP,
     "columns": 500,
 }
-# As the networks' authors normalise frames: torchvision by the statistics of Kinetics, kylemin
-# to -1..1.
-KINETICS_COLOURS = {
-    "mean": [0.43216, 0.394666, 0.37645],
-    "std": [0.22803, 0.22145, 0.216989],
+# The state dicts whose names are led by "module.", by file and key.
+LED_BY_MODULE = {
+    (FILES["sight"], "state_dict"),
+    (FILES["stride"], "sr_state_dict"),
 }
-SYMMETRIC_COLOURS = {"mean": [0.5, 0.5, 0.5], "std": [0.5, 0.5, 0.5]}
-# By command: (family, keys its state dict may lie under, preprocessing).
-BACKBONES = {
-    "s3d-kinetics": (
-        "s3d",
-        ("state_dict", "model_state_dict", None),
-        {"clip_frames": 64, "size": 224, **KINETICS_COLOURS},
-    ),
-    "r2plus1d-kinetics": (
-        "r2plus1d18",
-        ("state_dict", "model_state_dict", None),
-        {"clip_frames": 16, "size": 112, **KINETICS_COLOURS},
-    ),
-    "vggsound-resnet18": (
-        "resnet18",
-        ("model_state_dict", "state_dict", None),
-        {"audio_rate": 16000, **SPECTROGRAM},
-    ),
+# What a model of the released form has in common with the authors' networks.
+RELEASED_FORM = {
+    "sight_encoder": "r2plus1d18",
+    "sight_head": "expectation",
+    "sound_head": "expectation",
+    "ranker": "released",
+    "reliability_form": "released",
+    "use_sight_only_ranker": False,
 }
-AUDIO_LEAD = "audnet."
-
-Model = tuple[dict[str, Any], dict[str, Any]]
 
 
 def read_release(
@@ -78,7 +67,7 @@ def read_release(
     sound: str | os.PathLike,
     stride: str | os.PathLike,
     reliability: str | os.PathLike,
-) -> Model:
+) -> tuple[dict[str, Any], Variables]:
     """Reads the four files of the sight-and-sound release.
 
     Args:
@@ -93,21 +82,21 @@ def read_release(
     Raises:
       ConversionError: if a file cannot be read or a tensor does not fit; it is named.
     """
-    paths = {
-        "visual_checkpoint.pt": sight,
-        "audio_checkpoint.pt": sound,
-        "sr_checkpoint.pt": stride,
-        "conf_checkpoint.pt": reliability,
-    }
-    module = registry.build_model("sight_sound", **RELEASE_ARGUMENTS)
+    given = {"sight": sight, "sound": sound, "stride": stride}
+    given["reliability"] = reliability
+    paths = {FILES[part]: path for part, path in given.items()}
+    network = FAMILY.network(**RELEASE_ARGUMENTS)
     contents = {file: torch_io.read_checkpoint(path) for file, path in paths.items()}
     flat = {}
-    for (file, key), table in tables.release(module).items():
+    for (file, key), table in release_tables(network).items():
         state = torch_io.state_dict(paths[file], contents[file], (key,))
-        flat |= _to_jax(f"{paths[file]} ({key})", table, state)
+        try:
+            flat |= table.to_jax(state)
+        except TableError as error:
+            raise ConversionError(f"{paths[file]} ({key}): {error}") from error
     config = {
         "name": "sight-sound-release",
-        "family": "sight_sound",
+        "family": FAMILY.name,
         "arguments": RELEASE_ARGUMENTS,
         "preprocessing": RELEASE_PREPROCESSING,
         "protocol": "released",
@@ -118,84 +107,125 @@ def read_release(
     return config, flax.traverse_util.unflatten_dict(flat, sep="/")
 
 
-def read_backbone(kind: str, path: str | os.PathLike) -> Model:
-    """Reads a backbone to start training from.
+def to_torch(network: SightSound, variables: Variables) -> dict[str, Any]:
+    """A model as PyTorch files.
 
     Args:
-      kind: a key of `BACKBONES`. The S3D may be torchvision's or kylemin's, told apart by
-        their names; the ResNet-18 may lead its names with "audnet.".
-      path: of the file; its state dict may lie under "state_dict" or "model_state_dict".
-
-    Returns:
-      (config, variables) of a model folder that holds the encoder alone.
-
-    Raises:
-      ConversionError: if the file cannot be read or a tensor does not fit; it is named.
-    """
-    family, keys, preprocessing = BACKBONES[kind]
-    state = torch_io.state_dict(path, torch_io.read_checkpoint(path), keys)
-    naming = ""
-    if family == "s3d" and any(name.startswith("base.") for name in state):
-        naming = "kylemin"
-        preprocessing = preprocessing | SYMMETRIC_COLOURS
-    if family == "resnet18":
-        state = {name.removeprefix(AUDIO_LEAD): value for name, value in state.items()}
-    module = registry.build_model(family)
-    flat = _to_jax(path, tables.backbone(module, naming), state)
-    config = {
-        "name": kind,
-        "family": family,
-        "arguments": {"width": 1.0},
-        "preprocessing": preprocessing,
-        "training": {"converted_from": [os.path.basename(path)]},
-        "accuracy": {},
-    }
-    return config, flax.traverse_util.unflatten_dict(flat, sep="/")
-
-
-def write_torch(
-    folder: str | os.PathLike, module: nn.Module, variables: dict[str, Any]
-) -> list[pathlib.Path]:
-    """Writes a model as PyTorch checkpoints.
-
-    A sight-and-sound model of the released form becomes the authors' four files; of any other
-    form one `model.pt` with the names of `tables.whole`; an encoder one `model.pt` with the
-    published names (torchvision's for S3D and R(2+1)D) and no classifier. A `model.pt` holds
-    the state dict itself.
-
-    Args:
-      folder: where.
-      module: the model.
+      network: the model.
       variables: its {"params", "batch_stats"}.
 
     Returns:
-      The files.
+      {file name: nested dicts of arrays}. A model of the released form becomes the authors' four
+      files; of any other form one `model.pt`, a state dict with the names of `whole_table`.
 
     Raises:
-      ConversionError: if an array does not fit the model, or a file cannot be written.
+      TableError: if an array does not fit the model.
     """
     flat = flax.traverse_util.flatten_dict(jax.device_get(variables), sep="/")
+    if differs_from_release(network):
+        return {"model.pt": whole_table(network).to_torch(flat)}
     files: dict[str, Any] = {}
-    try:
-        if not isinstance(module, SightSound):
-            files["model.pt"] = tables.backbone(module).to_torch(flat)
-        elif tables.differs_from_release(module):
-            files["model.pt"] = tables.whole(module).to_torch(flat)
-        else:
-            for (file, key), table in tables.release(module).items():
-                state = table.to_torch(flat)
-                if key in tables.LED_BY_MODULE[file]:
-                    state = {
-                        torch_io.LEAD + name: value for name, value in state.items()
-                    }
-                files.setdefault(file, {})[key] = state
-    except TableError as error:
-        raise ConversionError(f"{folder}: {error}") from error
-    return torch_io.write_checkpoints(folder, files)
+    for (file, key), table in release_tables(network).items():
+        state = table.to_torch(flat)
+        if (file, key) in LED_BY_MODULE:
+            state = {torch_io.LEAD + name: value for name, value in state.items()}
+        files.setdefault(file, {})[key] = state
+    return files
 
 
-def _to_jax(place: Any, table: tables.Table, state: dict[str, Any]) -> dict[str, Any]:
-    try:
-        return table.to_jax(state)
-    except TableError as error:
-        raise ConversionError(f"{place}: {error}") from error
+def release_tables(network: SightSound) -> dict[tuple[str, str], Table]:
+    """The tables of the authors' files, by file and key, without any leading "module.".
+
+    Args:
+      network: a model of the released form.
+
+    Returns:
+      {(file, key): table}.
+
+    Raises:
+      ValueError: if the network is of another form.
+    """
+    reason = differs_from_release(network)
+    if reason:
+        raise ValueError(f"not of the released form: {reason}")
+    shapes = array_shapes(network)
+    sight, sound = LAYERS["r2plus1d18"], LAYERS["resnet18"]
+    width = scaled(512, network.sound_width)
+    return {
+        (FILES["sight"], "state_dict"): Table(
+            layer_entries(shapes, sight, "sight_encoder/")
+            + dense_entries(shapes, "sight_head/counts", "fc")
+            + dense_entries(shapes, "sight_head/classes", "fc2")
+        ),
+        (FILES["sound"], "state_dict"): Table(
+            layer_entries(shapes, sound, "sound_encoder/", "audnet.")
+            + dense_entries(shapes, "sound_head/counts", "audnet.fc")
+            + dense_entries(shapes, "sound_head/classes", "audnet.fc2")
+        ),
+        (FILES["stride"], "sr_state_dict"): Table(
+            layer_entries(shapes, sight, "ranker/sight/")
+            + dense_entries(shapes, "ranker/score", "fc.0")
+        ),
+        (FILES["stride"], "a_sr_state_dict"): Table(
+            layer_entries(shapes, sound, "ranker/sound/"),
+            # The classifier that this network was made with and never uses.
+            unused={"fc.weight": (1000, width), "fc.bias": (1000,)},
+        ),
+        (FILES["reliability"], "v_state_dict"): Table(
+            layer_entries(shapes, sound, "reliability_head/sound/")
+            + dense_entries(shapes, "reliability_head/score", "fc.1")
+        ),
+    }
+
+
+def differs_from_release(network: SightSound) -> str:
+    """Why a model does not fit the authors' four files; empty if it does."""
+    for field, value in RELEASED_FORM.items():
+        if getattr(network, field) != value:
+            return f"{field} is {getattr(network, field)!r}"
+    return ""
+
+
+def whole_table(network: SightSound) -> Table:
+    """One table for a sight-and-sound model of any form.
+
+    Every part's published names are led by our name for the part: "sight_encoder.",
+    "sound_encoder.", "ranker.sight.", "ranker.sound.", "solo_ranker.sight." and
+    "reliability_head.sound."; fully connected layers are "sight_head.counts",
+    "sight_head.classes", the same of "sound_head", "ranker.score", "solo_ranker.score" and
+    "reliability_head.score".
+
+    Args:
+      network: the model.
+
+    Returns:
+      The table.
+    """
+    shapes = array_shapes(network)
+    solo = network.use_sight_only_ranker
+    sight = ["sight_encoder", "ranker/sight"] + ["solo_ranker/sight"] * solo
+    sound = ["sound_encoder", "ranker/sound", "reliability_head/sound"]
+    dense = [
+        "sight_head/counts",
+        "sight_head/classes",
+        "sound_head/counts",
+        "sound_head/classes",
+        "ranker/score",
+        *["solo_ranker/score"] * solo,
+        "reliability_head/score",
+    ]
+    entries = []
+    for groups, encoder in ((sight, network.sight_encoder), (sound, "resnet18")):
+        for group in groups:
+            lead = group.replace("/", ".") + "."
+            entries += layer_entries(shapes, LAYERS[encoder], group + "/", lead)
+    for path in dense:
+        entries += dense_entries(shapes, path, path.replace("/", "."))
+    return Table(tuple(entries))
+
+
+def array_shapes(network: SightSound) -> dict[str, tuple[int, ...]]:
+    """Shapes of a model's arrays by path."""
+    nested = programs.abstract_variables(network, FAMILY.example_inputs(network))
+    flat = flax.traverse_util.flatten_dict(nested, sep="/")
+    return {path: leaf.shape for path, leaf in flat.items()}

@@ -1,222 +1,229 @@
-"""Every way of counting a set of videos, side by side: the rows of paper 1's tables."""
+"""Whole videos counted during training, by the family's own estimator and nothing else.
+
+Validation, the counts that later stages learn from and the final measurement are all made of
+`Counter.count` of the model in training, so what is measured is what `rac count` will say.
+"""
 
 import dataclasses
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
 
-import jax.numpy as jnp
 import numpy as np
 
-from rac_jax.models.sight_sound import video_counts
-from rac_jax.models.sight_sound.network import fuse
-from rac_jax.models.sight_sound.video_counts import VideoCounts
-from rac_jax.train import metrics
-
-NO_CHALLENGE = "no challenge"
-ANY_CHALLENGE = "any challenge"
-
-
-@dataclasses.dataclass(frozen=True)
-class VideoFacts:
-    """What counting needs to know of a video before it is read.
-
-    Attributes:
-      video_id: unique in its set.
-      frames: its length.
-      columns: of its spectrogram, 0 without sound.
-      count: true repetitions.
-      period: frames per repetition.
-      label: what is repeated.
-      challenges: what makes it hard.
-    """
-
-    video_id: str
-    frames: int
-    columns: int
-    count: float
-    period: float
-    label: str
-    challenges: tuple[str, ...]
+from rac_jax.counting.counter import Counter
+from rac_jax.counting.result import CountResult
+from rac_jax.data.labelled import LabelledVideo
+from rac_jax.models.sight_sound.strides import positive_stride
+from rac_jax.train import hosts, report, stage_files
+from rac_jax.train.recipe import Variables
+from rac_jax.train.run import Run
 
 
-def describe(source: Any) -> list[VideoFacts]:
-    """Facts of all videos of a source: from its index where it has one, else by reading them."""
-    fields = [field.name for field in dataclasses.fields(VideoFacts)]
-    known = getattr(source, "index", None)
-    if isinstance(known, list):
-        return [
-            VideoFacts(**{name: _plain(entry[name]) for name in fields})
-            for entry in known
-        ]
-    facts = []
-    for index in range(len(source)):
-        video = source[index]
-        columns = 0 if video.columns is None else video.columns.shape[1]
-        facts.append(
-            VideoFacts(
-                video_id=video.video_id,
-                frames=len(video.frames),
-                columns=columns,
-                count=video.count,
-                period=video.period,
-                label=video.label,
-                challenges=video.challenges,
-            )
-        )
-    return facts
-
-
-def _plain(value: Any) -> Any:
-    if value is None:  # JSON has no infinity
-        return float("inf")
-    return tuple(value) if isinstance(value, list) else value
-
-
-def error_of(counts: np.ndarray, facts: Sequence[VideoFacts]) -> dict[str, float]:
-    """MAE and OBO of counts [N]; "error" is the MAE, which chooses checkpoints."""
-    true = jnp.asarray([video.count for video in facts], jnp.float32)
-    counts = jnp.asarray(counts, jnp.float32)
-    everything = jnp.ones(true.shape, bool)
-    mae = float(metrics.mae(counts, true, everything).value())
-    obo = float(metrics.obo(counts, jnp.round(true), everything).value())
-    return {"error": mae, "mae": mae, "obo": obo}
-
-
-@dataclasses.dataclass(frozen=True)
-class ClipCounts:
-    """What the clips of N videos at S strides say.
-
-    Attributes:
-      by_stride: outputs of `VideoCounts.clips`, each [N, S].
-      chosen: [N] index of the stride that counts.
-      solo: [N] index of the stride that the sight-only ranker chooses.
-    """
-
-    by_stride: dict[str, np.ndarray]
-    chosen: np.ndarray
-    solo: np.ndarray
-
-
-def count_clips(
-    counter: VideoCounts,
-    variables: dict,
-    source: Any,
-    facts: Sequence[VideoFacts],
-    strides: Sequence[int],
-    with_solo: bool,
-) -> ClipCounts:
-    """Counts every video by sight at every stride, and chooses strides.
+def count_video(counter: Counter, video: LabelledVideo, **options) -> CountResult:
+    """Counts a labelled video as a file would be counted.
 
     Args:
-      counter: of the model.
-      variables: trained.
-      source: the videos.
-      facts: of the videos.
-      strides: rising, to choose from.
-      with_solo: whether the model has a sight-only ranker.
+      counter: of the model in training.
+      video: the video.
+      **options: of the family.
 
     Returns:
-      The counts. The sight-only ranker decides where there is no sound.
+      The result.
     """
-    number = len(facts)
-    rows = video_counts.clip_rows(
-        [video.frames for video in facts], [tuple(strides)] * number
+    return counter.count(
+        video.frames,
+        fps=video.fps,
+        waveform=video.waveform,
+        audio_rate=video.audio_rate or None,
+        **options,
     )
-    found = counter.clips(variables, source, rows, everything=True)
-    by_stride = {}
-    for name, values in found.items():
-        whole = name in ("count", "joined")  # of a video: the sum of its clips
-        reduce = video_counts.sums if whole else video_counts.means
-        table = reduce(rows, values, number)
-        by_stride[name] = np.stack([table[stride] for stride in strides], axis=1)
-    both = by_stride["ranker"].argmax(1)
-    solo = by_stride["solo_ranker"].argmax(1) if with_solo else both
-    audible = np.array([video.columns > 0 for video in facts])
-    return ClipCounts(by_stride, np.where(audible, both, solo), solo)
 
 
-def count_ways(
-    counter: VideoCounts,
-    variables: dict,
-    source: Any,
-    facts: Sequence[VideoFacts],
-    strides: Sequence[int],
-    with_solo: bool,
-) -> dict[str, np.ndarray]:
-    """Counts every video in every way; arguments of `count_clips`.
+def counted_strides(run: Run) -> tuple[int, ...]:
+    """The strides among which the model in training will choose: 1 to S_K."""
+    return tuple(range(1, max(run.config.stride.strides) + 1))
 
-    Returns:
-      Way to counts [N]: "sight" (stride by the sight-only ranker, by the other one in a model
-      without), "sound", "sight_ranker", "average", "fused", "stride_1" and so on; and
-      "stride" chosen by the ranker, "gamma" the weight of the sound. Without sound the
-      sight-only ranker decides and sight counts alone.
+
+def positive_strides(run: Run, split: str) -> list[int]:
+    """S* of every video of a split."""
+    settings = run.config.stride
+    return [
+        positive_stride(video.period, max(settings.strides), settings.positive)
+        for video in run.videos(split)
+    ]
+
+
+def _measure_all(
+    run: Run,
+    variables: Variables,
+    split: str,
+    measure: Callable[[Counter, LabelledVideo, int], Sequence[float]],
+) -> np.ndarray:
+    """Numbers of every video of a split, shared out over the processes: float64 [N, K]."""
+    counter, source = run.counter(variables), run.source(split)
+    return hosts.share_out(
+        len(source), lambda index: np.array(measure(counter, source[index], index))
+    )
+
+
+def sight_counts(run: Run, variables: Variables, split: str) -> np.ndarray:
+    """Counts by sight alone, each video at its own stride S*: float64 [N]."""
+    strides = positive_strides(run, split)
+
+    def measure(counter: Counter, video: LabelledVideo, index: int) -> list[float]:
+        return [count_video(counter, video, stride=strides[index], sound=False).count]
+
+    return _measure_all(run, variables, split, measure)[:, 0]
+
+
+def sight_counts_by_stride(run: Run, variables: Variables, split: str) -> np.ndarray:
+    """Counts by sight alone at every stride: float64 [N, S], see `counted_strides`."""
+    strides = counted_strides(run)
+
+    def measure(counter: Counter, video: LabelledVideo, index: int) -> list[float]:
+        del index
+        details = count_video(counter, video, sound=False).details
+        return [details["stride_counts"][str(stride)] for stride in strides]
+
+    return _measure_all(run, variables, split, measure)
+
+
+def sound_counts(run: Run, variables: Variables, split: str) -> np.ndarray:
+    """Counts by sound alone: float64 [N], 0 for a video without sound."""
+
+    def measure(counter: Counter, video: LabelledVideo, index: int) -> list[float]:
+        del index
+        if video.waveform is None or not len(video.waveform):
+            return [0.0]
+        return [count_video(counter, video, sight=False).count]
+
+    return _measure_all(run, variables, split, measure)[:, 0]
+
+
+@dataclasses.dataclass(frozen=True)
+class AudiovisualCounts:
+    """What a model says of N videos by sight and sound.
+
+    Attributes:
+      by_stride: [N, S] counts by sight of the whole video, see `counted_strides`.
+      stride: int [N], chosen by the ranker in use: the one with sound, or the sight-only one
+        where there is no sound.
+      solo_stride: int [N], chosen by the sight-only ranker; `stride` in a model without.
+      sound: [N] counts by sound, 0 without.
+      audible: bool [N], whether there is any sound.
+      reliability: [N] weight of the sound, 0 without.
+      fused: [N] the model's count.
     """
-    clips = count_clips(counter, variables, source, facts, strides, with_solo)
-    columns = [video.columns for video in facts]
-    segments = video_counts.segment_rows(columns)
-    heard = counter.segments(variables, source, segments)
-    sound = video_counts.sound_counts(segments, heard["count"], columns)
-    sight, gamma = clips.by_stride["count"], clips.by_stride["gamma"]
-    every = np.arange(len(facts))
-    chosen = sight[every, clips.chosen]
-    audible = np.array(columns) > 0
-    weight = np.where(audible, gamma[every, clips.chosen], 0.0)
-    if "joined" in clips.by_stride:
-        fused = clips.by_stride["joined"][every, clips.chosen]
-    else:
-        fused = np.asarray(fuse(chosen, sound, weight))
-    result = {
-        "sight": sight[every, clips.solo],
-        "sound": sound,
-        "sight_ranker": chosen,
-        "average": np.where(audible, (chosen + sound) / 2, chosen),
-        "fused": fused,
-    }
-    for index, stride in enumerate(strides):
-        result[f"stride_{stride}"] = sight[:, index]
-    return result | {"stride": np.array(strides)[clips.chosen], "gamma": weight}
+
+    by_stride: np.ndarray
+    stride: np.ndarray
+    solo_stride: np.ndarray
+    sound: np.ndarray
+    audible: np.ndarray
+    reliability: np.ndarray
+    fused: np.ndarray
+
+    def at(self, strides: np.ndarray) -> np.ndarray:
+        """[N] counts by sight at one stride of each video."""
+        return self.by_stride[np.arange(len(strides)), strides - 1]
 
 
-def report(
-    counts: Mapping[str, np.ndarray], facts: Sequence[VideoFacts]
-) -> dict[str, Any]:
-    """The scores of every way, over all videos and by challenge.
+def describe_result(result: CountResult, strides: Sequence[int]) -> list[float]:
+    """The numbers of a result, in the order of `AudiovisualCounts`."""
+    details = result.details
+    by_stride = [details["stride_counts"][str(stride)] for stride in strides]
+    solo = details["solo_stride_scores"]
+    solo_stride = int(max(solo, key=solo.get)) if solo else details["stride"]
+    sound, reliability = result.stream("sound"), details["reliability"]
+    return [
+        *by_stride,
+        details["stride"],
+        solo_stride,
+        0.0 if sound is None else sound.count,
+        sound is not None,
+        0.0 if reliability is None else reliability,
+        result.count,
+    ]
+
+
+def audiovisual_counts(run: Run, variables: Variables, split: str) -> AudiovisualCounts:
+    """Counts every video of a split as `rac count` does, at every stride beside the chosen."""
+    strides = counted_strides(run)
+
+    def measure(counter: Counter, video: LabelledVideo, index: int) -> list[float]:
+        del index
+        return describe_result(count_video(counter, video), strides)
+
+    rows = _measure_all(run, variables, split, measure)
+    stride, solo_stride, sound, audible, reliability, fused = rows[:, len(strides) :].T
+    return AudiovisualCounts(
+        by_stride=rows[:, : len(strides)],
+        stride=stride.astype(int),
+        solo_stride=solo_stride.astype(int),
+        sound=sound,
+        audible=audible > 0,
+        reliability=reliability,
+        fused=fused,
+    )
+
+
+def estimators(counts: AudiovisualCounts) -> dict[str, np.ndarray]:
+    """The rows of paper 1's tables.
 
     Args:
-      counts: as `count_ways` gives them.
-      facts: of the same videos.
+      counts: of N videos.
 
     Returns:
-      {"ways": {way: {"n", "mae", "obo"}}, "challenges": {name: the same of ways}, "videos":
-      [{"video_id", "count", ...}]}; n is the number of videos with repetitions. Where there
-      are challenges, `NO_CHALLENGE` and `ANY_CHALLENGE` are among their names.
+      Estimator to counts [N]: "sight" (stride by the sight-only ranker, by the other one in a
+      model without), "sound", "sight_ranker" (stride by the ranker in use), "average", "fused",
+      "stride_1" and so on. Without sound the sight-only ranker decides and sight counts alone.
     """
-    ways = [name for name in counts if name not in ("stride", "gamma")]
-    names = sorted({name for video in facts for name in video.challenges})
-
-    def scores(mask):
-        part = [video for video, here in zip(facts, mask, strict=True) if here]
-        return {way: _score(counts[way][mask], part) for way in ways}
-
-    everything = np.ones(len(facts), bool)
-    hard = np.array([len(video.challenges) > 0 for video in facts])
-    challenges = {}
-    if hard.any():
-        challenges = {NO_CHALLENGE: scores(~hard), ANY_CHALLENGE: scores(hard)} | {
-            name: scores(np.array([name in video.challenges for video in facts]))
-            for name in names
-        }
-    videos = [
-        {"video_id": video.video_id, "count": video.count}
-        | {name: round(float(values[i]), 4) for name, values in counts.items()}
-        for i, video in enumerate(facts)
-    ]
-    return {"ways": scores(everything), "challenges": challenges, "videos": videos}
+    chosen = counts.at(counts.stride)
+    found = {
+        "sight": counts.at(counts.solo_stride),
+        "sound": counts.sound,
+        "sight_ranker": chosen,
+        "average": np.where(counts.audible, (chosen + counts.sound) / 2, chosen),
+        "fused": counts.fused,
+    }
+    for place, column in enumerate(counts.by_stride.T):
+        found[f"stride_{place + 1}"] = column
+    return found
 
 
-def _score(counts: np.ndarray, facts: Sequence[VideoFacts]) -> dict[str, Any]:
-    number = sum(video.count > 0 for video in facts)
-    if not number:
-        return {"n": 0, "mae": None, "obo": None}
-    found = error_of(counts, facts)
-    return {"n": number, "mae": round(found["mae"], 4), "obo": round(found["obo"], 4)}
+def validate_stream(
+    run: Run, name: str, epoch: int, count: Callable[[str], np.ndarray]
+) -> dict[str, float]:
+    """Validates sight or sound, and records what it says of the training videos.
+
+    The records are what the reliability stage learns from: of the last epoch, and of every
+    epoch whose validation error is under `record_under`.
+
+    Args:
+      run: the run.
+      name: of the stage.
+      epoch: counted from 1.
+      count: split to counts [N].
+
+    Returns:
+      {"error", "mae", "obo"}.
+    """
+    settings = run.config[name]
+    scores = report.validation_scores(count("val"), run.videos("val"))
+    if epoch == settings.epochs or scores["error"] < settings.record_under:
+        predicted = by_video(run, "train", count("train"))
+        folder = run.workdir / name
+        stage_files.write_epoch(folder, epoch, scores["error"], predicted)
+    return scores
+
+
+def by_video(run: Run, split: str, values: np.ndarray) -> dict[str, float]:
+    """Numbers [N] by the videos' names."""
+    names = [video.video_id for video in run.videos(split)]
+    return dict(zip(names, map(float, values), strict=True))
+
+
+def without(variables: Variables, auxiliary: Sequence[str]) -> Variables:
+    """Variables without the parameter groups that only training needs."""
+    params: Mapping = variables["params"]
+    left = {name: group for name, group in params.items() if name not in auxiliary}
+    return variables | {"params": left}

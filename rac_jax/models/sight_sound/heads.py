@@ -13,6 +13,9 @@ import jax.numpy as jnp
 from rac_jax.encoders.layers import check_input, head
 
 FORMS = ("regression", "expectation")
+# Parameter group of Table 9's alternative to Eq. 10, which is not part of the network.
+FUSION_HEAD = "fusion_head"
+FUSION_CLASSES = 41  # appendix F
 
 
 @flax.struct.dataclass
@@ -68,3 +71,8 @@ class RepetitionHead(nn.Module):
         return RepetitionOutput(
             count=jnp.sum(counts * classes, axis=-1), counts=counts, classes=classes
         )
+
+
+def fusion_head() -> RepetitionHead:
+    """Counts by both streams' features, sight before sound, in place of Eq. 10 (Table 9)."""
+    return RepetitionHead(FUSION_CLASSES)

@@ -7,7 +7,8 @@ zero where the mask is; the diversity terms look at a whole batch and return a s
 import jax
 import jax.numpy as jnp
 
-COUNT_FLOOR = 1.0  # repetitions; the paper's data has no count under 2, ours has
+# Repetitions: the paper's data has no count under 2, ours has.
+COUNT_FLOOR = 1.0
 NORM_FLOOR = 1e-8
 
 
@@ -134,49 +135,3 @@ def margin_ranking(
     """
     _check_shapes("margin_ranking", negative, positive, mask)
     return jnp.where(mask, jnp.maximum(0.0, negative - positive + margin), 0.0)
-
-
-def stride_deviation(count: jax.Array, positive_count: jax.Array) -> jax.Array:
-    """Eq. 9: δ = (C* − C) / C*, how much of the count a stride loses.
-
-    Args:
-      count: predicted counts at some strides.
-      positive_count: predicted counts at the positive stride, same shape, above 0.
-
-    Returns:
-      Same shape; positive where repetitions are left out.
-
-    Raises:
-      ValueError: if the shapes differ.
-    """
-    _check_shapes("stride_deviation", count, positive_count)
-    return (positive_count - count) / positive_count
-
-
-def stride_roles(
-    counts: jax.Array, clip_counts: jax.Array, threshold: float = 0.29
-) -> tuple[jax.Array, jax.Array]:
-    """Which strides train the ranker as positive and negative, section 3.3.
-
-    Positive is the smallest stride whose clip covers two repetitions; negative are the
-    strides whose clip covers fewer, and those that lose more than `threshold` of the count
-    (Eq. 9).
-
-    Args:
-      counts: [B, N] counts of the whole video as predicted at each of N rising strides.
-      clip_counts: [B, N] true repetitions within one clip at each stride.
-      threshold: θs.
-
-    Returns:
-      positive [B] int32, the index of the positive stride, and negatives [B, N] bool. Without
-      a stride that covers two repetitions the largest is positive.
-    """
-    _check_shapes("stride_roles", counts, clip_counts)
-    enough = clip_counts >= 2
-    last = counts.shape[1] - 1
-    positive = jnp.where(jnp.any(enough, axis=1), jnp.argmax(enough, axis=1), last)
-    best = jnp.take_along_axis(counts, positive[:, None], axis=1)  # [B, 1]
-    best = jnp.broadcast_to(jnp.maximum(best, COUNT_FLOOR), counts.shape)
-    negatives = ~enough | (stride_deviation(counts, best) > threshold)
-    chosen = jnp.arange(last + 1)[None] == positive[:, None]
-    return positive.astype(jnp.int32), negatives & ~chosen

@@ -221,8 +221,8 @@ class SightSound(nn.Module):
       sound_head: as `sight_head`.
       sound_bins: as `sight_bins`.
       ranker: "paper" or "released".
-      reliability_form: "paper" or "released"; `registry.build_model` calls it `reliability`,
-        which here is the method.
+      reliability_form: "paper" or "released"; `config.json` calls it `reliability`, which here
+        is the method.
       use_sight_only_ranker: whether there is a ranker for videos without sound.
       momentum: what running batch statistics keep of themselves per training step. PyTorch's
         default, in the S3D too: its published 0.999 takes thousands of steps to move.

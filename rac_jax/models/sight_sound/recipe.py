@@ -1,165 +1,159 @@
 """The four stages of paper 1: sight, sound, stride, reliability."""
 
 import logging
-import pathlib
-from collections.abc import Callable
+from collections.abc import Mapping
 from typing import Any
 
+import ml_collections
 import numpy as np
 
-from rac_jax.models.sight_sound import evaluation, scene_batches, video_counts
-from rac_jax.models.sight_sound.reliability_task import FUSION_HEAD, ReliabilityTask
-from rac_jax.models.sight_sound.samplers import positive_stride
+from rac_jax.models.sight_sound import (
+    evaluation,
+    reliability_task,
+    repetition_loss,
+    stride_task,
+)
+from rac_jax.models.sight_sound.heads import FUSION_HEAD
+from rac_jax.models.sight_sound.preprocessing import preprocessing
+from rac_jax.models.sight_sound.reliability_task import ReliabilityTask
 from rac_jax.models.sight_sound.sight_task import SightTask
 from rac_jax.models.sight_sound.sound_task import SoundTask
-from rac_jax.models.sight_sound.stride_task import StrideTask, stride_roles
-from rac_jax.ops import spectrogram
-from rac_jax.train import splits, stage_files
-from rac_jax.train.run import Run, check_config
-from rac_jax.train.stages import Recipe, fit_stage
+from rac_jax.models.sight_sound.stride_task import StrideTask
+from rac_jax.models.sight_sound.strides import stride_roles
+from rac_jax.ops.sound_format import RATE
+from rac_jax.scenes import SceneConfig
+from rac_jax.train import report, splits, stage_files
+from rac_jax.train.recipe import Recipe, Stage, Variables
+from rac_jax.train.run import Run
 
 LOG = logging.getLogger("rac_jax.train")
+EXAMPLES = ("videos", "device")
 
 
-def _classes(run: Run) -> tuple[str, ...]:
-    return tuple(sorted({video.label for video in run.facts("train")} - {""}))
+def check(run: Run) -> None:
+    """Checks the family's own settings before hours are spent on them.
+
+    Raises:
+      ValueError: naming the field.
+    """
+    config = run.config
+    repetition_loss.check_loss(config.loss)
+    stride_task.check_settings(config.stride, run.network.use_sight_only_ranker)
+    reliability_task.check_settings(config.reliability)
+    if config.data.audio_rate != RATE:
+        raise ValueError(
+            f"data.audio_rate: {config.data.audio_rate} is not {RATE}, of which the "
+            "spectrograms are"
+        )
+    for split in splits.SPLITS:
+        splits.check_split(config.data, split)
+    for stage in ("sight", "sound"):
+        _check_examples(stage, config[stage])
+    windows = config.sound.windows
+    if windows < 1 or config.sound.batch % windows:
+        raise ValueError(
+            f"sound.windows: {windows} does not divide the batch of {config.sound.batch}"
+        )
 
 
-def _positive_strides(run: Run, split: str) -> list[int]:
-    """S* of every video."""
-    rule = run.config.stride.positive
-    return [
-        positive_stride(video.period, max(run.strides), rule)
-        for video in run.facts(split)
-    ]
+def _check_examples(stage: str, settings: ml_collections.ConfigDict) -> None:
+    if settings.examples not in EXAMPLES:
+        raise ValueError(
+            f"{stage}.examples: {settings.examples!r} is not one of {', '.join(EXAMPLES)}"
+        )
+    if settings.examples == "device" and not settings.epoch_steps:
+        raise ValueError(
+            f"{stage}.epoch_steps: rendered clips have no epoch of their own"
+        )
 
 
-def _own_rows(run: Run, split: str) -> list[video_counts.Row]:
-    """Clips of every video at its own stride S*."""
-    wanted = [(stride,) for stride in _positive_strides(run, split)]
-    return video_counts.clip_rows([video.frames for video in run.facts(split)], wanted)
+def _classes(run: Run, scenes: SceneConfig | None) -> tuple[str, ...]:
+    """Action labels: rendered clips are labelled by the number of their motion."""
+    if scenes is not None:
+        return scenes.kinds
+    return tuple(sorted({video.label for video in run.videos("train")} - {""}))
 
 
-def _stream_stage(run: Run, variables: dict, folder: pathlib.Path, task: Any, count):
-    """Sight or sound: after an epoch, counts of validation and training videos."""
-    settings = run.config[task.name]
-
-    def after_epoch(found: dict, epoch: int) -> dict[str, float]:
-        facts = run.facts("val")
-        scores = evaluation.error_of(count(found, "val"), facts)
-        last = epoch == settings.epochs
-        if last or scores["error"] < settings.record_under:
-            counts = count(found, "train")
-            names = [video.video_id for video in run.facts("train")]
-            predicted = dict(zip(names, map(float, counts), strict=True))
-            stage_files.write_epoch(folder, epoch, scores["error"], predicted)
-        return scores
-
-    return fit_stage(run, task, variables, folder, after_epoch)
-
-
-def train_sight(run: Run, variables: dict, folder: pathlib.Path):
+def make_sight_task(run: Run, variables: Variables) -> SightTask:
     """Stage sight; leaves the counts of every training video at every stride."""
-    settings = run.config.sight
-    scenes = None
+    del variables
+    settings, scenes = run.config.sight, None
     if settings.examples == "device":
         size = run.config.data.size
         scenes = splits.scene_config(settings.scenes, height=size, width=size)
-    task = SightTask(run.model, run.config, scenes, _scene_classes(run, scenes))
-
-    def count(found: dict, split: str) -> np.ndarray:
-        rows = _own_rows(run, split)
-        values = run.counter.clips(found, run.source(split), rows)["count"]
-        number = len(run.facts(split))
-        totals = video_counts.sums(rows, values, number)
-        return np.nansum(np.stack(list(totals.values())), axis=0)
-
-    trained = _stream_stage(run, variables, folder, task, count)
-    facts = run.facts("train")
-    rows = video_counts.clip_rows(
-        [video.frames for video in facts], [run.strides] * len(facts)
-    )
-    values = run.counter.clips(trained, run.source("train"), rows)["count"]
-    totals = video_counts.sums(rows, values, len(facts))
-    counts = np.stack([totals[s] for s in run.strides], axis=1)
-    predicted = {
-        video.video_id: [float(x) for x in row]
-        for video, row in zip(facts, counts, strict=True)
-    }
-    return trained, {"strides": list(run.strides), "videos": predicted}
+    return SightTask(run, scenes, _classes(run, scenes))
 
 
-def _scene_classes(run: Run, scenes: Any) -> tuple[str, ...]:
-    """Action labels: rendered clips are labelled by the number of their motion."""
-    return _classes(run) if scenes is None else scenes.kinds
-
-
-def train_sound(run: Run, variables: dict, folder: pathlib.Path):
+def make_sound_task(run: Run, variables: Variables) -> SoundTask:
     """Stage sound; leaves the counts of every training video."""
-    settings = run.config.sound
-    scenes = None
+    del variables
+    settings, scenes = run.config.sound, None
     if settings.examples == "device":
         # The picture is never looked at, so it costs nothing whatever its size.
         scenes = splits.scene_config(settings.scenes)
-    task = SoundTask(run.model, run.config, scenes, _scene_classes(run, scenes))
-
-    def count(found: dict, split: str) -> np.ndarray:
-        columns = [video.columns for video in run.facts(split)]
-        rows = video_counts.segment_rows(columns)
-        values = run.counter.segments(found, run.source(split), rows)["count"]
-        return video_counts.sound_counts(rows, values, columns)
-
-    trained = _stream_stage(run, variables, folder, task, count)
-    splits.barrier("counts of the last epoch")
-    return trained, {"videos": stage_files.read_epochs(folder)[-1]["predictions"]}
+    return SoundTask(run, scenes, _classes(run, scenes))
 
 
-def train_stride(run: Run, variables: dict, folder: pathlib.Path):
-    """Stage stride, on roles that the trained sight stream's counts give (Eq. 9)."""
+def _sight_predictions(run: Run) -> dict[str, dict[int, float]]:
+    """What stage sight left: video_id to count by sight by stride."""
     path = run.workdir / "sight" / stage_files.PREDICTIONS
-    predicted = stage_files.read_json(path, "videos", "strides")["videos"]
-    facts, names = run.facts("train"), [v.video_id for v in run.facts("train")]
-    counts = np.array([predicted[name] for name in names])
-    periods = np.array([video.period for video in facts])
-    positive, negatives = stride_roles(counts, periods, run.strides, run.config.stride)
-    usable = sum(
-        len(negative) > 0 and video.count > 0
-        for negative, video in zip(negatives, facts, strict=True)
+    record = stage_files.read_json(path, "videos", "strides")
+    return {
+        name: dict(zip(record["strides"], counts, strict=True))
+        for name, counts in record["videos"].items()
+    }
+
+
+def stride_roles_of(
+    run: Run, predicted: Mapping[str, Mapping[int, float]]
+) -> tuple[dict[str, int], dict[str, np.ndarray]]:
+    """Which strides of the training videos are positive and negative (Eq. 9).
+
+    Args:
+      run: the run.
+      predicted: video_id to count by sight by stride.
+
+    Returns:
+      video_id to the index of its positive stride, and to those of its negative ones: none
+      for a video without repetitions.
+    """
+    settings, videos = run.config.stride, run.videos("train")
+    strides = tuple(settings.strides)
+    counts = [
+        [predicted[video.video_id][stride] for stride in strides] for video in videos
+    ]
+    positive, negatives = stride_roles(
+        np.array(counts),
+        np.array([video.period for video in videos]),
+        strides,
+        settings.threshold,
+        settings.positive,
     )
-    LOG.info("stride: %d of %d videos have a negative stride", usable, len(facts))
-    task = StrideTask(
-        run.model,
-        run.config,
-        dict(zip(names, map(int, positive), strict=True)),
-        {
-            name: negative if video.count > 0 else np.zeros(0, int)
-            for name, negative, video in zip(names, negatives, facts, strict=True)
-        },
+    repeats = np.array([video.count > 0 for video in videos])
+    negatives &= repeats[:, None]
+    LOG.info(
+        "stride: %d of %d videos have a negative stride",
+        np.count_nonzero(negatives.any(axis=1)),
+        len(videos),
     )
-    judged = run.facts("val")
-    rows = video_counts.clip_rows(
-        [video.frames for video in judged], [run.strides] * len(judged)
+    names = [video.video_id for video in videos]
+    return (
+        dict(zip(names, positive.tolist(), strict=True)),
+        dict(zip(names, map(np.flatnonzero, negatives), strict=True)),
     )
 
-    def after_epoch(found: dict, epoch: int) -> dict[str, float]:
-        del epoch
-        values = run.counter.clips(found, run.source("val"), rows, everything=True)
-        totals = video_counts.sums(rows, values["count"], len(judged))
-        by_stride = np.stack([totals[s] for s in run.strides], axis=1)
-        scores = {}
-        for name in task.trained:
-            table = video_counts.means(rows, values[name], len(judged))
-            best = np.stack([table[s] for s in run.strides], axis=1).argmax(1)
-            chosen = by_stride[np.arange(len(judged)), best]
-            scores[f"{name}_mae"] = evaluation.error_of(chosen, judged)["mae"]
-        return scores | {"error": float(np.mean(list(scores.values())))}
 
-    return fit_stage(run, task, variables, folder, after_epoch), None
+def make_stride_task(run: Run, variables: Variables) -> StrideTask:
+    """Stage stride, on roles that the trained sight stream's counts give."""
+    del variables
+    return StrideTask(run, *stride_roles_of(run, _sight_predictions(run)))
 
 
-def train_reliability(run: Run, variables: dict, folder: pathlib.Path):
+def make_reliability_task(run: Run, variables: Variables) -> ReliabilityTask:
     """Stage reliability, on empirical predictions (section 3.4) or the final ones."""
     settings, epochs, predictions = run.config.reliability, {}, {}
+    # What each stream says of the training videos: on average over its good epochs, so that
+    # it is no better than it will be on videos that it has not seen.
     for stream in ("sight", "sound"):
         place = run.workdir / stream
         if settings.predictions == "final":
@@ -171,119 +165,121 @@ def train_reliability(run: Run, variables: dict, folder: pathlib.Path):
             )
         epochs[stream] = chosen
         LOG.info("reliability: predictions of %s from epochs %s", stream, chosen)
-    strides = dict(
-        zip(
-            (video.video_id for video in run.facts("train")),
-            _positive_strides(run, "train"),
-            strict=True,
-        )
-    )
+    # Where each video's clips are cut.
+    names = [video.video_id for video in run.videos("train")]
+    own = evaluation.positive_strides(run, "train")
+    strides = dict(zip(names, own, strict=True))
     if settings.stride == "ranker":
-        strides, predictions["sight"] = _at_rankers_strides(
-            run, variables, strides, predictions["sight"]
+        counts = evaluation.audiovisual_counts(run, variables, "train")
+        chosen = dict(zip(names, counts.stride.tolist(), strict=True))
+        predictions["sight"] = at_chosen_strides(
+            predictions["sight"], strides, chosen, _sight_predictions(run)
         )
-    task = ReliabilityTask(
-        run.model, run.config, strides, predictions["sight"], predictions["sound"]
-    )
-
-    def after_epoch(found: dict, epoch: int) -> dict[str, float]:
-        del epoch
-        ways = _counted(evaluation.count_ways, run, found, "val")
-        scores = evaluation.error_of(ways["fused"], run.facts("val"))
-        return scores | {"gamma": float(np.mean(ways["gamma"]))}
-
-    trained = fit_stage(run, task, variables, folder, after_epoch)
-    return trained, {"epochs": epochs, "strides": strides, "videos": predictions}
-
-
-def _counted(count: Callable, run: Run, variables: dict, split: str):
-    """`count`, of `evaluation`, over the videos of a split."""
-    return count(
-        run.counter,
-        variables,
-        run.source(split),
-        run.facts(split),
-        run.strides,
-        run.model.use_sight_only_ranker,
+        strides = chosen
+    return ReliabilityTask(
+        run,
+        strides,
+        predictions["sight"],
+        predictions["sound"],
+        left={"epochs": epochs, "strides": strides, "videos": predictions},
     )
 
 
-def _at_rankers_strides(
-    run: Run, variables: dict, positive: dict, sight: dict
-) -> tuple[dict[str, int], dict[str, float]]:
+def at_chosen_strides(
+    sight: Mapping[str, float],
+    positive: Mapping[str, int],
+    chosen: Mapping[str, int],
+    final: Mapping[str, Mapping[int, float]],
+) -> dict[str, float]:
     """Moves predictions by sight from the true strides to those that the ranker chooses.
 
     At inference nobody tells the true stride. A prediction moves by as much as the final
     model's count of the video differs between the two strides.
+
+    Args:
+      sight: video_id to count by sight at its true stride.
+      positive: video_id to its true stride.
+      chosen: video_id to the ranker's stride.
+      final: video_id to the final model's count by sight by stride.
+
+    Returns:
+      video_id to count by sight, at least 0.
     """
-    path = run.workdir / "sight" / stage_files.PREDICTIONS
-    final = stage_files.read_json(path, "videos", "strides")["videos"]
-    clips = _counted(evaluation.count_clips, run, variables, "train")
-    strides = (run.strides[index] for index in clips.chosen)
-    chosen = dict(zip(positive, strides, strict=True))
-
-    def moved(name: str) -> float:
-        counts = dict(zip(run.strides, final[name], strict=True))
-        change = counts[chosen[name]] - counts[positive[name]]
-        return max(0.0, sight[name] + change)
-
     right = np.mean([chosen[name] == positive[name] for name in chosen])
     LOG.info("reliability: the ranker finds %.0f %% of the true strides", 100 * right)
-    return chosen, {name: moved(name) for name in sight}
+    return {
+        name: max(0.0, count + final[name][chosen[name]] - final[name][positive[name]])
+        for name, count in sight.items()
+    }
 
 
-def evaluate(run: Run, variables: dict) -> dict[str, Any]:
-    """Measures every way of counting on the test videos."""
-    counts = _counted(evaluation.count_ways, run, variables, "test")
-    return evaluation.report(counts, run.facts("test"))
-
-
-def describe(run: Run, report: dict[str, Any]) -> dict[str, Any] | None:
-    """The exported model's `config.json`, see `Recipe`."""
+def model_config(run: Run) -> dict[str, Any]:
+    """The `config.json` with which the model in training counts."""
     config = run.config
-    if config.reliability.fusion != "gamma":
-        LOG.info(
-            "not exported: fusion %r is no part of the model", config.reliability.fusion
-        )
-        return None
     return {
         "name": config.name,
         "family": "sight_sound",
         "arguments": config.model.to_dict(),
-        "preprocessing": {
-            "clip_frames": scene_batches.CLIP_FRAMES,
-            "size": config.data.size,
-            "mean": list(scene_batches.MEAN),
-            "std": list(scene_batches.STD),
-            "audio_rate": spectrogram.RATE,
-            "nperseg": spectrogram.WINDOW,
-            "noverlap": spectrogram.OVERLAP,
-            "columns": scene_batches.COLUMNS,
-        },
+        "preprocessing": preprocessing(config.data.size),
         "protocol": "paper",
-        "max_stride": max(config.stride.strides),
-        "accuracy": {
-            "data": f"test videos of the config ({config.data.test.kind})",
-            "ways": report["ways"],
-            "challenges": report["challenges"],
-        },
+        "max_stride": max(evaluation.counted_strides(run)),
     }
 
 
+def evaluate(run: Run, variables: Variables) -> dict[str, Any]:
+    """Measures every estimator on the test videos."""
+    counts = evaluation.audiovisual_counts(run, variables, "test")
+    extra = {"stride": counts.stride, "reliability": counts.reliability}
+    return report.report(evaluation.estimators(counts), run.videos("test"), extra)
+
+
+def describe(run: Run, measurement: Mapping[str, Any]) -> dict[str, Any] | None:
+    """The exported model's `config.json`, see `Recipe`."""
+    fusion = run.config.reliability.fusion
+    if fusion != "reliability":
+        LOG.info("not exported: fusion %r is no part of the model", fusion)
+        return None
+    accuracy = {
+        "data": f"test videos of the config ({run.config.data.test.kind})",
+        "estimators": measurement["estimators"],
+        "challenges": measurement["challenges"],
+    }
+    return model_config(run) | {"accuracy": accuracy}
+
+
+# Fields of later stages' sections that the first two read: where clips are cut.
+_FIRST = ("model", "loss", "data", "stride.strides", "stride.positive")
+_LATER = ("model", "loss", "data", "sight", "sound", "stride")
+
 RECIPE = Recipe(
-    stages={
-        "sight": train_sight,
-        "sound": train_sound,
-        "stride": train_stride,
-        "reliability": train_reliability,
-    },
-    groups={
-        "sight": ("sight_encoder", "sight_head"),
-        "sound": ("sound_encoder", "sound_head"),
-        "stride": ("ranker", "solo_ranker"),
-        "reliability": ("reliability_head", FUSION_HEAD),
-    },
-    check=check_config,
+    stages=(
+        Stage(
+            name="sight",
+            task=make_sight_task,
+            reads=(*_FIRST, "sight"),
+            leaves=("sight_encoder", "sight_head"),
+        ),
+        Stage(
+            name="sound",
+            task=make_sound_task,
+            reads=(*_FIRST, "sound"),
+            leaves=("sound_encoder", "sound_head"),
+        ),
+        Stage(
+            name="stride",
+            task=make_stride_task,
+            reads=_LATER,
+            leaves=("ranker", "solo_ranker"),
+        ),
+        Stage(
+            name="reliability",
+            task=make_reliability_task,
+            reads=(*_LATER, "reliability"),
+            leaves=("reliability_head", FUSION_HEAD),
+        ),
+    ),
+    check=check,
+    model_config=model_config,
     evaluate=evaluate,
     describe=describe,
 )

@@ -8,189 +8,359 @@ number of complete windows follows the release's strict comparison, which leaves
 window that ends exactly where the video ends.
 
 The release reads windows from arrays that hold the whole video. We read the video twice
-instead, once for its length and the first clips, once for the windows at the chosen stride.
+instead, once for its length, its sound and the first clips, once for the windows at the chosen
+stride.
 """
 
-from collections.abc import Callable, Hashable, Iterable, Iterator
+import dataclasses
+from collections.abc import Hashable, Sequence
 
 import numpy as np
 
 from rac_jax import media
-from rac_jax.counting.result import SightCount, SoundCount, WindowCount
-from rac_jax.counting.source import Source
+from rac_jax.counting.batching import BatchEncoder
+from rac_jax.counting.estimator import Chunk, ReadAgain, SourceInfo
+from rac_jax.counting.result import Measurement, WindowCount
+from rac_jax.counting.sample_log import SampleLog
 from rac_jax.models.sight_sound import clips as clip_index
-from rac_jax.models.sight_sound.programs import Pass
+from rac_jax.models.sight_sound.fusion import Decision, StreamCount
+from rac_jax.models.sight_sound.programs import (
+    SegmentEncoder,
+    SightSoundPrograms,
+    clip_key,
+    encoding_cost,
+)
+from rac_jax.models.sight_sound.soundtrack import Soundtrack
 
 SQUEEZE_BELOW = 16.0  # counts by sound under this are made again on the squeezed whole
 
 
-def count(
-    run: Pass,
-    source: Source,
-    *,
-    strides: tuple[int, ...],
-    use_sight: bool,
-    progress: Callable[[int], None],
-    seed: int = 0,
-) -> tuple[SightCount | None, SoundCount | None, float | None, float]:
-    """Counts one source; arguments and results as `rac_jax.models.sight_sound.paper.count`.
+@dataclasses.dataclass(frozen=True)
+class FirstReading:
+    """What is known of a video while it is read for the first time.
 
-    `seed` draws the random pairs of the reliability estimate (unseeded in the release).
+    Attributes:
+      info: of the source.
+      strides: to choose from.
+      seed: of the random pairs.
+      frames: how many there were.
+      first_s: time of the first one.
+      last_s: time of the last one.
+      head: the first frames, parts uint8 [n, H, W, 3], as many as the first clips reach.
+      sound: all samples so far.
     """
-    with_sound = run.track.columns > 0
-    if not use_sight:
-        sound, _ = _count_sound(run, source.start_s)
-        return None, sound, None, 0.0
-    frames, fps, end_s, first_clips = _first_clips(run, source, strides, progress)
-    if not frames:
-        sound, _ = _count_sound(run, source.start_s) if with_sound else (None, None)
-        return None, sound, None, 0.0
-    scores = _stride_scores(run, frames, first_clips) if len(strides) > 1 else {}
-    stride = max(scores, key=scores.get) if scores else strides[0]
-    sight, sight_keys = _count_sight(run, source, frames, fps, stride)
-    sight = SightCount(sight.count, stride, scores, sight.windows)
-    if not with_sound:
-        return sight, None, None, end_s
-    sound, sound_keys = _count_sound(run, source.start_s)
-    complete = clip_index.released_reliability_windows(frames, stride)
-    pairs = clip_index.pair_windows(
-        complete, len(sound_keys), np.random.default_rng(seed)
-    )
-    gammas = run.networks.reliability(
-        run.sight.rows([sight_keys[i] for i in pairs[0]]),
-        run.sound.rows([sound_keys[i] for i in pairs[1]]),
-    )
-    return sight, sound, float(np.mean(gammas)), end_s
+
+    info: SourceInfo
+    strides: tuple[int, ...]
+    seed: int
+    frames: int = 0
+    first_s: float = 0.0
+    last_s: float = 0.0
+    head: tuple[np.ndarray, ...] = ()
+    sound: SampleLog = dataclasses.field(default_factory=SampleLog)
+
+    @property
+    def fps(self) -> float:
+        """Mean frames per second."""
+        if self.last_s > self.first_s:
+            return (self.frames - 1) / (self.last_s - self.first_s)
+        return self.info.fps or 1 / clip_index.FRAME_S
 
 
-def _first_clips(run: Pass, source: Source, strides, progress):
-    """Reads the video once: its number of frames, and the first clip of each stride."""
-    frames, end_s, first_s = 0, 0.0, None
-    reach = max(strides) * run.networks.clip_frames
-    head = []
-    for chunk in source.frames():
-        if frames < reach:
-            head.append(chunk.frames[: reach - frames])
-        frames += len(chunk.frames)
-        first_s = chunk.times_s[0] if first_s is None else first_s
-        end_s = float(chunk.times_s[-1])
-        progress(len(chunk.frames))
-    if not frames:
-        return 0, 0.0, 0.0, {}
-    if end_s > first_s:
-        fps = (frames - 1) / (end_s - first_s)
-    else:
-        fps = source.fps or 1 / clip_index.FRAME_S
-    head = np.concatenate(head)
-    keys = {}
-    for stride in strides if len(strides) > 1 else ():
-        index = clip_index.clip_indices(frames, stride, 0, run.networks.clip_frames)
-        keys[stride] = _add(run, index, head[np.maximum(index, 0)], stride)
-    return frames, fps, end_s + 1 / fps, keys
+@dataclasses.dataclass(frozen=True)
+class WantedClip:
+    """A clip given by the numbers of its frames, which is collected while frames stream by.
+
+    Attributes:
+      index: int [64], rising; -1 is padding at the end.
+      stride: frames from one to the next.
+      parts: its frames so far, uint8 [n, H, W, 3] each.
+    """
+
+    index: np.ndarray
+    stride: int
+    parts: tuple[np.ndarray, ...] = ()
+
+    @property
+    def valid(self) -> int:
+        """How many frames are real."""
+        return int((self.index >= 0).sum())
+
+    @property
+    def key(self) -> Hashable:
+        """Of the clip's row."""
+        return clip_key(self.stride, int(self.index[0]), self.valid)
+
+    def is_over(self, frames: int) -> bool:
+        """Whether the first `frames` frames of the video hold all of it."""
+        return int(self.index.max()) < frames
+
+    def feed(self, first: int, frames: np.ndarray) -> "WantedClip":
+        """The clip after frames [n, H, W, 3] that begin with number `first`."""
+        here = (self.index >= first) & (self.index < first + len(frames))
+        if not here.any():
+            return self
+        part = frames[self.index[here] - first]
+        return dataclasses.replace(self, parts=(*self.parts, part))
+
+    def pixels(self) -> np.ndarray:
+        """The whole clip, uint8 [64, H, W, 3]; padding is 0."""
+        padding = len(self.index) - self.valid
+        shape = (padding, *self.parts[0].shape[1:])
+        return np.concatenate([*self.parts, np.zeros(shape, np.uint8)])
 
 
-def _add(run: Pass, index: np.ndarray, clip: np.ndarray, stride: int) -> Hashable:
-    return run.add_clip(stride, int(index[0]), int((index >= 0).sum()), clip)
+@dataclasses.dataclass(frozen=True)
+class SecondReading:
+    """What is known while a video is read for the second time.
+
+    Attributes:
+      first: the first reading.
+      stride: the chosen one.
+      scores: of the strides; empty where there was no choice.
+      sight: encodes clips; it does not change once it is part of a state.
+      sound: encodes segments, likewise.
+      windows: the clips that are counted.
+      extra: the second look at the end, or None.
+      waiting: clips that are not complete, by rising first frame.
+      frames: how many there were in this reading.
+    """
+
+    first: FirstReading
+    stride: int
+    scores: dict[int, float]
+    sight: BatchEncoder
+    sound: SegmentEncoder
+    windows: tuple[WantedClip, ...]
+    extra: WantedClip | None
+    waiting: tuple[WantedClip, ...]
+    frames: int = 0
 
 
-def _stride_scores(
-    run: Pass, frames: int, first_clips: dict[int, Hashable]
-) -> dict[int, float]:
-    segments = [
-        run.add_segment(
-            clip_index.released_stride_columns(frames, run.track.columns, stride)
-            if run.track.columns
-            else np.full(run.networks.columns, -1.0)
-        )
-        for stride in first_clips
-    ]
-    scores = run.networks.score(
-        run.sight.rows(list(first_clips.values())), run.sound.rows(segments)
-    )
-    return {s: float(v) for s, v in zip(first_clips, scores, strict=True)}
+ReleasedState = FirstReading | SecondReading
 
 
-def _count_sight(run: Pass, source: Source, frames: int, fps: float, stride: int):
-    """Counts the windows at a stride in a second reading; returns their keys too."""
-    windows, extra = clip_index.released_sight_windows(frames, stride)
-    wanted = [(index, stride) for index in windows]
-    if extra is not None:
-        wanted.append((extra, stride + 2))
-    keys = [
-        run.clip_key(step, int(index[0]), int((index >= 0).sum()))
-        for index, step in wanted
-    ]
-    missing = [
-        item for key, item in zip(keys, wanted, strict=True) if key not in run.sight
-    ]
-    missing.sort(key=lambda item: item[0][0])
-    for index, step, clip in gather_clips(source.frames(), missing) if missing else ():
-        _add(run, index, clip, step)
-    counts = run.sight.rows(keys).count
-    window_counts = counts[: len(windows)]
-    total = clip_index.released_sight_count(
-        window_counts, None if extra is None else float(counts[-1])
-    )
-    span = stride * run.networks.clip_frames
-    records = tuple(
-        WindowCount(
-            source.start_s + i * span / fps,
-            source.start_s + min((i + 1) * span, frames) / fps,
-            float(c),
-        )
-        for i, c in enumerate(window_counts)
-    )
-    return SightCount(float(total), stride, {}, records), keys[: len(windows)]
-
-
-def gather_clips(
-    chunks: Iterable[media.FrameChunk], wanted: list[tuple[np.ndarray, int]]
-) -> Iterator[tuple[np.ndarray, int, np.ndarray]]:
-    """Collects clips given by frame indices while frames stream by.
+class ReleasedProcedure:
+    """The procedure, for one model.
 
     Args:
-      chunks: frames in order, from frame 0.
-      wanted: (indices [64] with -1 for padding, stride) of each clip, by rising first index.
-
-    Yields:
-      (indices, stride, clip uint8 [64, H, W, 3]) as soon as a clip is complete; padding is 0.
+      programs: of the model.
     """
-    waiting = list(wanted)
-    first = 0
-    partial: dict[int, np.ndarray] = {}
-    for chunk in chunks:
-        if not waiting:
-            return
-        end = first + len(chunk.frames)
-        done = []
-        for place, (index, stride) in enumerate(waiting):
-            if index[0] >= end:
-                break
-            clip = partial.setdefault(
-                id(index), np.zeros((len(index), *chunk.frames.shape[1:]), np.uint8)
+
+    def __init__(self, programs: SightSoundPrograms):
+        self._programs = programs
+
+    def start(
+        self, info: SourceInfo, strides: tuple[int, ...], seed: int
+    ) -> FirstReading:
+        """The state before the first chunk.
+
+        Args:
+          info: of the source.
+          strides: the temporal strides to choose from; a single one is simply used.
+          seed: for the random pairs of the reliability estimate (unseeded in the release).
+        """
+        return FirstReading(info, strides, seed)
+
+    def feed(self, state: ReleasedState, chunk: Chunk) -> ReleasedState:
+        """The state after a chunk, of either reading."""
+        if isinstance(state, SecondReading):
+            return self._feed_again(state, chunk.frames)
+        state = dataclasses.replace(state, sound=state.sound.append(chunk.samples))
+        if not len(chunk.frames):
+            return state
+        # First clips are looked at only where there is a choice of strides.
+        reach = 0
+        if len(state.strides) > 1:
+            reach = max(state.strides) * self._programs.clip_frames
+        head = state.head
+        if state.frames < reach:
+            head = (*head, chunk.frames[: reach - state.frames].copy())
+        return dataclasses.replace(
+            state,
+            frames=state.frames + len(chunk.frames),
+            first_s=state.first_s if state.frames else float(chunk.times_s[0]),
+            last_s=float(chunk.times_s[-1]),
+            head=head,
+        )
+
+    def _feed_again(self, state: SecondReading, frames: np.ndarray) -> SecondReading:
+        if not len(frames):
+            return state
+        sight, waiting = state.sight, []
+        seen = state.frames + len(frames)
+        for clip in state.waiting:
+            clip = clip.feed(state.frames, frames)
+            if clip.is_over(seen):
+                sight = sight.copy()
+                sight.add(clip.key, (clip.pixels(), clip.valid))
+            else:
+                waiting.append(clip)
+        return dataclasses.replace(
+            state, sight=sight, waiting=tuple(waiting), frames=seen
+        )
+
+    def finish(self, state: ReleasedState) -> Measurement | ReadAgain:
+        """The measurement, or after a first reading what the second one begins with.
+
+        Raises:
+          MediaError: if the second reading gives fewer frames than the first one.
+        """
+        if isinstance(state, FirstReading):
+            if not state.frames:
+                return self._measure_sound(state)
+            state = self._choose_stride(state)
+            if state.waiting:
+                return ReadAgain(state)
+        if state.waiting:
+            raise media.MediaError(
+                f"{state.first.info.name}: gave fewer frames when it was read again"
             )
-            here = (index >= first) & (index < end)
-            clip[here] = chunk.frames[index[here] - first]
-            if index.max() < end:
-                done.append(place)
-                yield index, stride, partial.pop(id(index))
-        waiting = [item for place, item in enumerate(waiting) if place not in done]
-        first = end
+        return self._measure(state)
 
+    def _choose_stride(self, state: FirstReading) -> SecondReading:
+        """Scores the first clip of every stride, and says which clips are wanted at the best."""
+        frames, length = state.frames, self._programs.clip_frames
+        sight = self._programs.sight_encoder()
+        sound = SegmentEncoder(self._programs, Soundtrack(state.sound))
+        scores = {}
+        if len(state.strides) > 1:
+            clips, segments = [], []
+            head = np.concatenate(state.head)
+            for stride in state.strides:
+                index = clip_index.clip_indices(frames, stride, 0, length)
+                clip = WantedClip(index, stride).feed(0, head)
+                sight.add(clip.key, (clip.pixels(), clip.valid))
+                clips.append(clip.key)
+                segments.append(sound.add(self._sound_beside(sound, frames, stride)))
+            each = self._programs.score(sight.rows(clips), sound.rows(segments))
+            scores = {
+                stride: float(score)
+                for stride, score in zip(state.strides, each, strict=True)
+            }
+        stride = max(scores, key=scores.get) if scores else state.strides[0]
 
-def _count_sound(run: Pass, start_s: float) -> tuple[SoundCount, list[Hashable]]:
-    """Counts by sound; the keys returned are the reliability estimate's segments."""
-    columns, width = run.track.columns, run.networks.columns
-    positions = clip_index.segment_columns(columns, width)
-    keys = [run.add_segment(p) for p in positions]
-    counts = run.sound.rows(keys).count
-    total = float(counts.sum())
-    step = width
-    if total < SQUEEZE_BELOW and columns > width:
-        keys = [run.add_segment(clip_index.resized_columns(0, columns, width))]
-        counts = run.sound.rows(keys).count
+        # Of the windows at this stride, those that were first clips are known already.
+        windows, extra = clip_index.released_sight_windows(frames, stride)
+        windows = tuple(WantedClip(index, stride) for index in windows)
+        if extra is not None:
+            extra = WantedClip(extra, stride + clip_index.EXTRA_STRIDE)
+        wanted = [*windows, *([extra] if extra is not None else [])]
+        missing = [clip for clip in wanted if clip.key not in sight]
+        missing.sort(key=lambda clip: clip.index[0])
+        return SecondReading(
+            state, stride, scores, sight, sound, windows, extra, tuple(missing)
+        )
+
+    def _sound_beside(
+        self, sound: SegmentEncoder, frames: int, stride: int
+    ) -> np.ndarray:
+        """Column positions of the sound beside the first clip of a stride."""
+        if not sound.track.columns:
+            return np.full(self._programs.columns, -1.0)
+        return clip_index.released_stride_columns(frames, sound.track.columns, stride)
+
+    def _measure(self, state: SecondReading) -> Measurement:
+        """Counts by both streams and fuses."""
+        # `finish` must leave the state as it is, and taking rows changes an encoder.
+        first, sight_encoder = state.first, state.sight.copy()
+        sound_encoder = state.sound.copy()
+        track = sound_encoder.track
+        sight = self._count_sight(state, sight_encoder)
+        sound = gamma = None
+        if track.columns > 0:
+            sound, segments = self._count_sound(sound_encoder, first.info.start_s)
+            complete = clip_index.released_reliability_windows(
+                first.frames, state.stride
+            )
+            pairs = clip_index.pair_windows(
+                complete, len(segments), np.random.default_rng(first.seed)
+            )
+            gammas = self._programs.reliability(
+                sight_encoder.rows([state.windows[i].key for i in pairs[0]]),
+                sound_encoder.rows([segments[i] for i in pairs[1]]),
+            )
+            gamma = float(np.mean(gammas))
+        details = _details(state.stride, state.scores, sight.count, gamma)
+        details["cost"] = encoding_cost(sight_encoder, sound_encoder.encoder)
+        return Decision(
+            sight=sight,
+            sound=sound,
+            reliability=gamma,
+            joined=None,
+            end_s=first.last_s + 1 / first.fps,
+            heard_s=track.duration_s,
+            details=details,
+        ).measurement(first.info.start_s)
+
+    def _measure_sound(self, state: FirstReading) -> Measurement:
+        """Counts by sound alone."""
+        segments = SegmentEncoder(self._programs, Soundtrack(state.sound))
+        sound = None
+        if segments.track.columns:
+            sound, _ = self._count_sound(segments, state.info.start_s)
+        details = _details(None, {}, None, None)
+        cost = encoding_cost(self._programs.sight_encoder(), segments.encoder)
+        return Decision(
+            sight=None,
+            sound=sound,
+            reliability=None,
+            joined=None,
+            end_s=0.0,
+            heard_s=segments.track.duration_s,
+            details=details | {"cost": cost},
+        ).measurement(state.info.start_s)
+
+    def _count_sight(self, state: SecondReading, encoder: BatchEncoder) -> StreamCount:
+        """Counts the windows at the chosen stride."""
+        first = state.first
+        counts = encoder.rows([clip.key for clip in state.windows]).count
+        extra = None
+        if state.extra is not None:
+            extra = float(encoder.rows([state.extra.key]).count[0])
+        total = clip_index.released_sight_count(counts, extra)
+        span = state.stride * self._programs.clip_frames
+        windows = tuple(
+            WindowCount(
+                first.info.start_s + place * span / first.fps,
+                first.info.start_s + min((place + 1) * span, first.frames) / first.fps,
+                float(count),
+            )
+            for place, count in enumerate(counts)
+        )
+        return StreamCount(float(total), windows)
+
+    def _count_sound(
+        self, segments: SegmentEncoder, start_s: float
+    ) -> tuple[StreamCount, Sequence[Hashable]]:
+        """Counts by sound; the keys returned are the reliability estimate's segments."""
+        columns, width = segments.track.columns, self._programs.columns
+        positions = clip_index.segment_columns(columns, width)
+        step = width
+        counts = segments.rows([segments.add(one) for one in positions]).count
+        if float(counts.sum()) < SQUEEZE_BELOW and columns > width:
+            positions = [clip_index.resized_columns(0, columns, width)]
+            step = columns
+            counts = segments.rows([segments.add(one) for one in positions]).count
         total = float(counts.sum())
-        step = columns
-    inputs = clip_index.released_reliability_segments(columns, total, width)
-    windows = run.track.window_counts(counts, step, start_s)
-    return SoundCount(total, windows), [run.add_segment(p) for p in inputs]
+        paired = clip_index.released_reliability_segments(columns, total, width)
+        windows = segments.track.window_counts(counts, step, start_s)
+        return StreamCount(total, windows), [segments.add(one) for one in paired]
+
+
+def _details(
+    stride: int | None,
+    scores: dict[int, float],
+    sight_count: float | None,
+    gamma: float | None,
+) -> dict:
+    """The family's details but for the cost; only one stride's whole video is counted."""
+    counts = {} if sight_count is None else {str(stride): sight_count}
+    return {
+        "protocol": "released",
+        "stride": stride,
+        "stride_scores": {str(one): score for one, score in scores.items()},
+        "stride_counts": counts,
+        "solo_stride_scores": {},
+        "reliability": gamma,
+    }

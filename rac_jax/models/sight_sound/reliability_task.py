@@ -2,27 +2,30 @@
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
+import ml_collections
+import numpy as np
 
-from rac_jax.models.sight_sound import losses, start
+from rac_jax.models.sight_sound import evaluation, losses, start
 from rac_jax.models.sight_sound import repetition_loss as repetitions
-from rac_jax.models.sight_sound.heads import RepetitionHead
+from rac_jax.models.sight_sound.heads import FUSION_HEAD, fusion_head
 from rac_jax.models.sight_sound.network import SightSound, fuse
-from rac_jax.models.sight_sound.samplers import ReliabilityCut
+from rac_jax.models.sight_sound.samplers import ReliabilitySampler
 from rac_jax.models.sight_sound.scene_batches import normalise
-from rac_jax.train.metrics import mean
+from rac_jax.train import report
+from rac_jax.train.metrics import Mean, mean
+from rac_jax.train.recipe import Batch, Task, Variables, VideoExamples
+from rac_jax.train.run import Run
 
 PREDICTIONS = ("empirical", "final")
 STRIDES = ("positive", "ranker")
-FUSIONS = ("gamma", "fully_connected")
-FUSION_HEAD = "fusion_head"  # parameter group of the alternative, not part of the model
-FUSION_CLASSES = 41  # appendix F
+FUSIONS = ("reliability", "fully_connected")
 
 
-def check_settings(settings: Any) -> None:
+def check_settings(settings: ml_collections.ConfigDict) -> None:
     """Checks a config's `reliability` section.
 
     Raises:
@@ -36,77 +39,85 @@ def check_settings(settings: Any) -> None:
             )
 
 
-def fusion_head() -> RepetitionHead:
-    """Two fully connected layers on both streams' features (Table 9, after [7])."""
-    return RepetitionHead(FUSION_CLASSES)
-
-
 @dataclasses.dataclass(frozen=True, eq=False)
-class ReliabilityTask:
+class ReliabilityTask(Task):
     """What the reliability stage trains.
 
     Attributes:
-      model: the whole system.
-      config: of the run; `reliability.fusion` is one of `FUSIONS`.
+      run: whose network is trained, by whose config; `reliability.fusion` is one of `FUSIONS`.
       strides: video_id to the stride at which its clips are cut.
       sight: video_id to count by sight.
       sound: video_id to count by sound.
+      left: what the stage leaves on record beside its parameters.
     """
 
-    model: SightSound
-    config: Any
+    run: Run
     strides: Mapping[str, int]
     sight: Mapping[str, float]
     sound: Mapping[str, float]
+    left: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
-    name = "reliability"
+    name: ClassVar[str] = "reliability"
+
+    @property
+    def _learns_head(self) -> bool:
+        return self.run.config.reliability.fusion == "fully_connected"
 
     @property
     def trained(self) -> tuple[str, ...]:
         """Prefixes of the parameters that change."""
-        learned = self.config.reliability.fusion == "fully_connected"
-        return (FUSION_HEAD,) if learned else ("reliability_head",)
+        return (FUSION_HEAD,) if self._learns_head else ("reliability_head",)
 
-    def first(self, variables: dict) -> dict:
+    @property
+    def trained_groups(self) -> tuple[str, ...]:
+        """Groups of the model that are in training mode."""
+        return tuple(name for name in self.trained if name != FUSION_HEAD)
+
+    @property
+    def examples(self) -> VideoExamples:
+        """Clips with their sound and both counts of the whole video."""
+        sampler = ReliabilitySampler(
+            size=self.run.config.data.size,
+            labels=self.run.config.data.labels,
+            strides=self.strides,
+            sight=self.sight,
+            sound=self.sound,
+        )
+        return VideoExamples(sampler)
+
+    def first(self, variables: Variables) -> Variables:
         """The variables that this stage begins with."""
         parts = {"reliability_head": {"sound": "sound_encoder"}}
         variables = start.copy_last_stages(variables, parts)
-        if self.trained == (FUSION_HEAD,):
+        if self._learns_head:
             heads = [variables["params"][name] for name in ("sight_head", "sound_head")]
             width = sum(one["counts"]["kernel"].shape[0] for one in heads)
-            key = jax.random.key(self.config.seed)
+            key = jax.random.key(self.run.config.seed)
             first = fusion_head().init(key, jnp.zeros((1, width)))["params"]
             params = dict(variables["params"]) | {FUSION_HEAD: first}
             variables = variables | {"params": params}
         return variables
 
-    def cut(self) -> ReliabilityCut:
-        """Examples from videos."""
-        return ReliabilityCut(
-            size=self.config.data.size,
-            labels=self.config.data.labels,
-            strides=self.strides,
-            sight=self.sight,
-            sound=self.sound,
-        )
-
-    def prepare(self, batch: dict, key: jax.Array) -> dict:
+    def prepare(self, batch: Batch, key: jax.Array) -> Batch:
         """Normalises the clips."""
+        del key
         real = batch["real"][..., None, None, None]
         return batch | {"clip": normalise(batch["clip"]) * real}
 
-    def loss(self, params: dict, stats: dict, batch: dict, key: jax.Array):
+    def loss(
+        self, params: Any, batch_stats: Any, batch: Batch, key: jax.Array
+    ) -> tuple[jax.Array, tuple[Any, dict[str, Mean]]]:
         """Eq. 11, or Eq. 6 for the alternative: (loss, (batch statistics, metrics))."""
 
-        def run(model: SightSound, clips, spectrograms):
-            sight = model.sight(clips, train=self.trained_groups)
-            sound = model.sound(spectrograms, train=self.trained_groups)
-            gamma = model.reliability(sight, sound, train=self.trained_groups)
+        def run(network: SightSound, clips, spectrograms):
+            sight = network.sight(clips, train=self.trained_groups)
+            sound = network.sound(spectrograms, train=self.trained_groups)
+            weight = network.reliability(sight, sound, train=self.trained_groups)
             both = jnp.concatenate([sight.features, sound.features], axis=-1)
-            return gamma, both
+            return weight, both
 
-        (gamma, both), updates = self.model.apply(
-            {"params": params, "batch_stats": stats},
+        (weight, both), updates = self.run.network.apply(
+            {"params": params, "batch_stats": batch_stats},
             batch["clip"],
             batch["spectrogram"],
             method=run,
@@ -114,20 +125,28 @@ class ReliabilityTask:
             rngs={"dropout": key},
         )
         mask = batch["mask"]
-        if self.config.reliability.fusion == "fully_connected":
+        if self._learns_head:
+            # The alternative counts anew: it is held to the count of the clip itself.
             output = fusion_head().apply({"params": params[FUSION_HEAD]}, both)
             counts = {"count": batch["clip_count"], "label": jnp.full(mask.shape, -1)}
             loss, metrics = repetitions.repetition_loss(
-                self.config.loss, output, None, batch | counts
+                self.run.config.loss, output, None, batch | counts
             )
             return loss, (updates["batch_stats"], metrics)
-        fused = fuse(batch["sight"], batch["sound"], gamma)
+        fused = fuse(batch["sight"], batch["sound"], weight)
         error = losses.relative_error(fused, batch["count"], mask)
         loss = jnp.sum(error) / jnp.maximum(jnp.sum(mask), 1)
-        metrics = {"relative": mean(error, mask), "gamma": mean(gamma, mask)}
+        metrics = {"relative": mean(error, mask), "reliability": mean(weight, mask)}
         return loss, (updates["batch_stats"], metrics)
 
-    @property
-    def trained_groups(self) -> tuple[str, ...]:
-        """Groups of the model that are in training mode."""
-        return tuple(name for name in self.trained if name != FUSION_HEAD)
+    def validate(self, variables: Variables, epoch: int) -> Mapping[str, float]:
+        """Errors of the model's counts, and the mean weight of the sound."""
+        del epoch
+        counts = evaluation.audiovisual_counts(self.run, variables, "val")
+        scores = report.validation_scores(counts.fused, self.run.videos("val"))
+        return scores | {"reliability": float(np.mean(counts.reliability))}
+
+    def record(self, variables: Variables) -> Mapping[str, Any]:
+        """What it has learned from: epochs, strides and predictions."""
+        del variables
+        return dict(self.left)

@@ -1,23 +1,26 @@
 """The loss that the sight and the sound stream share, paper 1, Eq. 4-7."""
 
-from typing import Any
+from collections.abc import Mapping
 
 import jax
 import jax.numpy as jnp
+import ml_collections
 
 from rac_jax.models.sight_sound import losses
+from rac_jax.models.sight_sound.heads import RepetitionOutput
+from rac_jax.models.sight_sound.network import SightOutput, SoundOutput
 from rac_jax.train.metrics import Mean, mean
+from rac_jax.train.recipe import Batch
 
 TERMS = ("squared", "relative", "diversity")
 DIVERSITY_SCALES = ("sum", "mean")
 ACTION_CLASS = "action_class"
-LOCAL = (
-    "local"  # parameter group of the linear layer that is thrown away after training
-)
+# Parameter group of the auxiliary linear layer, which is thrown away after training.
+LOCAL = "local"
 PROBABILITY_FLOOR = 1e-7
 
 
-def check_loss(settings: Any) -> None:
+def check_loss(settings: ml_collections.ConfigDict) -> None:
     """Checks a config's `loss` section.
 
     Raises:
@@ -46,7 +49,10 @@ def first_local(channels: int) -> dict[str, jax.Array]:
 
 
 def class_term(
-    settings: Any, classes: jax.Array, labels: jax.Array, mask: jax.Array
+    settings: ml_collections.ConfigDict,
+    classes: jax.Array,
+    labels: jax.Array,
+    mask: jax.Array,
 ) -> jax.Array:
     """What keeps repetition classes apart: diversity, or action labels (Table 10).
 
@@ -75,9 +81,12 @@ def class_term(
 
 
 def local_term(
-    timeline: jax.Array, local: dict, rates: jax.Array, mask: jax.Array
+    timeline: jax.Array,
+    local: Mapping[str, jax.Array],
+    rates: jax.Array,
+    mask: jax.Array,
 ) -> jax.Array:
-    """An aid of ours to training from scratch: the rate of repetition along time.
+    """An auxiliary term of ours for training from scratch: the rate of repetition along time.
 
     A linear layer reads it from the stage-3 features, which gives every clip as many targets as
     the features have steps. Nothing of it is left in the trained model.
@@ -104,13 +113,16 @@ def local_term(
 
 
 def repetition_loss(
-    settings: Any, output: Any, local: dict | None, batch: dict[str, jax.Array]
+    settings: ml_collections.ConfigDict,
+    output: SightOutput | SoundOutput | RepetitionOutput,
+    local: Mapping[str, jax.Array] | None,
+    batch: Batch,
 ) -> tuple[jax.Array, dict[str, Mean]]:
     """Eq. 6 and 7: L2 + λ1 relative error + λ2 diversity, of the terms that are chosen.
 
     Args:
       settings: the `loss` section.
-      output: `SightOutput` or `SoundOutput`.
+      output: of a stream, or of the head that fuses by itself.
       local: parameters for `local_term`, None to leave it out.
       batch: "count" [B], "rate" [B, n], "label" [B], "mask" [B].
 

@@ -1,8 +1,9 @@
 """From a labelled video to one training example: which clip, which sound, which labels.
 
-Each kind of example is a small picklable callable, `cut(video, rng) -> dict of arrays`, that
-draws only from the generator it is given; `cut.blank()` has the same shapes and stands for a
-video that could not be read. Clips are uint8 and not augmented: that happens on the device.
+Each kind of example has a sampler, a small picklable callable `sampler(video, rng) -> dict of
+arrays` that draws only from the generator it is given; `sampler.blank()` has the same shapes and
+stands for a video that could not be read. Clips are uint8 and not augmented: that happens on the
+device. Spectrograms are made here, in the worker processes, from the video's waveform.
 """
 
 import dataclasses
@@ -10,36 +11,14 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from rac_jax.data.labelled import BINS, LabelledVideo
+from rac_jax.data.labelled import LabelledVideo
 from rac_jax.models.sight_sound import clips as clip_index
 from rac_jax.models.sight_sound.clips import CLIP_FRAMES, SEGMENT_COLUMNS
+from rac_jax.models.sight_sound.columns import SpectrogramReader
+from rac_jax.models.sight_sound.strides import LEAST_REPETITIONS, positive_stride
+from rac_jax.ops.sound_format import BINS, COLUMNS_PER_S, RATE
 
-POSITIVES = ("two_repetitions", "released")
-LEAST_REPETITIONS = 2.0  # that a clip or a segment of sound is to hold
-
-
-def positive_stride(period: float, largest: int, rule: str = "two_repetitions") -> int:
-    """The temporal stride S* of a video, paper 1, section 3.3.
-
-    Args:
-      period: frames per repetition, may be infinite.
-      largest: S_K.
-      rule: "two_repetitions": the smallest whose clip covers two; "released": the authors'
-        floor((period + 2) / 32) + 1.
-
-    Returns:
-      The stride, `largest` where none is large enough.
-
-    Raises:
-      ValueError: for another rule.
-    """
-    if rule not in POSITIVES:
-        raise ValueError(f"positive: {rule!r} is not one of {', '.join(POSITIVES)}")
-    if not np.isfinite(period):
-        return largest
-    if rule == "released":
-        return int(min((period + 2) // (CLIP_FRAMES / 2) + 1, largest))
-    return int(np.clip(np.ceil(LEAST_REPETITIONS * period / CLIP_FRAMES), 1, largest))
+Example = dict[str, np.ndarray]
 
 
 def cut_clip(video: LabelledVideo, positions: np.ndarray) -> np.ndarray:
@@ -49,49 +28,46 @@ def cut_clip(video: LabelledVideo, positions: np.ndarray) -> np.ndarray:
     return clip
 
 
-def gather_columns(columns: np.ndarray | None, positions: np.ndarray) -> np.ndarray:
-    """A spectrogram at fractional positions, see `clips`; zero past its ends.
+def read_spectrogram(video: LabelledVideo) -> SpectrogramReader:
+    """The spectrogram of a video's sound; without columns if it has none.
+
+    Raises:
+      ValueError: if the sound is of another rate than the networks' 22050 Hz.
+    """
+    if video.waveform is not None and video.audio_rate != RATE:
+        raise ValueError(
+            f"{video.video_id}: its sound has {video.audio_rate} samples per second, the "
+            f"spectrogram is of {RATE}: set data.audio_rate"
+        )
+    return SpectrogramReader(video.waveform)
+
+
+def sound_positions(first: int, last: int, fps: float, available: int) -> np.ndarray:
+    """Where the sound under frames [first, last) lies, by time, as the counter cuts it.
 
     Args:
-      columns: [257, n], or None for no sound.
-      positions: [m] as `clips.span_columns` gives them.
+      first: number of the first frame.
+      last: number of the frame after the last one, which may be past the video's end.
+      fps: frames per second.
+      available: columns of the spectrogram.
 
     Returns:
-      float16 [257, m].
+      float64 [500], see `clips.span_columns`.
     """
-    if columns is None or columns.shape[1] == 0:
-        return np.zeros((BINS, len(positions)), np.float16)
-    last = columns.shape[1] - 1
-    low = np.floor(positions).astype(np.int64)
-    fraction = (positions - low).astype(np.float32)
-
-    def at(index):
-        inside = (index >= 0) & (index <= last) & (positions >= 0)
-        return columns[:, np.clip(index, 0, last)].astype(np.float32) * inside
-
-    return ((1 - fraction) * at(low) + fraction * at(low + 1)).astype(np.float16)
-
-
-def sound_under(video: LabelledVideo, first: float, last: float) -> np.ndarray:
-    """The sound that goes with frames [first, last), as float16 [257, 500]."""
-    if video.columns is None:
-        return gather_columns(None, np.zeros(SEGMENT_COLUMNS))
-    available = video.columns.shape[1]
-    per_frame = available / len(video.frames)
-    span = (round(first * per_frame), round(last * per_frame))
-    positions = clip_index.span_columns(*span, available)
-    return gather_columns(video.columns, positions)
+    begin = round(first / fps * COLUMNS_PER_S)
+    end = max(begin + 1, round(last / fps * COLUMNS_PER_S))
+    return clip_index.span_columns(begin, end, available)
 
 
 @dataclasses.dataclass(frozen=True)
-class SightCut:
+class SightSampler:
     """A clip at the video's stride, at a random start.
 
     Attributes:
       size: height and width of the frames.
       largest: S_K.
       labels: "share" or "cycles", see `LabelledVideo.progress`.
-      positive: rule of `positive_stride`.
+      positive: which stride is the video's own, see `positive_stride`.
       classes: action labels by number, for supervision with them.
       jitter: largest random shift of the stride, in strides (temporal jitter).
     """
@@ -103,7 +79,7 @@ class SightCut:
     classes: tuple[str, ...] = ()
     jitter: int = 0
 
-    def blank(self) -> dict[str, np.ndarray]:
+    def blank(self) -> Example:
         return {
             "clip": np.zeros((CLIP_FRAMES, self.size, self.size, 3), np.uint8),
             "real": np.zeros(CLIP_FRAMES, bool),
@@ -112,16 +88,14 @@ class SightCut:
             "label": np.int32(-1),
         }
 
-    def __call__(
-        self, video: LabelledVideo, rng: np.random.Generator
-    ) -> dict[str, np.ndarray]:
+    def __call__(self, video: LabelledVideo, rng: np.random.Generator) -> Example:
         stride = positive_stride(video.period, self.largest, self.positive)
         if self.jitter:
             stride += int(rng.integers(-self.jitter, self.jitter, endpoint=True))
             stride = int(np.clip(stride, 1, self.largest))
         return self.at(video, stride, _start(video, stride, rng))
 
-    def at(self, video: LabelledVideo, stride: int, start: int) -> dict:
+    def at(self, video: LabelledVideo, stride: int, start: int) -> Example:
         """The example of one stride and first frame."""
         positions = clip_index.clip_indices(len(video.frames), stride, start)
         edges = start + stride * np.arange(CLIP_FRAMES + 1)
@@ -136,13 +110,13 @@ class SightCut:
 
 
 @dataclasses.dataclass(frozen=True)
-class SoundCut:
+class SoundSampler:
     """A segment of the spectrogram, squeezed in time so that it holds two repetitions.
 
     Half of the segments are as short as that allows, the others squeezed further at random.
 
     Attributes:
-      labels, classes: as in `SightCut`.
+      labels, classes: as in `SightSampler`.
       highest: repetitions that squeezing further leads to at most.
     """
 
@@ -150,7 +124,7 @@ class SoundCut:
     classes: tuple[str, ...] = ()
     highest: float = 20.0
 
-    def blank(self) -> dict[str, np.ndarray]:
+    def blank(self) -> Example:
         return {
             "spectrogram": np.zeros((BINS, SEGMENT_COLUMNS), np.float16),
             "columns": np.int32(0),
@@ -159,25 +133,26 @@ class SoundCut:
             "label": np.int32(-1),
         }
 
-    def __call__(
-        self, video: LabelledVideo, rng: np.random.Generator
-    ) -> dict[str, np.ndarray]:
-        available = 0 if video.columns is None else video.columns.shape[1]
+    def __call__(self, video: LabelledVideo, rng: np.random.Generator) -> Example:
+        spectrogram = read_spectrogram(video)
+        available = spectrogram.columns
         if not available:
             # Counting silence would be guessing: it is not an example.
             return self.blank() | {"mask": np.False_}
-        per_frame = available / len(video.frames)
+        # How much sound: two repetitions at least, `highest` at most.
+        per_frame = COLUMNS_PER_S / video.fps
         period = video.period * per_frame  # columns per repetition
         least = np.clip(LEAST_REPETITIONS * period, SEGMENT_COLUMNS, available)
         most = np.clip(self.highest * period, least, max(available, least))
         length = least if rng.random() < 0.5 else rng.uniform(least, most)
         length = int(max(length, SEGMENT_COLUMNS))
+        # Where, and what is repeated in it.
         first = int(rng.integers(0, max(available - length, 0), endpoint=True))
         positions = clip_index.span_columns(first, first + length, available)
         edges = first + np.linspace(0, length, SEGMENT_COLUMNS + 1)
         rate = np.diff(video.progress(edges / per_frame, self.labels))
         return {
-            "spectrogram": gather_columns(video.columns, positions),
+            "spectrogram": spectrogram.read(positions).astype(np.float16),
             "columns": np.int32(np.sum((positions >= 0) & (positions < available))),
             "rate": rate.astype(np.float32),
             "count": rate.sum(dtype=np.float32),
@@ -186,7 +161,7 @@ class SoundCut:
 
 
 @dataclasses.dataclass(frozen=True)
-class StrideCut:
+class StrideSampler:
     """A clip at the positive stride and one at a negative stride, with the sound under them.
 
     Attributes:
@@ -201,7 +176,7 @@ class StrideCut:
     positive: Mapping[str, int]
     negatives: Mapping[str, Sequence[int]]
 
-    def blank(self) -> dict[str, np.ndarray]:
+    def blank(self) -> Example:
         clips = (2, CLIP_FRAMES, self.size, self.size, 3)
         return {
             "clip": np.zeros(clips, np.uint8),
@@ -209,21 +184,20 @@ class StrideCut:
             "spectrogram": np.zeros((2, BINS, SEGMENT_COLUMNS), np.float16),
         }
 
-    def __call__(
-        self, video: LabelledVideo, rng: np.random.Generator
-    ) -> dict[str, np.ndarray]:
+    def __call__(self, video: LabelledVideo, rng: np.random.Generator) -> Example:
         negatives = self.negatives[video.video_id]
         if not len(negatives):
             return self.blank() | {"mask": np.False_}
         chosen = (self.positive[video.video_id], rng.choice(negatives))
-        pair = []
+        spectrogram, pair = read_spectrogram(video), []
         for stride in (self.strides[index] for index in chosen):
-            pair.append(_audiovisual(video, stride, _start(video, stride, rng)))
+            start = _start(video, stride, rng)
+            pair.append(_audiovisual(video, spectrogram, stride, start))
         return {name: np.stack([one[name] for one in pair]) for name in pair[0]}
 
 
 @dataclasses.dataclass(frozen=True)
-class ReliabilityCut:
+class ReliabilitySampler:
     """A clip at the video's stride, the sound under it, and both streams' counts of the video.
 
     Attributes:
@@ -240,7 +214,7 @@ class ReliabilityCut:
     sight: Mapping[str, float]
     sound: Mapping[str, float]
 
-    def blank(self) -> dict[str, np.ndarray]:
+    def blank(self) -> Example:
         return {
             "clip": np.zeros((CLIP_FRAMES, self.size, self.size, 3), np.uint8),
             "real": np.zeros(CLIP_FRAMES, bool),
@@ -251,15 +225,13 @@ class ReliabilityCut:
             "clip_count": np.float32(0),
         }
 
-    def __call__(
-        self, video: LabelledVideo, rng: np.random.Generator
-    ) -> dict[str, np.ndarray]:
+    def __call__(self, video: LabelledVideo, rng: np.random.Generator) -> Example:
         if video.count <= 0:  # Eq. 11 has no meaning
             return self.blank() | {"mask": np.False_}
         stride = self.strides[video.video_id]
         start = _start(video, stride, rng)
         end = start + CLIP_FRAMES * stride
-        return _audiovisual(video, stride, start) | {
+        return _audiovisual(video, read_spectrogram(video), stride, start) | {
             "clip_count": np.float32(video.repetitions(start, end, self.labels)),
             "sight": np.float32(self.sight[video.video_id]),
             "sound": np.float32(self.sound[video.video_id]),
@@ -277,10 +249,15 @@ def _label(video: LabelledVideo, classes: tuple[str, ...]) -> np.int32:
     return np.int32(classes.index(video.label) if video.label in classes else -1)
 
 
-def _audiovisual(video: LabelledVideo, stride: int, start: int) -> dict:
-    positions = clip_index.clip_indices(len(video.frames), stride, start)
+def _audiovisual(
+    video: LabelledVideo, spectrogram: SpectrogramReader, stride: int, start: int
+) -> Example:
+    """A clip and the sound under it, of the clip's whole span even where it is padded."""
+    frames = clip_index.clip_indices(len(video.frames), stride, start)
+    end = start + CLIP_FRAMES * stride
+    under = sound_positions(start, end, video.fps, spectrogram.columns)
     return {
-        "clip": cut_clip(video, positions),
-        "real": positions >= 0,
-        "spectrogram": sound_under(video, start, start + CLIP_FRAMES * stride),
+        "clip": cut_clip(video, frames),
+        "real": frames >= 0,
+        "spectrogram": spectrogram.read(under).astype(np.float16),
     }

@@ -1,21 +1,18 @@
 """Training examples rendered on the device: clips and spectrograms as the counter cuts them.
 
 Everything is a pure function of a key, made to be called inside a jitted step and to be mapped
-over keys. Each gives the fields that the cuts of `data.examples` read from a file.
+over keys. Each gives the fields that the samplers read from a video.
 """
 
 import jax
 import jax.numpy as jnp
 
+from rac_jax.models.sight_sound.clips import SEGMENT_COLUMNS
+from rac_jax.models.sight_sound.preprocessing import MEAN, STD
 from rac_jax.ops import spectrogram
+from rac_jax.ops.sound_format import HOP, SILENCE
 from rac_jax.scenes import SOUND_DAMAGE, Scene, SceneConfig, render_scene
 
-# Of ImageNet, as every sight encoder here expects.
-MEAN = (0.485, 0.456, 0.406)
-STD = (0.229, 0.224, 0.225)
-CLIP_FRAMES = 64
-COLUMNS = 500
-SILENCE = 1e-3  # spread of the log spectrogram under which there is no sound at all
 SHORTEST_CLIP = 8  # frames that a padded clip has at least
 
 
@@ -70,7 +67,7 @@ def render_clip(
 def scene_spectrogram(waveform: jax.Array) -> jax.Array:
     """Standardised log spectrogram of a whole scene; digital silence is all zeros.
 
-    Silence has no spread to divide by: without the exception its rounding errors become the
+    Silence has no deviation to divide by: without the exception its rounding errors become the
     largest values of the batch and spoil the batch statistics.
 
     Args:
@@ -101,8 +98,8 @@ def cut_spectrogram(
       [F, 500].
     """
     n = columns.shape[1]
-    scale = jnp.maximum(length / COLUMNS, 1.0)
-    position = (jnp.arange(COLUMNS) + 0.5) * scale - 0.5
+    scale = jnp.maximum(length / SEGMENT_COLUMNS, 1.0)
+    position = (jnp.arange(SEGMENT_COLUMNS) + 0.5) * scale - 0.5
     position = jnp.maximum(position, 0.0) + first
     low = jnp.floor(position).astype(jnp.int32)
     fraction = (position - low)[None]
@@ -122,18 +119,20 @@ def _cut_sound(
 ):
     """One random input of a scene's sound, and the repetitions in it."""
     n = columns.shape[1]
-    per_column = spectrogram.HOP / config.rate * config.fps  # frames
+    per_column = HOP / config.rate * config.fps  # frames
     which, at, size = jax.random.split(key, 3)
     # Long spans hold at most `highest` repetitions: beyond, the counter uses native windows.
     density = jnp.mean(scene.rate) * per_column + 1e-6
-    longest = jnp.clip(highest / density, COLUMNS, n)
-    squeezed = jax.random.uniform(size, minval=COLUMNS, maxval=longest)
-    length = jnp.where(jax.random.bernoulli(which, 0.5), squeezed, COLUMNS)
+    longest = jnp.clip(highest / density, SEGMENT_COLUMNS, n)
+    squeezed = jax.random.uniform(size, minval=SEGMENT_COLUMNS, maxval=longest)
+    length = jnp.where(jax.random.bernoulli(which, 0.5), squeezed, SEGMENT_COLUMNS)
     length = length.astype(jnp.int32)
     # Native windows may hang over the end, as the last window of a file does.
-    room = jnp.where(length > COLUMNS, n - length, n - COLUMNS // 4)
+    room = jnp.where(length > SEGMENT_COLUMNS, n - length, n - SEGMENT_COLUMNS // 4)
     first = jnp.floor(jax.random.uniform(at) * (room + 1)).astype(jnp.int32)
-    edges = first + jnp.arange(COLUMNS + 1) * jnp.maximum(length / COLUMNS, 1.0)
+    edges = first + jnp.arange(SEGMENT_COLUMNS + 1) * jnp.maximum(
+        length / SEGMENT_COLUMNS, 1.0
+    )
     edges = jnp.minimum(edges, jnp.minimum(first + length, n)) * per_column  # frames
     done = jnp.concatenate([jnp.zeros(1), jnp.cumsum(scene.rate)])  # [T + 1]
     rate = jnp.diff(jnp.interp(edges, jnp.arange(config.frames + 1.0), done))  # [500]
@@ -141,7 +140,7 @@ def _cut_sound(
     rate = jnp.where(silent, 0.0, rate)
     return {
         "spectrogram": cut_spectrogram(columns, first, length),
-        "columns": jnp.minimum(jnp.minimum(length, n - first), COLUMNS),
+        "columns": jnp.minimum(jnp.minimum(length, n - first), SEGMENT_COLUMNS),
         "rate": rate,
         "count": jnp.sum(rate),
         "label": scene.kind,

@@ -1,31 +1,34 @@
 """What the stages begin with."""
 
-from typing import Any
+from collections.abc import Mapping
 
 import jax.numpy as jnp
+import ml_collections
 
 from rac_jax.models.sight_sound import repetition_loss as repetitions
+from rac_jax.train.recipe import Variables
 
 
 def stream_start(
-    variables: dict, head: str, spread: float, channels: int | None
-) -> dict:
+    variables: Variables, head: str, class_bias_range: float, channels: int | None
+) -> Variables:
     """Variables of a stream's stage.
 
     Args:
       variables: of the whole system.
       head: parameter group of the stream's head.
-      spread: above 0, the biases of the classes' counts start evenly from 0 to this, so that
-        the class softmax can tell few from many at once; from equal ones it takes far longer.
+      class_bias_range: above 0, the biases of the classes' counts start evenly from 0 to this,
+        so that the class softmax can tell few from many at once; from equal ones it takes far
+        longer.
       channels: of the stage-3 features for the local term, None without.
 
     Returns:
       The variables, changed copies where they differ.
     """
     params = dict(variables["params"])
-    if spread:
+    if class_bias_range:
         counts = params[head]["counts"]
-        bias = jnp.linspace(0.0, spread, counts["bias"].size)
+        bias = jnp.linspace(0.0, class_bias_range, counts["bias"].size)
         params[head] = params[head] | {"counts": counts | {"bias": bias}}
     params.pop(repetitions.LOCAL, None)
     if channels is not None:
@@ -33,8 +36,16 @@ def stream_start(
     return variables | {"params": params}
 
 
-def check_classes(loss: Any, head: str, number: int, classes: int) -> None:
+def check_classes(
+    loss: ml_collections.ConfigDict, head: str, number: int, classes: int
+) -> None:
     """Checks that action labels have a unit each where they supervise.
+
+    Args:
+      loss: the config's `loss` section.
+      head: field of the config's `model` section that says how many there are.
+      number: repetition classes of the head.
+      classes: action classes of the data.
 
     Raises:
       ValueError: if they have not.
@@ -46,7 +57,9 @@ def check_classes(loss: Any, head: str, number: int, classes: int) -> None:
         )
 
 
-def copy_last_stages(variables: dict, groups: dict[str, dict[str, str]]) -> dict:
+def copy_last_stages(
+    variables: Variables, groups: Mapping[str, Mapping[str, str]]
+) -> Variables:
     """Starts copies of encoders' last stages from the encoders, as the release does.
 
     Args:

@@ -2,23 +2,27 @@
 
 import dataclasses
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
+import ml_collections
 import numpy as np
 
-from rac_jax.models.sight_sound import losses, start
-from rac_jax.models.sight_sound.clips import CLIP_FRAMES
+from rac_jax.models.sight_sound import evaluation, losses, start
 from rac_jax.models.sight_sound.network import SightSound
-from rac_jax.models.sight_sound.samplers import POSITIVES, StrideCut
+from rac_jax.models.sight_sound.samplers import StrideSampler
 from rac_jax.models.sight_sound.scene_batches import normalise
+from rac_jax.models.sight_sound.strides import POSITIVES
+from rac_jax.train import report
 from rac_jax.train.metrics import Mean, mean
+from rac_jax.train.recipe import Batch, Task, Variables, VideoExamples
+from rac_jax.train.run import Run
 
 RANKERS = ("solo_ranker", "ranker")
 
 
-def check_settings(settings: Any, with_solo: bool) -> None:
+def check_settings(settings: ml_collections.ConfigDict, with_solo: bool) -> None:
     """Checks a config's `stride` section.
 
     Args:
@@ -49,31 +53,38 @@ def check_settings(settings: Any, with_solo: bool) -> None:
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class StrideTask:
+class StrideTask(Task):
     """What the stride stage trains: the sight-only ranker, the one with sound, or both.
 
     Attributes:
-      model: the whole system.
-      config: of the run; `stride.rankers` chooses of `RANKERS`.
+      run: whose network is trained, by whose config; `stride.rankers` chooses of `RANKERS`.
       positive: video_id to index of its positive stride.
       negatives: video_id to indices of its negative strides.
     """
 
-    model: SightSound
-    config: Any
+    run: Run
     positive: Mapping[str, int]
     negatives: Mapping[str, Sequence[int]]
 
-    name = "stride"
+    name: ClassVar[str] = "stride"
 
     @property
     def trained(self) -> tuple[str, ...]:
         """Prefixes of the parameters that change."""
-        return tuple(self.config.stride.rankers)
+        return tuple(self.run.config.stride.rankers)
 
-    groups = trained
+    @property
+    def examples(self) -> VideoExamples:
+        """Pairs of clips of one video."""
+        sampler = StrideSampler(
+            size=self.run.config.data.size,
+            strides=tuple(self.run.config.stride.strides),
+            positive=self.positive,
+            negatives=self.negatives,
+        )
+        return VideoExamples(sampler)
 
-    def first(self, variables: dict) -> dict:
+    def first(self, variables: Variables) -> Variables:
         """The variables that this stage begins with: copies of the encoders' last stages."""
         parts = {
             "solo_ranker": {"sight": "sight_encoder"},
@@ -82,50 +93,46 @@ class StrideTask:
         chosen = {name: parts[name] for name in self.trained}
         return start.copy_last_stages(variables, chosen)
 
-    def cut(self) -> StrideCut:
-        """Examples from videos."""
-        return StrideCut(
-            size=self.config.data.size,
-            strides=tuple(self.config.stride.strides),
-            positive=self.positive,
-            negatives=self.negatives,
-        )
-
-    def prepare(self, batch: dict, key: jax.Array) -> dict:
+    def prepare(self, batch: Batch, key: jax.Array) -> Batch:
         """Normalises the clips; scores must not depend on augmentation."""
+        del key
         real = batch["real"][..., None, None, None]
         return batch | {"clip": normalise(batch["clip"]) * real}
 
-    def loss(self, params: dict, stats: dict, batch: dict, key: jax.Array):
+    def loss(
+        self, params: Any, batch_stats: Any, batch: Batch, key: jax.Array
+    ) -> tuple[jax.Array, tuple[Any, dict[str, Mean]]]:
         """Eq. 8: (loss, (batch statistics, metrics))."""
+        del key
 
-        def run(model: SightSound, clips, spectrograms):
-            sight = model.sight(clips, train=self.groups)
+        def run(network: SightSound, clips, spectrograms):
+            sight = network.sight(clips, train=self.trained)
             scores = {}
             if "solo_ranker" in self.trained:
                 scores["solo_ranker"] = sight.solo_score
             if "ranker" in self.trained:
-                sound = model.sound(spectrograms, train=self.groups)
-                scores["ranker"] = model.score(sight, sound)
+                sound = network.sound(spectrograms, train=self.trained)
+                scores["ranker"] = network.score(sight, sound)
             return scores
 
+        # Both clips of a pair go through the network in one batch.
         pairs = len(batch["mask"])
         flat = [
             batch[name].reshape(2 * pairs, *batch[name].shape[2:])
             for name in ("clip", "spectrogram")
         ]  # [2 B, ...]
-        scores, updates = self.model.apply(
-            {"params": params, "batch_stats": stats},
+        scores, updates = self.run.network.apply(
+            {"params": params, "batch_stats": batch_stats},
             *flat,
             method=run,
             mutable=["batch_stats"],
         )
+        # Each ranker has its own hinge; one more pair does not make them weigh more.
         loss, metrics, mask = jnp.zeros(()), {}, batch["mask"]
+        margin = self.run.config.stride.margin
         for name, score in scores.items():
             positive, negative = score.reshape(pairs, 2).T
-            hinge = losses.margin_ranking(
-                negative, positive, mask, self.config.stride.margin
-            )
+            hinge = losses.margin_ranking(negative, positive, mask, margin)
             loss += jnp.sum(hinge) / jnp.maximum(jnp.sum(mask), 1)
             right = (positive > negative).astype(jnp.float32)
             metrics[f"{name}_hinge"] = mean(hinge, mask)
@@ -133,30 +140,16 @@ class StrideTask:
         metrics["pairs"] = Mean(jnp.sum(mask, dtype=jnp.float32), jnp.ones(()))
         return loss, (updates["batch_stats"], metrics)
 
-
-def stride_roles(
-    counts: np.ndarray, periods: np.ndarray, strides: Sequence[int], config: Any
-) -> tuple[np.ndarray, list[np.ndarray]]:
-    """Which strides of each video are positive and negative.
-
-    Args:
-      counts: [N, strides] of whole videos as the trained sight stream predicts them.
-      periods: [N] frames per repetition.
-      strides: rising.
-      config: the `stride` section.
-
-    Returns:
-      Index of every video's positive stride, and indices of its negative ones.
-    """
-    covered = CLIP_FRAMES * np.asarray(strides)[None] / periods[:, None]
-    if config.positive == "released":
-        # The authors' rule depends on the period alone: the first stride over this bound.
-        covered = np.where(
-            np.asarray(strides)[None] >= (periods[:, None] + 2) // 32 + 1, 2.0, 0.0
-        )
-    positive, negatives = losses.stride_roles(
-        jnp.asarray(counts, jnp.float32),
-        jnp.asarray(covered, jnp.float32),
-        config.threshold,
-    )
-    return np.asarray(positive), [np.flatnonzero(row) for row in np.asarray(negatives)]
+    def validate(self, variables: Variables, epoch: int) -> Mapping[str, float]:
+        """Errors of the counts by sight at the strides that each trained ranker chooses."""
+        del epoch
+        counts = evaluation.audiovisual_counts(self.run, variables, "val")
+        chosen = {"solo_ranker": counts.solo_stride, "ranker": counts.stride}
+        videos = self.run.videos("val")
+        scores = {
+            f"{name}_mae": report.validation_scores(counts.at(chosen[name]), videos)[
+                "mae"
+            ]
+            for name in self.trained
+        }
+        return scores | {"error": float(np.mean(list(scores.values())))}

@@ -5,7 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from rac_jax.models import registry
+from rac_jax.counting.programs import abstract_variables
+from rac_jax.models.compact import FAMILY, grid
 from rac_jax.models.compact import network as compact
 from rac_jax.ops import similarity
 
@@ -15,15 +16,15 @@ MEL = np.random.default_rng(1).normal(size=(2, 64, 4, 32)).astype(np.float32)
 
 @pytest.fixture(scope="module")
 def model():
-    module = registry.build_model("compact", sight_features=["pixels", "learned"])
-    return module, registry.init_variables(module, jax.random.key(0))
+    module = FAMILY.network(sight_features=["pixels", "learned"])
+    return module, FAMILY.initialise(module, jax.random.key(0))
 
 
 def test_periods_are_log_spaced():
-    grid = compact.period_grid()
-    assert grid.shape == (28,)
-    np.testing.assert_allclose(grid[[0, -1]], [2.5, 34.0], rtol=1e-6)
-    np.testing.assert_allclose(np.diff(np.log(grid)), np.log(13.6) / 27, rtol=1e-4)
+    periods = grid.period_grid()
+    assert periods.shape == (28,)
+    np.testing.assert_allclose(periods[[0, -1]], [2.5, 34.0], rtol=1e-6)
+    np.testing.assert_allclose(np.diff(np.log(periods)), np.log(13.6) / 27, rtol=1e-4)
 
 
 def test_outputs_are_distributions(model):
@@ -42,7 +43,7 @@ def test_sight_averages_its_streams(model):
     both = module.apply(variables, WINDOW, method="sight")
     alone = []
     for name in ("pixels", "learned"):
-        single = registry.build_model("compact", sight_features=(name,))
+        single = FAMILY.network(sight_features=(name,))
         alone.append(single.apply(variables, WINDOW, method="sight"))
     mean = (alone[0].periods + alone[1].periods) / 2
     np.testing.assert_allclose(both.periods, mean, atol=1e-6)
@@ -101,9 +102,9 @@ def test_learned_statistics_are_of_the_batch_in_training(model):
 
 
 def test_unknown_features_are_named():
-    module = registry.build_model("compact", sight_features=("pixels", "depth"))
+    module = FAMILY.network(sight_features=("pixels", "depth"))
     with pytest.raises(ValueError, match="'depth'.*pixels, learned"):
-        registry.abstract_variables(module)
+        abstract_variables(module, FAMILY.example_inputs(module))
 
 
 def test_a_window_has_64_frames(model):
@@ -112,67 +113,67 @@ def test_a_window_has_64_frames(model):
         module.apply(variables, WINDOW[:, :32], method="sight")
 
 
-EVIDENCE = np.random.default_rng(2).uniform(size=(2, 20, 54, 14)).astype(np.float32)
+POSTERIORS = np.random.default_rng(2).uniform(size=(2, 20, 54, 14)).astype(np.float32)
 
 
-def read(model, sight, sound):
+def decode(model, sight, sound):
     module, variables = model
-    return module.apply(variables, sight, sound, method="read")
+    return module.apply(variables, sight, sound, method="decode")
 
 
-def test_reading_is_a_mixture_by_gamma(model):
+def test_what_is_fused_is_a_mixture_by_the_reliability(model):
     """Eq. 10 with distributions for counts."""
-    reading = read(model, EVIDENCE, EVIDENCE[::-1])
-    assert reading.fused.shape == (2, 20, 55) and reading.gamma.shape == (2, 20)
-    np.testing.assert_allclose(reading.fused.sum(-1), 1.0, rtol=1e-5)
-    gamma = reading.gamma[..., None]
-    rhythm = np.array(reading.sound)
+    found = decode(model, POSTERIORS, POSTERIORS[::-1])
+    assert found.fused.shape == (2, 20, 55) and found.reliability.shape == (2, 20)
+    np.testing.assert_allclose(found.fused.sum(-1), 1.0, rtol=1e-5)
+    weight = found.reliability[..., None]
+    rhythm = np.array(found.sound)
     rhythm[..., -1] = 0
     heard = rhythm.sum(-1, keepdims=True)
-    assert (gamma <= heard).all()
-    mixed = (1 - gamma) * reading.sight + gamma * rhythm / heard
-    np.testing.assert_allclose(reading.fused, mixed, rtol=1e-4)
+    assert (weight <= heard).all()
+    mixed = (1 - weight) * found.sight + weight * rhythm / heard
+    np.testing.assert_allclose(found.fused, mixed, rtol=1e-4)
 
 
 def test_a_sound_without_rhythm_changes_nothing(model):
     """Where the sound hears no rhythm, what is seen counts."""
     module, variables = model
     params = dict(variables["params"])
-    reader = dict(params["sound_reader"])
-    nothing = dict(reader["nothing"], bias=reader["nothing"]["bias"] + 60.0)
-    params["sound_reader"] = reader | {"nothing": nothing}
-    reading = read((module, {"params": params}), EVIDENCE, EVIDENCE[::-1])
-    np.testing.assert_allclose(reading.fused, reading.sight, atol=1e-6)
-    np.testing.assert_allclose(reading.gamma, 0.0, atol=1e-6)
+    decoder = dict(params["sound_decoder"])
+    nothing = dict(decoder["nothing"], bias=decoder["nothing"]["bias"] + 60.0)
+    params["sound_decoder"] = decoder | {"nothing": nothing}
+    found = decode((module, {"params": params}), POSTERIORS, POSTERIORS[::-1])
+    np.testing.assert_allclose(found.fused, found.sight, atol=1e-6)
+    np.testing.assert_allclose(found.reliability, 0.0, atol=1e-6)
 
 
-def test_either_stream_reads_alone(model):
-    both = read(model, EVIDENCE, EVIDENCE[::-1])
-    seen, heard = read(model, EVIDENCE, None), read(model, None, EVIDENCE[::-1])
-    assert seen.sound is None and seen.gamma is None and heard.sight is None
+def test_either_stream_is_decoded_alone(model):
+    both = decode(model, POSTERIORS, POSTERIORS[::-1])
+    seen, heard = decode(model, POSTERIORS, None), decode(model, None, POSTERIORS[::-1])
+    assert seen.sound is None and seen.reliability is None and heard.sight is None
     np.testing.assert_allclose(seen.fused, both.sight, rtol=1e-5)
     np.testing.assert_allclose(heard.fused, both.sound, rtol=1e-5)
 
 
-def test_reading_is_shift_invariant_in_time(model):
-    """Away from the ends: what the reader sees is 62 instants wide."""
-    evidence = np.random.default_rng(3).uniform(size=(1, 200, 54, 14))
-    whole = read(model, evidence, None).fused
-    part = read(model, evidence[:, 40:], None).fused
+def test_decoding_is_shift_invariant_in_time(model):
+    """Away from the ends: a decoder sees 32 steps to either side."""
+    posteriors = np.random.default_rng(3).uniform(size=(1, 200, 54, 14))
+    whole = decode(model, posteriors, None).fused
+    part = decode(model, posteriors[:, 40:], None).fused
     np.testing.assert_allclose(whole[0, 110:130], part[0, 70:90], atol=1e-5)
 
 
-def test_the_gate_does_not_teach_the_readers(model):
+def test_the_reliability_does_not_teach_the_decoders(model):
     """Section 3.4: the streams are trained before; gradients of what is fused stop there."""
     module, variables = model
 
     def fused(params):
         found = module.apply(
-            {"params": params}, EVIDENCE, EVIDENCE[::-1], method="read"
+            {"params": params}, POSTERIORS, POSTERIORS[::-1], method="decode"
         )
         return jnp.sum(jnp.log(found.fused[..., 3]))
 
     gradients = jax.grad(fused)(variables["params"])
     for group, leaves in gradients.items():
         moved = any(np.any(leaf) for leaf in jax.tree.leaves(leaves))
-        assert moved == group.startswith("gate"), group
+        assert moved == group.startswith("reliability"), group

@@ -5,7 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from rac_jax.models.compact import bands, window_batches, windows
+from rac_jax import media
+from rac_jax.models.compact import bands, window_batches
 from rac_jax.scenes import SceneConfig
 
 SIGHT = SceneConfig(frames=64, height=16, width=16, max_cycles=32)
@@ -74,5 +75,5 @@ def test_averages_of_columns_agree_with_the_hosts():
 
 def test_grey_agrees_with_the_hosts():
     frames = np.random.default_rng(0).integers(0, 256, (4, 9, 9, 3), dtype=np.uint8)
-    difference = window_batches.to_grey(frames).astype(int) - windows.to_grey(frames)
+    difference = window_batches.to_grey(frames).astype(int) - media.to_grey(frames)
     assert np.abs(difference).max() <= 1  # halves

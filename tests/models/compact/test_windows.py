@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from rac_jax.media import FrameChunk
 from rac_jax.models.compact import windows
+from tests.models.compact.reference import window_starts
 
 STRIDES = (1, 2, 3, 4, 6, 8, 12)
 
@@ -12,7 +12,7 @@ STRIDES = (1, 2, 3, 4, 6, 8, 12)
 def _video(frames: int) -> tuple[np.ndarray, np.ndarray]:
     rng = np.random.default_rng(frames)
     return (
-        rng.integers(0, 256, (frames, 2, 3, 3), np.uint8),
+        rng.integers(0, 256, (frames, 2, 3), np.uint8),
         np.cumsum(rng.uniform(0.02, 0.06, frames)),
     )
 
@@ -21,19 +21,18 @@ def _assemble(video, times, chunk: int, strides=STRIDES) -> list[windows.Window]
     assembler, done = windows.WindowAssembler(strides), []
     for first in range(0, len(video), chunk):
         part = slice(first, first + chunk)
-        done += assembler.feed(FrameChunk(video[part], times[part]))
+        done += assembler.feed(video[part], times[part])
     return done + assembler.finish()
 
 
 @pytest.mark.parametrize("frames", [1, 2, 63, 64, 65, 103, 104, 105, 168, 300, 777])
 def test_windows_are_those_of_the_whole_video(frames):
     video, times = _video(frames)
-    grey = windows.to_grey(video)
     done = _assemble(video, times, 32)
     for stride in STRIDES:
-        strided, when = grey[::stride], times[::stride]
+        strided, when = video[::stride], times[::stride]
         mine = [window for window in done if window.stride == stride]
-        assert [w.start for w in mine] == windows.window_starts(len(strided))
+        assert [w.start for w in mine] == window_starts(len(strided))
         for window in mine:
             index = window.start + np.arange(64)
             assert window.valid == min(64, len(strided))
@@ -48,9 +47,7 @@ def test_windows_are_those_of_the_whole_video(frames):
 def test_chunks_do_not_matter(chunk):
     video, times = _video(230)
     for got, want in zip(
-        sorted(_assemble(video, times, chunk), key=lambda w: (w.stride, w.start)),
-        sorted(_assemble(video, times, 32), key=lambda w: (w.stride, w.start)),
-        strict=True,
+        _assemble(video, times, chunk), _assemble(video, times, 32), strict=True
     ):
         assert (got.stride, got.start, got.valid) == (
             want.stride,
@@ -62,7 +59,7 @@ def test_chunks_do_not_matter(chunk):
 
 @pytest.mark.parametrize("frames", range(1, 300, 7))
 def test_every_frame_is_covered(frames):
-    starts = windows.window_starts(frames)
+    starts = window_starts(frames)
     covered = {i for s in starts for i in range(s, min(frames, s + 64))}
     assert covered == set(range(frames))
     assert starts == sorted(set(starts))
@@ -73,7 +70,7 @@ def test_memory_is_bounded():
     assembler = windows.WindowAssembler([1, 3])
     for _ in range(100):
         video, times = _video(32)
-        assembler.feed(FrameChunk(video, times))
+        assembler.feed(video, times)
     held = [len(tail._times) for tail in assembler._tails.values()]
     assert max(held) <= 103
 
@@ -82,14 +79,38 @@ def test_end_of_the_video():
     assembler = windows.WindowAssembler([1])
     assert assembler.end_s == 0.0 and assembler.finish() == []
     video, _ = _video(4)
-    assembler.feed(FrameChunk(video, np.array([0.0, 0.1, 0.2, 0.3])))
+    assembler.feed(video, np.array([0.0, 0.1, 0.2, 0.3]))
     assert assembler.end_s == pytest.approx(0.4)
 
 
-def test_grey_is_luma():
-    colours = np.array([[255, 255, 255], [255, 0, 0], [0, 255, 0], [0, 0, 255]])
-    grey = windows.to_grey(colours.astype(np.uint8))
-    np.testing.assert_array_equal(grey, [255, 76, 150, 29])
+def test_what_later_windows_need():
+    """No window begins before the time that was said to be needed from."""
+    video, times = _video(400)
+    assembler = windows.WindowAssembler([1, 3])
+    assert assembler.needed_from_s() == -np.inf
+    needed = -np.inf
+    for first in range(0, 400, 16):
+        part = slice(first, first + 16)
+        for window in assembler.feed(video[part], times[part]):
+            assert window.times_s[0] >= needed
+        assert assembler.needed_from_s() >= needed
+        needed = assembler.needed_from_s()
+    # At stride 3, 134 strided frames: the second window began at the 40th of them.
+    assert needed == times[120]
+    assert all(window.times_s[0] >= needed for window in assembler.finish())
+
+
+def test_a_copy_goes_on_by_itself():
+    video, times = _video(200)
+    assembler = windows.WindowAssembler(STRIDES)
+    assembler.feed(video[:90], times[:90])
+    twin = assembler.copy()
+    twin.feed(video[:50], times[90:140])
+    done = assembler.feed(video[90:], times[90:]) + assembler.finish()
+    want = _assemble(video, times, 90)[-len(done) :]
+    for got, expected in zip(done, want, strict=True):
+        np.testing.assert_array_equal(got.frames, expected.frames)
+        np.testing.assert_array_equal(got.times_s, expected.times_s)
 
 
 @pytest.mark.parametrize("strides", [(0,), (1, 1), (-2, 3)])

@@ -1,9 +1,8 @@
 """Augmentations change pictures and sounds as they say, and labels with them."""
 
-import types
-
 import jax
 import jax.numpy as jnp
+import ml_collections
 import numpy as np
 import pytest
 
@@ -23,7 +22,7 @@ def clips(batch=4):
 def augmented(real=None, key=KEY, **changes):
     pixels = clips()
     real = jnp.ones(pixels.shape[:2], bool) if real is None else real
-    settings = types.SimpleNamespace(**STILL | changes)
+    settings = ml_collections.ConfigDict(STILL | changes)
     return np.asarray(augment.augment_clips(key, pixels, real, settings))
 
 
@@ -74,7 +73,7 @@ def heard(key=KEY, columns=12, **changes):
     values = jnp.broadcast_to(jnp.arange(1.0, 21), (4, 257, 20))
     real = jnp.arange(20) < columns
     rates = jnp.broadcast_to(jnp.where(real, 0.25, 0.0), (4, 20))
-    settings = types.SimpleNamespace(**QUIET | changes)
+    settings = ml_collections.ConfigDict(QUIET | changes)
     result = augment.augment_spectrograms(
         key,
         values * real,

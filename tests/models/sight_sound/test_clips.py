@@ -1,12 +1,10 @@
 """Clip and segment arithmetic against brute-force loops."""
 
 import tracemalloc
-import types
 
 import numpy as np
 import pytest
 
-from rac_jax.media.pixels import FrameChunk
 from rac_jax.models.sight_sound import clips
 
 LENGTHS = [1, 2, 5, 7, 8, 9, 15, 16, 17, 24, 31, 32, 33, 40, 63, 64, 65, 100]
@@ -199,17 +197,24 @@ def stream(frames, size):
     )
     for first in range(0, frames, size):
         part = slice(first, first + size)
-        yield types.SimpleNamespace(frames=pixels[part], times_s=times[part])
+        yield pixels[part], times[part]
+
+
+def assemble(assembler, chunks):
+    """All clips of a stream, in the order in which they are done."""
+    found = []
+    for frames, times_s in chunks:
+        assembler, done = assembler.feed(frames, times_s)
+        found += done
+    return found + assembler.finish()
 
 
 @pytest.mark.parametrize("size", [1, 7, 32, 1000])
 @pytest.mark.parametrize("frames", [1, 7, 8, 9, 64, 65, 200, 250])
 def test_assembler_equals_tiling(frames, size):
     strides = tuple(range(1, 9))
-    assembler = clips.ClipAssembler(strides, FRAMES)
-    found = [clip for chunk in stream(frames, size) for clip in assembler.feed(chunk)]
-    found += assembler.finish()
-    times = np.concatenate([chunk.times_s for chunk in stream(frames, size)])
+    found = assemble(clips.ClipAssembler(strides, FRAMES), stream(frames, size))
+    times = np.concatenate([times_s for _, times_s in stream(frames, size)])
     for stride in strides:
         expected = clips.tile_clips(frames, stride, FRAMES)
         ours = [clip for clip in found if clip.stride == stride]
@@ -228,20 +233,43 @@ def test_assembler_equals_tiling(frames, size):
                 assert clip.end_s >= times[-1]
 
 
+@pytest.mark.parametrize("size", [1, 7, 32])
+def test_order_of_clips_does_not_depend_on_the_chunks(size):
+    strides = (3, 1, 2)
+    ours, whole = (
+        assemble(clips.ClipAssembler(strides, FRAMES), stream(200, one))
+        for one in (size, 200)
+    )
+    assert [(c.stride, c.index) for c in ours] == [(c.stride, c.index) for c in whole]
+
+
+def test_assembler_is_a_value():
+    """Feeding one does not change it, nor do frames that change after they were fed."""
+    assembler = clips.ClipAssembler((1, 3), FRAMES)
+    frames = np.full((11, 2, 2, 3), 7, np.uint8)
+    times = np.arange(11) / 25
+    after, _ = assembler.feed(frames, times)
+    expected = [clip.frames.copy() for clip in after.finish()]
+    after.feed(frames + 1, times + 11 / 25)
+    assert assembler.finish() == []
+    frames[:] = 9
+    for clip, wanted in zip(after.finish(), expected, strict=True):
+        np.testing.assert_array_equal(clip.frames, wanted)
+
+
 def test_assembler_of_any_length():
     """The clips of a stream are those gathered from the whole, for every length to 700."""
-    strides = range(1, 9)
+    strides = tuple(range(1, 9))
     video = np.zeros((700, 1, 1, 3), np.uint8)
     video[:, 0, 0, 0], video[:, 0, 0, 1] = np.divmod(np.arange(700), 256)
     video[:, 0, 0, 2] = 1  # a frame of padding has 0 here
     times = np.arange(700) / 25
     for frames in range(1, 701):
-        assembler = clips.ClipAssembler(strides)
-        found = []
-        for first in range(0, frames, 150):
-            part = slice(first, min(first + 150, frames))
-            found += assembler.feed(FrameChunk(video[part], times[part]))
-        found += assembler.finish()
+        parts = (
+            slice(first, min(first + 150, frames)) for first in range(0, frames, 150)
+        )
+        chunks = ((video[part], times[part]) for part in parts)
+        found = assemble(clips.ClipAssembler(strides), chunks)
         for stride in strides:
             index = clips.tile_clips(frames, stride)
             gathered = video[index] * (index >= 0)[..., None, None, None]
@@ -251,9 +279,9 @@ def test_assembler_of_any_length():
 
 def test_the_last_clip_ends_where_the_last_frame_does():
     def last_end(frames, **options):
-        assembler = clips.ClipAssembler([1])
         times = np.arange(frames) / 10
-        assembler.feed(FrameChunk(np.zeros((frames, 1, 1, 3), np.uint8), times))
+        pixels = np.zeros((frames, 1, 1, 3), np.uint8)
+        assembler, _ = clips.ClipAssembler((1,)).feed(pixels, times)
         return assembler.finish(**options)[-1].end_s
 
     assert last_end(5) == pytest.approx(0.5)
@@ -263,19 +291,20 @@ def test_the_last_clip_ends_where_the_last_frame_does():
 
 
 def test_assembler_holds_one_clip_per_stride():
-    assembler = clips.ClipAssembler([1, 2, 3])
+    assembler = clips.ClipAssembler((1, 2, 3))
     frames = np.ones((32, 50, 50, 3), np.uint8)
     clip_bytes = 64 * 50 * 50 * 3
     tracemalloc.start()
     for first in range(0, 3200, 32):
-        assembler.feed(FrameChunk(frames, np.arange(first, first + 32) / 25))
+        times_s = np.arange(first, first + 32) / 25
+        assembler, _ = assembler.feed(frames, times_s)
     size, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert size < 3.5 * clip_bytes
     assert peak < 7 * clip_bytes  # as a clip is handed over the next one is begun
 
 
-@pytest.mark.parametrize("strides", [[0], [1, 1], [2, -1]])
+@pytest.mark.parametrize("strides", [(0,), (1, 1), (2, -1)])
 def test_bad_strides(strides):
     with pytest.raises(ValueError, match="must be at least 1 and different"):
         clips.ClipAssembler(strides)
@@ -283,4 +312,7 @@ def test_bad_strides(strides):
 
 def test_assembler_without_frames():
     assembler = clips.ClipAssembler((1, 2))
-    assert list(assembler.finish()) == []
+    assert assembler.finish() == []
+    nothing = np.zeros((0, 2, 2, 3), np.uint8)
+    after, done = assembler.feed(nothing, np.zeros(0))
+    assert (after, done) == (assembler, [])

@@ -1,16 +1,20 @@
-"""The authors' four files: read, run, written back, and refused with one clear line."""
+"""The authors' four files: read, run, written back, and refused with one clear line; models of
+any form to PyTorch and back."""
 
 import shutil
 
+import flax.traverse_util
 import jax
 import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch", reason="needs PyTorch")
 
-from benchmarks.torch_reference import release
+from benchmarks.torch_reference import paper, release
 from rac_jax.cli import main as cli
-from rac_jax.counting import weights
+from rac_jax.counting import model_config, weights
+from rac_jax.models import loading
+from rac_jax.models.sight_sound import FAMILY, conversion
 
 OPTIONS = {
     "--sight": "visual_checkpoint.pt",
@@ -44,7 +48,7 @@ def convert(folder, out, **files):
 
 
 def test_config(folder):
-    config = weights.read_config(folder / "model")
+    config = model_config.read_config(folder / "model")
     assert config["family"] == "sight_sound"
     assert config["protocol"] == "released"
     assert config["arguments"]["sight_bins"] == [2, 35]
@@ -53,7 +57,7 @@ def test_config(folder):
 
 def test_outputs_are_those_of_the_released_networks(folder):
     """Counts, stage features, stride scores and reliability of clips of an odd size."""
-    module, variables, _ = weights.load_model(folder / "model")
+    module, variables, _ = loading.load_model(folder / "model")
     rng = np.random.default_rng(0)
     clips = rng.normal(size=(2, 9, 35, 42, 3)).astype(np.float32)
     sounds = rng.normal(size=(2, 65, 90)).astype(np.float32)
@@ -228,3 +232,31 @@ def test_swapped_files_are_noticed(folder, tmp_path, capsys):
     path = folder / "audio_checkpoint.pt"
     assert convert(folder, tmp_path / "model", sight=path) == 1
     assert "lacks the tensor" in capsys.readouterr().err
+
+
+def test_paper_form_to_pytorch(tmp_path):
+    """What we write loads into the reference network with nothing missing or left over."""
+    variables = FAMILY.initialise(FAMILY.network(), jax.random.key(0))
+    config = {
+        "name": "x",
+        "family": "sight_sound",
+        "arguments": {},
+        "preprocessing": {},
+    }
+    weights.save_model(tmp_path / "model", config, variables)
+    arguments = [str(tmp_path / "model"), "--out", str(tmp_path / "out")]
+    assert cli.main(["convert", "to-torch", *arguments]) == 0
+    state = torch.load(tmp_path / "out" / "model.pt", weights_only=True)
+    paper.SightSound().load_state_dict(state)
+
+
+@pytest.mark.parametrize("encoder", ["s3d", "r2plus1d18"])
+def test_narrow_models_there_and_back(encoder):
+    module = FAMILY.network(sight_encoder=encoder, sight_width=0.125, sound_width=0.25)
+    variables = FAMILY.initialise(module, jax.random.key(0))
+    flat = flax.traverse_util.flatten_dict(variables, sep="/")
+    table = conversion.whole_table(module)
+    back = table.to_jax(table.to_torch(flat))
+    assert back.keys() == flat.keys()
+    for path, array in flat.items():
+        np.testing.assert_array_equal(back[path], array)

@@ -60,34 +60,6 @@ def test_margin_ranking_is_equation_8():
     )
 
 
-def test_stride_deviation_is_equation_9():
-    deviation = losses.stride_deviation(
-        jnp.asarray([6.0, 9.0]), jnp.asarray([8.0, 8.0])
-    )
-    np.testing.assert_allclose(deviation, [0.25, -0.125])
-
-
-def test_stride_roles_follow_section_3_3():
-    covered = jnp.asarray(
-        [[1.0, 2.0, 3.0, 4.0], [2.5, 5.0, 7.5, 10.0], [0.4, 0.8, 1.2, 1.6]]
-    )
-    counts = jnp.asarray(
-        # Stride 4 leaves out half; in the second video strides 3 and 4 leave out
-        # 20 % (allowed) and 30 %; in the third none covers two: the last is positive.
-        [[4.0, 10.0, 9.0, 5.0], [10.0, 9.0, 8.0, 7.0], [1.0, 2.0, 3.0, 4.0]]
-    )
-    positive, negatives = losses.stride_roles(counts, covered, 0.29)
-    np.testing.assert_array_equal(positive, [1, 0, 3])
-    np.testing.assert_array_equal(
-        negatives,
-        [
-            [True, False, False, True],
-            [False, False, False, True],
-            [True, True, True, False],
-        ],
-    )
-
-
 @pytest.mark.parametrize("loss", [losses.squared_error, losses.relative_error])
 def test_shapes_must_agree(loss):
     with pytest.raises(ValueError, match="shapes differ"):

@@ -7,7 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from rac_jax.models import registry
+from rac_jax.counting import programs
+from rac_jax.models.sight_sound import FAMILY
 from rac_jax.models.sight_sound import network as sight_sound
 
 TINY = {
@@ -33,7 +34,7 @@ FORMS = {
 @functools.cache
 def build(form):
     """A tiny model with random weights and statistics that are not trivial."""
-    module = registry.build_model("sight_sound", **FORMS[form])
+    module = FAMILY.network(**FORMS[form])
     rng = np.random.default_rng(0)
 
     def fill(path, leaf):
@@ -46,9 +47,8 @@ def build(form):
         values = rng.normal(0, np.sqrt(2 / fan_in), leaf.shape)
         return jnp.asarray(values, jnp.float32)
 
-    variables = jax.tree_util.tree_map_with_path(
-        fill, registry.abstract_variables(module)
-    )
+    shapes = programs.abstract_variables(module, FAMILY.example_inputs(module))
+    variables = jax.tree_util.tree_map_with_path(fill, shapes)
     return module, variables
 
 
@@ -219,7 +219,7 @@ def test_training_modes():
 def test_bfloat16_is_near():
     _, variables = build("paper")
     _, clips, _, out = outputs("paper")
-    half = registry.build_model("sight_sound", **TINY, dtype="bfloat16")
+    half = FAMILY.network(**TINY, dtype="bfloat16")
     got = jax.jit(functools.partial(half.apply, method="sight"))(variables, clips)
     assert got.features.dtype == jnp.float32
     error = np.linalg.norm(got.features - out.sight.features)

@@ -44,18 +44,19 @@ def compare(networks, counter, path, size):
     waveform = media.read_audio(path)
     theirs = ReleasedProcedure(networks, video.frames, waveform).count()
     ours = counter.count(path)
-    assert ours.protocol == "released"
-    assert ours.sight.stride == theirs.stride
+    details, (sight, sound) = ours.details, ours.streams
+    assert details["protocol"] == "released"
+    assert details["stride"] == theirs.stride
     np.testing.assert_allclose(
-        list(ours.sight.stride_scores.values()),
+        list(details["stride_scores"].values()),
         theirs.stride_scores,
         rtol=1e-3,
         atol=1e-4,
     )
-    assert ours.sight.count == pytest.approx(theirs.sight, abs=1e-3)
-    assert ours.sound.count == pytest.approx(theirs.sound, abs=1e-3)
+    assert sight.count == pytest.approx(theirs.sight, abs=1e-3)
+    assert sound.count == pytest.approx(theirs.sound, abs=1e-3)
     if not theirs.random_pairs:
-        assert 1 - ours.reliability == pytest.approx(theirs.sight_weight, abs=1e-4)
+        assert sight.weight == pytest.approx(theirs.sight_weight, abs=1e-4)
         assert ours.count == pytest.approx(theirs.count, abs=2e-3)
     return theirs.random_pairs
 

@@ -2,26 +2,51 @@
 
 import dataclasses
 import pickle
+import subprocess
+import sys
 
 import numpy as np
 import pytest
 
 from rac_jax.data.labelled import LabelledVideo
-from rac_jax.models.sight_sound import samplers as examples
+from rac_jax.models.sight_sound import clips as clip_index
+from rac_jax.models.sight_sound import samplers
+from rac_jax.models.sight_sound.columns import SpectrogramReader
+from rac_jax.ops.sound_format import COLUMNS_PER_S, HOP, RATE, WINDOW
 
 LENGTH, COLUMNS = 256, 1024
+FPS = COLUMNS_PER_S / 4  # 4 columns to a frame
+
+
+class Ramp(SpectrogramReader):
+    """A spectrogram whose columns hold their own number."""
+
+    def read(self, positions):
+        last = self.columns - 1
+        there = (positions >= 0) & (positions <= last + 1)
+        # One past the last column is blended with zero.
+        past = np.clip(positions - last, 0, 1)
+        return np.tile(np.minimum(positions, last) * (1 - past) * there, (257, 1))
+
+
+@pytest.fixture
+def ramp(monkeypatch):
+    """Spectrograms whose columns hold their own number, in place of those of the sound."""
+    monkeypatch.setattr(samplers, "SpectrogramReader", Ramp)
 
 
 def video(**changes) -> LabelledVideo:
     frames = np.zeros((LENGTH, 2, 2, 3), np.uint8)
     frames += np.arange(LENGTH, dtype=np.uint8)[:, None, None, None]
-    columns = np.tile(np.arange(COLUMNS, dtype=np.float16), (257, 1))
+    samples = WINDOW + (COLUMNS - 1) * HOP
+    waveform = np.random.default_rng(1).normal(0, 0.1, samples).astype(np.float32)
     starts = np.arange(8) * 32.0
     whole = {
         "video_id": "v",
         "frames": frames,
-        "fps": 25.0,
-        "columns": columns,
+        "fps": FPS,
+        "waveform": waveform,
+        "audio_rate": RATE,
         "count": 8.0,
         "cycles": np.stack([starts, starts + 32], axis=1).astype(np.float32),
         "label": "hop",
@@ -33,35 +58,12 @@ def rng(seed=0):
     return np.random.default_rng(seed)
 
 
-@pytest.mark.parametrize(
-    ("period", "rule", "stride"),
-    [
-        (8.0, "two_repetitions", 1),
-        (32.0, "two_repetitions", 1),
-        (33.0, "two_repetitions", 2),
-        (100.0, "two_repetitions", 4),
-        (1000.0, "two_repetitions", 8),
-        (np.inf, "two_repetitions", 8),
-        (29.0, "released", 1),
-        (30.0, "released", 2),
-        (62.0, "released", 3),
-    ],
-)
-def test_the_positive_stride_is_the_smallest_that_covers_two(period, rule, stride):
-    assert examples.positive_stride(period, 8, rule) == stride
-
-
-def test_rules_are_listed():
-    with pytest.raises(ValueError, match="positive: 'best' is not one of"):
-        examples.positive_stride(3.0, 8, "best")
-
-
 def test_a_clip_is_at_the_videos_stride_and_counts_what_it_covers():
     slow = video(count=4.0, cycles=None)  # 64 frames each: stride 2
-    cut = examples.SightCut(size=2, largest=8)
+    sampler = samplers.SightSampler(size=2, largest=8)
     starts = set()
     for seed in range(20):
-        example = cut(slow, rng(seed))
+        example = sampler(slow, rng(seed))
         shown = example["clip"][:, 0, 0, 0].astype(int)
         assert (np.diff(shown) == 2).all() and example["real"].all()
         assert example["count"] == pytest.approx(2.0)
@@ -72,7 +74,7 @@ def test_a_clip_is_at_the_videos_stride_and_counts_what_it_covers():
 
 def test_a_short_video_is_padded():
     short = video(frames=video().frames[:40], count=2.0, cycles=None)
-    example = examples.SightCut(size=2, largest=8)(short, rng())
+    example = samplers.SightSampler(size=2, largest=8)(short, rng())
     assert example["real"].sum() == 40 and example["real"][:40].all()
     assert not example["clip"][40:].any()
     assert example["count"] == pytest.approx(2.0)
@@ -83,35 +85,35 @@ def test_labels_by_share_and_by_cycles():
     starts = np.arange(8) * 16.0
     uneven = video(cycles=np.stack([starts, starts + 16], axis=1).astype(np.float32))
     late = {"stride": 1, "start": 192}
-    by_share = examples.SightCut(2, 8, labels="share").at(uneven, **late)
-    by_cycles = examples.SightCut(2, 8, labels="cycles").at(uneven, **late)
+    by_share = samplers.SightSampler(2, 8, labels="share").at(uneven, **late)
+    by_cycles = samplers.SightSampler(2, 8, labels="cycles").at(uneven, **late)
     assert by_share["count"] == pytest.approx(2.0)
     assert by_cycles["count"] == 0.0
-    early = examples.SightCut(2, 8, labels="cycles").at(uneven, 1, 0)
+    early = samplers.SightSampler(2, 8, labels="cycles").at(uneven, 1, 0)
     assert early["count"] == pytest.approx(4.0)
 
 
 def test_strides_jitter_within_their_bounds():
-    cut = examples.SightCut(size=2, largest=2, jitter=1)
+    sampler = samplers.SightSampler(size=2, largest=2, jitter=1)
     strides = set()
     for seed in range(20):
-        shown = cut(video(), rng(seed))["clip"][:, 0, 0, 0].astype(int)
+        shown = sampler(video(), rng(seed))["clip"][:, 0, 0, 0].astype(int)
         strides.add(int(shown[1] - shown[0]))
     assert strides == {1, 2}
 
 
 def test_action_labels_are_numbers_of_classes():
-    cut = examples.SightCut(size=2, largest=8, classes=("chop", "hop"))
-    assert cut(video(), rng())["label"] == 1
-    assert cut(video(label="run"), rng())["label"] == -1
+    sampler = samplers.SightSampler(size=2, largest=8, classes=("chop", "hop"))
+    assert sampler(video(), rng())["label"] == 1
+    assert sampler(video(label="run"), rng())["label"] == -1
 
 
-def test_segments_of_sound_hold_two_repetitions():
+def test_segments_of_sound_hold_two_repetitions(ramp):
     slow = video(count=2.0, cycles=None)  # 512 columns each
-    cut = examples.SoundCut()
+    sampler = samplers.SoundSampler()
     lengths = []
     for seed in range(20):
-        example = cut(slow, rng(seed))
+        example = sampler(slow, rng(seed))
         assert example["spectrogram"].shape == (257, 500)
         assert example["count"] == pytest.approx(example["rate"].sum(), rel=1e-5)
         assert example["count"] >= 1.99
@@ -119,10 +121,10 @@ def test_segments_of_sound_hold_two_repetitions():
     assert min(lengths) > 1000
 
 
-def test_segments_of_fast_sound_are_native_or_squeezed():
+def test_segments_of_fast_sound_are_native_or_squeezed(ramp):
     steps = set()
     for seed in range(20):
-        example = examples.SoundCut(highest=6.0)(video(), rng(seed))
+        example = samplers.SoundSampler(highest=6.0)(video(), rng(seed))
         row = example["spectrogram"][0].astype(float)[: example["columns"]]
         step = (row[-1] - row[0]) / (len(row) - 1)
         covered = step * 500 / 128  # a repetition is 128 columns long
@@ -132,64 +134,101 @@ def test_segments_of_fast_sound_are_native_or_squeezed():
     assert 1.0 in steps and len(steps) > 2
 
 
+SILENT = {"waveform": None, "audio_rate": 0}
+
+
 def test_silence_is_no_example_of_sound():
-    example = examples.SoundCut()(video(columns=None), rng())
+    example = samplers.SoundSampler()(video(**SILENT), rng())
     assert not example["mask"] and not example["spectrogram"].any()
 
 
-def test_the_sound_under_a_clip_is_its_span_of_time():
+def test_sound_goes_by_time_where_it_ends_before_the_picture():
+    # The second half of the picture is silent: what is cut is labelled by when it is heard.
+    half = video(waveform=video().waveform[: WINDOW + (COLUMNS // 2 - 1) * HOP])
+    example = samplers.SoundSampler(highest=1.0)(half, rng())
+    assert example["columns"] == 500
+    assert example["count"] == pytest.approx(500 / 128, rel=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("first", "last", "begin", "end"),
+    [(16, 116, 64, 464), (16, 144, 64, 576), (3, 3, 12, 13)],
+)
+def test_the_sound_under_a_clip_is_its_span_of_time(first, last, begin, end):
     # 4 columns to a frame: 100 frames are 400 columns, 128 are squeezed into 500.
-    under = examples.sound_under(video(), 16, 116)[0].astype(float)
-    np.testing.assert_array_equal(under[:400], np.arange(64, 464))
-    assert not under[400:].any()
-    squeezed = examples.sound_under(video(), 16, 144)[0].astype(float)
-    expected = 64 + (np.arange(500) + 0.5) * 512 / 500 - 0.5
-    # float16 holds these columns to a quarter.
-    np.testing.assert_allclose(squeezed, np.clip(expected, 64, 575), atol=0.3)
-    assert not examples.sound_under(video(columns=None), 0, 64).any()
+    found = samplers.sound_positions(first, last, FPS, COLUMNS)
+    expected = clip_index.span_columns(begin, end, COLUMNS)
+    np.testing.assert_array_equal(found, expected)
 
 
-def test_columns_outside_are_zero():
-    columns = np.array([[1.0, 2.0, 4.0]], np.float16)
-    positions = np.array([0.0, 0.5, 1.25, 2.0, 2.5, 3.0, -1.0])
-    gathered = examples.gather_columns(columns, positions)
-    np.testing.assert_allclose(gathered[0], [1, 1.5, 2.5, 4, 2, 0, 0])
+def test_a_shorter_sound_does_not_stretch_what_is_under_a_clip():
+    # By share of the frames, the sound of the second half would lie under the first clip.
+    clip = np.arange(64, 320)
+    for available in (COLUMNS, COLUMNS // 2):
+        found = samplers.sound_positions(16, 80, FPS, available)
+        np.testing.assert_array_equal(found[:256], clip)
+        assert (found[256:] == clip_index.PADDING).all()
 
 
-def test_a_pair_of_strides_has_the_sound_of_each():
-    cut = examples.StrideCut(2, (1, 2, 4), {"v": 0}, {"v": [2]})
-    pair = cut(video(), rng())
+def test_spectrograms_are_those_of_the_waveform():
+    sampler = samplers.ReliabilitySampler(2, "share", {"v": 1}, {"v": 1.0}, {"v": 1.0})
+    example = sampler(video(), rng())
+    start = int(example["clip"][0, 0, 0, 0])
+    under = samplers.sound_positions(start, start + 64, FPS, COLUMNS)
+    expected = SpectrogramReader(video().waveform).read(under)
+    np.testing.assert_array_equal(example["spectrogram"], expected.astype(np.float16))
+    assert not sampler(video(**SILENT), rng())["spectrogram"].any()
+
+
+def test_sound_of_another_rate_is_refused():
+    with pytest.raises(ValueError, match="v: its sound has 16000 samples per second"):
+        samplers.SoundSampler()(video(audio_rate=16000), rng())
+
+
+def test_workers_need_no_jax():
+    code = (
+        "import sys; import rac_jax.models.sight_sound.samplers; "
+        "sys.exit('jax' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_a_pair_of_strides_has_the_sound_of_each(ramp):
+    sampler = samplers.StrideSampler(2, (1, 2, 4), {"v": 0}, {"v": [2]})
+    pair = sampler(video(), rng())
     shown = pair["clip"][:, :, 0, 0, 0].astype(int)
     assert (np.diff(shown[0]) == 1).all() and (np.diff(shown[1]) == 4).all()
     first = pair["spectrogram"][:, 0, 0].astype(float)
     np.testing.assert_allclose(first, 4.0 * shown[:, 0], atol=1.0)
-    assert not cut.__class__(2, (1, 2), {"v": 0}, {"v": []})(video(), rng())["mask"]
+    assert not sampler.__class__(2, (1, 2), {"v": 0}, {"v": []})(video(), rng())["mask"]
 
 
 def test_reliability_examples_carry_both_counts():
-    cut = examples.ReliabilityCut(2, "share", {"v": 1}, {"v": 7.5}, {"v": 3.0})
-    example = cut(video(), rng())
+    sampler = samplers.ReliabilitySampler(2, "share", {"v": 1}, {"v": 7.5}, {"v": 3.0})
+    example = sampler(video(), rng())
     assert (example["sight"], example["sound"], example["count"]) == (7.5, 3.0, 8.0)
     assert example["clip_count"] == pytest.approx(2.0)
-    assert not cut(video(count=0.0), rng())["mask"]
+    assert not sampler(video(count=0.0), rng())["mask"]
 
 
-CUTS = [
-    examples.SightCut(2, 8),
-    examples.SoundCut(),
-    examples.StrideCut(2, (1, 2), {"v": 0}, {"v": [1]}),
-    examples.ReliabilityCut(2, "cycles", {"v": 1}, {"v": 1.0}, {"v": 1.0}),
+SAMPLERS = [
+    samplers.SightSampler(2, 8),
+    samplers.SoundSampler(),
+    samplers.StrideSampler(2, (1, 2), {"v": 0}, {"v": [1]}),
+    samplers.ReliabilitySampler(2, "cycles", {"v": 1}, {"v": 1.0}, {"v": 1.0}),
 ]
 
 
-@pytest.mark.parametrize("cut", CUTS, ids=lambda cut: type(cut).__name__)
-def test_blanks_look_like_examples_and_cuts_travel(cut):
-    example, blank = cut(video(), rng()), cut.blank()
+@pytest.mark.parametrize(
+    "sampler", SAMPLERS, ids=lambda sampler: type(sampler).__name__
+)
+def test_blanks_look_like_examples_and_they_travel(sampler):
+    example, blank = sampler(video(), rng()), sampler.blank()
     assert example.keys() == blank.keys()
     for name, value in example.items():
         assert np.shape(value) == np.shape(blank[name]), name
         assert np.asarray(value).dtype == np.asarray(blank[name]).dtype, name
-    again = pickle.loads(pickle.dumps(cut))
-    assert dataclasses.asdict(again) == dataclasses.asdict(cut)
+    again = pickle.loads(pickle.dumps(sampler))
+    assert dataclasses.asdict(again) == dataclasses.asdict(sampler)
     for name, value in again(video(), rng()).items():
         np.testing.assert_array_equal(value, example[name])

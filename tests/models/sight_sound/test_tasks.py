@@ -1,5 +1,6 @@
 """The tasks' losses and choices against hand-computed values; the networks are stand-ins."""
 
+import pathlib
 import types
 
 import jax
@@ -9,8 +10,13 @@ import pytest
 
 from rac_jax.data.labelled import LabelledVideo
 from rac_jax.models.sight_sound import start
-from rac_jax.models.sight_sound.reliability_task import FUSION_HEAD, ReliabilityTask
-from rac_jax.models.sight_sound.stride_task import StrideTask, stride_roles
+from rac_jax.models.sight_sound.heads import FUSION_HEAD
+from rac_jax.models.sight_sound.reliability_task import ReliabilityTask
+from rac_jax.models.sight_sound.sight_task import SightTask
+from rac_jax.models.sight_sound.sound_task import SoundTask
+from rac_jax.models.sight_sound.stride_task import StrideTask
+from rac_jax.scenes import SceneConfig
+from rac_jax.train.recipe import RenderedExamples, VideoExamples
 from tests.train import toy
 
 
@@ -40,8 +46,13 @@ def config():
     return toy.load_config("")
 
 
+def run_of(config):
+    """A run of stand-in networks, which writes nothing."""
+    return toy.make_run(config, pathlib.Path("nowhere"), Streams())
+
+
 def test_equation_8_over_both_rankers(config):
-    task = StrideTask(Streams(), config, {}, {})
+    task = StrideTask(run_of(config), {}, {})
     batch = {
         # [pairs, (positive, negative), values]: solo score, the ranker's sight part
         "clip": jnp.asarray([[[5.0, 1.0], [4.0, 2.0]], [[0.0, 9.0], [7.0, 0.0]]]),
@@ -61,7 +72,7 @@ def test_equation_8_over_both_rankers(config):
 
 def test_one_ranker_can_be_trained_alone(config):
     config.stride.rankers = ("solo_ranker",)
-    task = StrideTask(Streams(), config, {}, {})
+    task = StrideTask(run_of(config), {}, {})
     batch = {
         "clip": jnp.asarray([[[5.0, 1.0], [4.0, 2.0]]]),
         "spectrogram": jnp.asarray([[[1.0], [3.0]]]),
@@ -72,32 +83,11 @@ def test_one_ranker_can_be_trained_alone(config):
     assert task.trained == ("solo_ranker",)
 
 
-def test_roles_follow_section_3_3(config):
-    # Periods of 20, 40 and 100 frames; clips of 64 frames at strides 1 to 4.
-    counts = np.array([[10, 9, 6, 5], [2, 8, 7, 4], [1, 1, 2, 3.0]])
-    periods = np.array([20.0, 40.0, 100.0])
-    positive, negatives = stride_roles(counts, periods, (1, 2, 3, 4), config.stride)
-    # 64 / 20 > 2 at once; 64 * 2 / 40 > 2 at stride 2; 64 * 4 / 100 > 2 at stride 4.
-    assert positive.tolist() == [0, 1, 3]
-    # δ = (10-9)/10, (10-6)/10, (10-5)/10 against 0.29; then stride 1 is too short and
-    # (8-7)/8, (8-4)/8; then 1 to 3 are too short.
-    assert [list(n) for n in negatives] == [[2, 3], [0, 3], [0, 1, 2]]
-
-
-def test_the_released_rule_of_the_positive_stride(config):
-    config.stride.positive = "released"
-    counts = np.full((2, 3), 5.0)
-    periods = np.array([29.0, 62.0])  # (29 + 2) // 32 + 1 = 1, (62 + 2) // 32 + 1 = 3
-    positive, negatives = stride_roles(counts, periods, (1, 2, 3), config.stride)
-    assert positive.tolist() == [0, 2]
-    assert [list(n) for n in negatives] == [[], [0, 1]]
-
-
 def test_equations_10_and_11(config):
-    task = ReliabilityTask(Streams(), config, {}, {}, {})
+    task = ReliabilityTask(run_of(config), {}, {}, {})
     batch = {
         "clip": jnp.zeros((2, 1)),
-        "spectrogram": jnp.asarray([[0.25], [1.0]]),  # γ
+        "spectrogram": jnp.asarray([[0.25], [1.0]]),  # the weight of the sound, γ
         "sight": jnp.asarray([8.0, 3.0]),
         "sound": jnp.asarray([12.0, 5.0]),
         "count": jnp.asarray([10.0, 4.0]),
@@ -106,13 +96,13 @@ def test_equations_10_and_11(config):
     loss, (_, metrics) = task.loss({}, {}, batch, jax.random.key(0))
     # 8 · 0.75 + 12 · 0.25 = 9 and 5: errors 0.1 and 0.25.
     assert float(loss) == pytest.approx((0.1 + 0.25) / 2)
-    assert float(metrics["gamma"].value()) == pytest.approx(0.625)
+    assert float(metrics["reliability"].value()) == pytest.approx(0.625)
 
 
 def test_fully_connected_fusion_learns_the_clips_count(config):
     config.reliability.fusion = "fully_connected"
     config.loss.terms = ("squared",)
-    task = ReliabilityTask(Streams(), config, {}, {}, {})
+    task = ReliabilityTask(run_of(config), {}, {}, {})
     heads = {"counts": {"kernel": jnp.zeros((1, 3))}}
     stages = {"stage4": {}}
     variables = {
@@ -158,7 +148,7 @@ def test_copies_begin_as_the_encoders_stages():
     assert variables["params"]["reliability_head"]["sound"] == {"stage4": {"w": 3}}
 
 
-def test_classes_start_spread_over_the_counts():
+def test_class_biases_start_evenly_over_a_range_of_counts():
     variables = {"params": {"head": {"counts": {"bias": jnp.zeros(5)}}}}
     found = start.stream_start(variables, "head", 8.0, channels=3)["params"]
     np.testing.assert_allclose(found["head"]["counts"]["bias"], [0, 2, 4, 6, 8])
@@ -177,5 +167,34 @@ def test_action_classes_need_a_unit_each(config):
 def test_videos_with_cycles_know_their_period():
     cycles = np.array([[10.0, 20.0], [20.0, 40.0]], np.float32)
     frames = np.zeros((100, 2, 2, 3), np.uint8)
-    video = LabelledVideo("v", frames, 25.0, None, count=2.0, cycles=cycles)
+    video = LabelledVideo("v", frames, 25.0, count=2.0, cycles=cycles)
     assert video.period == 15.0
+
+
+def test_examples_come_from_videos_or_are_rendered(config):
+    run = run_of(config)
+    for task in (SightTask, SoundTask):
+        found = task(run, classes=("hop",)).examples
+        assert isinstance(found, VideoExamples) and found.sampler.classes == ("hop",)
+        assert isinstance(task(run, SceneConfig()).examples, RenderedExamples)
+    sight = SightTask(run).examples.sampler
+    assert (sight.size, sight.largest, sight.positive) == (112, 8, "two_repetitions")
+    pairs = StrideTask(run, {"v": 1}, {"v": [0]}).examples.sampler
+    assert (pairs.strides, pairs.positive) == (tuple(range(1, 9)), {"v": 1})
+    clips = ReliabilityTask(run, {"v": 2}, {"v": 3.0}, {"v": 4.0}).examples.sampler
+    assert (clips.strides, clips.sight, clips.sound) == (
+        {"v": 2},
+        {"v": 3.0},
+        {"v": 4.0},
+    )
+
+
+def test_the_local_term_is_trained_where_it_is_weighed(config):
+    config.sound.trained = ("sound_head",)
+    run = run_of(config)
+    assert SightTask(run).trained == ("sight_encoder", "sight_head")
+    assert SoundTask(run).trained == ("sound_head",)
+    config.loss.local = 5.0
+    assert SightTask(run).trained == ("sight_encoder", "sight_head", "local")
+    assert SoundTask(run).trained == ("sound_head", "local")
+    assert SightTask.auxiliary == SoundTask.auxiliary == ("local",)

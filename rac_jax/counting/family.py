@@ -1,0 +1,111 @@
+"""What a model family is: the one contract behind which everything of its own lies."""
+
+import abc
+import dataclasses
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from rac_jax.counting.needs import Needs
+from rac_jax.counting.options import NoOptions
+
+if TYPE_CHECKING:
+    import argparse
+
+    import flax.linen as nn
+    import jax
+
+    from rac_jax.counting.estimator import Estimator
+
+Variables = dict[str, Any]  # {"params", "batch_stats"}, nested dicts of arrays
+
+
+@dataclasses.dataclass(frozen=True)
+class Conversion:
+    """A kind of published checkpoint that becomes a model folder (`rac convert KIND`).
+
+    Attributes:
+      kind: on the command line.
+      summary: one line.
+      add_arguments: adds the files it reads to a parser.
+      read: (parsed arguments) -> (config.json, variables); raises ConversionError.
+    """
+
+    kind: str
+    summary: str
+    add_arguments: Callable[["argparse.ArgumentParser"], None]
+    read: Callable[["argparse.Namespace"], tuple[dict[str, Any], Variables]]
+
+
+class Family(abc.ABC):
+    """A family of models: how its networks are built, counted with, trained and converted.
+
+    A subclass lies in the `__init__` of the family's package and imports what it needs inside
+    its methods: the command line asks for `Options` and `needs` before JAX is imported.
+
+    Attributes:
+      name: as in the table of families and in `config.json`.
+      Options: frozen dataclass of the family's options of counting, see `options.option`.
+      config_fields: what its `config.json` must hold beside the common fields.
+    """
+
+    name: str
+    Options: type = NoOptions
+    config_fields: tuple[str, ...] = ()
+
+    @abc.abstractmethod
+    def needs(self, config: Mapping[str, Any], options: Any) -> Needs:
+        """What a model with this `config.json` wants of a file, with these options."""
+
+    @abc.abstractmethod
+    def network(self, **arguments: Any) -> "nn.Module":
+        """Builds the Flax module from the arguments of `config.json` and `dtype`.
+
+        Raises:
+          TypeError, ValueError: for an argument that the family does not know.
+        """
+
+    @abc.abstractmethod
+    def example_inputs(
+        self, network: "nn.Module"
+    ) -> tuple["jax.ShapeDtypeStruct", ...]:
+        """The smallest inputs with which the module's `init` makes all variables."""
+
+    @abc.abstractmethod
+    def estimator(
+        self,
+        network: "nn.Module",
+        variables: Variables,
+        config: Mapping[str, Any],
+        batch_sizes: tuple[int, ...] | None = None,
+    ) -> "Estimator":
+        """The estimator of a model.
+
+        Args:
+          network: as `network` builds it.
+          variables: its variables.
+          config: its `config.json`.
+          batch_sizes: of the encoders, in falling order; None chooses by the device's memory.
+        """
+
+    def initialise(self, network: "nn.Module", key: "jax.Array") -> Variables:
+        """Draws first variables; overridden where compiling `init` would take long."""
+        import jax
+        import jax.numpy as jnp
+
+        inputs = [jnp.zeros(one.shape, one.dtype) for one in self.example_inputs(network)]
+        variables = jax.device_get(jax.jit(network.init)(key, *inputs))
+        return {"params": {}, "batch_stats": {}} | variables
+
+    def recipe(self) -> Any:
+        """The family's `rac_jax.train.recipe.Recipe`, or None if it cannot be trained."""
+        return None
+
+    def conversions(self) -> tuple[Conversion, ...]:
+        """The published checkpoints that the family reads."""
+        return ()
+
+    def to_torch(
+        self, network: "nn.Module", variables: Variables
+    ) -> dict[str, Any] | None:
+        """A model as PyTorch files, {file name: nested dicts of arrays}; None if it cannot be."""
+        return None

@@ -1,0 +1,130 @@
+"""Published PyTorch checkpoints to encoders, and encoders to PyTorch.
+
+Encoders come without their classifiers, to start training from. Reading gives a model folder's
+`config.json` and variables; who calls writes them.
+"""
+
+import os
+import re
+from typing import Any
+
+import flax.linen as nn
+import flax.traverse_util
+import jax
+
+from rac_jax.encoders import Encoder
+from rac_jax.encoders.layers import scaled
+from rac_jax.encoders.published import (
+    BACKBONES,
+    LAYERS,
+    SYMMETRIC_COLOURS,
+    kylemin_layer,
+)
+from rac_jax.interop import torch_io
+from rac_jax.interop.tables import Table, TableError, layer_entries
+from rac_jax.interop.torch_io import ConversionError
+
+AUDIO_LEAD = "audnet."  # before the names of VGGSound's network
+KYLEMIN = "kylemin"
+
+
+def read_backbone(
+    kind: str, path: str | os.PathLike
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Reads a published network.
+
+    Args:
+      kind: a key of `BACKBONES`. The S3D may be torchvision's or kylemin's, told apart by
+        their names; the ResNet-18 may lead its names with "audnet.".
+      path: of the file; its state dict may lie under "state_dict" or "model_state_dict".
+
+    Returns:
+      (config, variables) of a model folder that holds the encoder alone.
+
+    Raises:
+      ConversionError: if the file cannot be read or a tensor does not fit; it is named.
+    """
+    backbone = BACKBONES[kind]
+    state = torch_io.state_dict(path, torch_io.read_checkpoint(path), backbone.keys)
+    naming, preprocessing = "", dict(backbone.preprocessing)
+    if backbone.encoder == "s3d" and any(name.startswith("base.") for name in state):
+        naming = KYLEMIN
+        preprocessing |= SYMMETRIC_COLOURS
+    if backbone.encoder == "resnet18":
+        state = {name.removeprefix(AUDIO_LEAD): value for name, value in state.items()}
+    network = Encoder(backbone.encoder).network()
+    try:
+        flat = encoder_table(backbone.encoder, network, naming).to_jax(state)
+    except TableError as error:
+        raise ConversionError(f"{path}: {error}") from error
+    config = {
+        "name": kind,
+        "family": backbone.encoder,
+        "arguments": {"width": 1.0},
+        "preprocessing": preprocessing,
+        "training": {"converted_from": [os.path.basename(path)]},
+        "accuracy": {},
+    }
+    return config, flax.traverse_util.unflatten_dict(flat, sep="/")
+
+
+def to_torch(
+    encoder: str, network: nn.Module, variables: dict[str, Any]
+) -> dict[str, Any]:
+    """An encoder as PyTorch files.
+
+    Args:
+      encoder: a key of `rac_jax.encoders.ENCODERS`.
+      network: the module.
+      variables: its {"params", "batch_stats"}.
+
+    Returns:
+      {"model.pt": state dict} with the published names (torchvision's for S3D and R(2+1)D) and
+      without a classifier.
+
+    Raises:
+      TableError: if an array does not fit the network.
+    """
+    flat = flax.traverse_util.flatten_dict(jax.device_get(variables), sep="/")
+    return {"model.pt": encoder_table(encoder, network).to_torch(flat)}
+
+
+def encoder_table(encoder: str, network: nn.Module, naming: str = "") -> Table:
+    """The table of an encoder; its classifier is checked and dropped, if there is one.
+
+    Args:
+      encoder: a key of `rac_jax.encoders.ENCODERS`.
+      network: the module.
+      naming: "kylemin" for his names of an S3D's layers, empty for torchvision's.
+
+    Returns:
+      The table.
+    """
+    shapes = array_shapes(encoder, network)
+    layer_name = kylemin_layer if naming == KYLEMIN else LAYERS[encoder]
+    width = scaled(512, network.width)
+    taps, classifier = (), "fc"
+    if encoder == "s3d":
+        # What goes into the classifier are the four branches of the last block together.
+        last = r"params/stage4/mixed_5c/branch\d(/temporal)?/norm/scale"
+        width = sum(
+            shape[0] for path, shape in shapes.items() if re.fullmatch(last, path)
+        )
+        taps = (1, 1, 1)
+        classifier = "fc.0" if naming == KYLEMIN else "classifier.1"
+    return Table(
+        layer_entries(shapes, layer_name),
+        unused={
+            f"{classifier}.weight": (None, width, *taps),
+            f"{classifier}.bias": (None,),
+        },
+        optional=True,
+    )
+
+
+def array_shapes(encoder: str, network: nn.Module) -> dict[str, tuple[int, ...]]:
+    """Shapes of an encoder's arrays by path."""
+    inputs = Encoder(encoder).example_inputs(network)
+    nested = jax.eval_shape(network.init, jax.random.key(0), *inputs)
+    flat = flax.traverse_util.flatten_dict(dict(nested), sep="/")
+    return {path: leaf.shape for path, leaf in flat.items()}

@@ -1,0 +1,89 @@
+"""Counting with a sight-and-sound model: by the paper's procedure or by the released one."""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import flax.linen as nn
+
+from rac_jax.counting.estimator import Chunk, Partial, ReadAgain, SourceInfo
+from rac_jax.counting.family import Variables
+from rac_jax.counting.result import Measurement
+from rac_jax.models.sight_sound.paper import PaperProcedure, PaperState
+from rac_jax.models.sight_sound.programs import SightSoundPrograms
+from rac_jax.models.sight_sound.released import ReleasedProcedure, ReleasedState
+
+if TYPE_CHECKING:
+    from rac_jax.models.sight_sound import SightSoundOptions
+
+DEFAULT_MAX_STRIDE = 5  # paper 1, appendix A
+
+
+@dataclasses.dataclass(frozen=True)
+class SightSoundState:
+    """What is known of a video so far.
+
+    Attributes:
+      protocol: "paper" or "released".
+      inner: that procedure's own state.
+    """
+
+    protocol: str
+    inner: PaperState | ReleasedState
+
+
+class SightSoundEstimator:
+    """Counts by the procedure that the options, or else the model, say.
+
+    Args:
+      network: a `SightSound` module.
+      variables: its variables; those of the head that fuses by itself may be among them.
+      config: the model's `config.json`.
+      batch_sizes: encoder batch sizes in falling order; None chooses by the device's memory.
+
+    Attributes:
+      programs: the compiled programs.
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        variables: Variables,
+        config: Mapping[str, Any],
+        batch_sizes: tuple[int, ...] | None = None,
+    ):
+        self.programs = SightSoundPrograms(
+            network, variables, config["preprocessing"], batch_sizes
+        )
+        self._config = config
+        self._procedures = {
+            "paper": PaperProcedure(self.programs),
+            "released": ReleasedProcedure(self.programs),
+        }
+
+    def start(self, info: SourceInfo, options: "SightSoundOptions") -> SightSoundState:
+        protocol = options.protocol_of(self._config)
+        strides = self._strides(options)
+        inner = self._procedures[protocol].start(info, strides, options.seed)
+        return SightSoundState(protocol, inner)
+
+    def feed(
+        self, state: SightSoundState, chunk: Chunk
+    ) -> tuple[SightSoundState, Partial]:
+        inner = self._procedures[state.protocol].feed(state.inner, chunk)
+        return dataclasses.replace(state, inner=inner), Partial()
+
+    def finish(self, state: SightSoundState) -> Measurement | ReadAgain:
+        found = self._procedures[state.protocol].finish(state.inner)
+        if isinstance(found, ReadAgain):
+            return ReadAgain(dataclasses.replace(state, inner=found.state))
+        return found
+
+    def _strides(self, options: "SightSoundOptions") -> tuple[int, ...]:
+        """The strides to choose from."""
+        if options.stride is not None:
+            return (options.stride,)
+        largest = options.max_stride
+        if largest is None:
+            largest = self._config.get("max_stride", DEFAULT_MAX_STRIDE)
+        return tuple(range(1, largest + 1))

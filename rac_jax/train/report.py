@@ -1,0 +1,102 @@
+"""Scores of several estimators of the same videos, side by side: the rows of a paper's table."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from rac_jax.counting import scores
+from rac_jax.data.labelled import VideoSummary
+
+NO_CHALLENGE = "no challenge"
+ANY_CHALLENGE = "any challenge"
+
+
+def validation_scores(
+    counts: np.ndarray, videos: Sequence[VideoSummary]
+) -> dict[str, float]:
+    """MAE and OBO of counts [N] over the videos with repetitions.
+
+    Returns:
+      {"error", "mae", "obo"}; "error" is the MAE, which chooses checkpoints. They are nan where
+      no video has a repetition.
+    """
+    positive = np.array([video.count > 0 for video in videos])
+    labels = np.array([video.count for video in videos], np.float64)[positive]
+    predicted = np.asarray(counts, np.float64)[positive]
+    if not len(labels):
+        return {"error": float("nan"), "mae": float("nan"), "obo": float("nan")}
+    mae = float(scores.absolute_errors(predicted, labels).mean())
+    obo = float(scores.off_by_one(predicted, np.round(labels)).mean())
+    return {"error": mae, "mae": mae, "obo": obo}
+
+
+def report(
+    estimators: Mapping[str, np.ndarray],
+    videos: Sequence[VideoSummary],
+    extra: Mapping[str, np.ndarray] | None = None,
+) -> dict[str, Any]:
+    """The scores of every estimator, over all videos and by challenge.
+
+    Args:
+      estimators: name to counts [N].
+      videos: the same N videos.
+      extra: what else is known of each of them [N], by name.
+
+    Returns:
+      {"estimators": {name: {"n", "mae", "obo"}}, "challenges": {challenge: the same}, "videos":
+      [{"video_id", "count", ...}]}, ready for JSON: what is not finite is None. n is the number
+      of videos with repetitions. Where there are challenges, `NO_CHALLENGE` and
+      `ANY_CHALLENGE` are among their names.
+
+    Raises:
+      ValueError: if an estimator has not one count for each video.
+    """
+    for name, counts in estimators.items():
+        if len(counts) != len(videos):
+            raise ValueError(
+                f"{name}: has {len(counts)} counts for {len(videos)} videos"
+            )
+    names = sorted({name for video in videos for name in video.challenges})
+
+    # Scores of the videos that a mask chooses.
+    def scored(mask: np.ndarray) -> dict[str, dict[str, Any]]:
+        part = [video for video, here in zip(videos, mask, strict=True) if here]
+        return {
+            name: _score(np.asarray(counts)[mask], part)
+            for name, counts in estimators.items()
+        }
+
+    # By challenge; a video may have several, or none.
+    everything = np.ones(len(videos), bool)
+    hard = np.array([len(video.challenges) > 0 for video in videos])
+    challenges = {}
+    if hard.any():
+        challenges = {NO_CHALLENGE: scored(~hard), ANY_CHALLENGE: scored(hard)} | {
+            name: scored(np.array([name in video.challenges for video in videos]))
+            for name in names
+        }
+
+    # And each video by itself.
+    values = dict(estimators) | dict(extra or {})
+    rows = [
+        {"video_id": video.video_id, "count": video.count}
+        | {name: _rounded(known[i]) for name, known in values.items()}
+        for i, video in enumerate(videos)
+    ]
+    return {"estimators": scored(everything), "challenges": challenges, "videos": rows}
+
+
+def _score(counts: np.ndarray, videos: Sequence[VideoSummary]) -> dict[str, Any]:
+    """{"n", "mae", "obo"}; None where there is no score."""
+    found = validation_scores(counts, videos)
+    return {
+        "n": sum(video.count > 0 for video in videos),
+        "mae": _rounded(found["mae"]),
+        "obo": _rounded(found["obo"]),
+    }
+
+
+def _rounded(value: float) -> float | None:
+    """A number for JSON, None for what is none."""
+    return round(float(value), 4) if np.isfinite(value) else None

@@ -1,0 +1,1 @@
+"""The smallest config of every trainable family: two steps a stage, a few small scenes."""
