@@ -58,6 +58,8 @@ setuptools.setup(
             "pytest>=8",
             "pytest-xdist>=3.6",
             "ruff>=0.12",
+            # Builds the toy family that the tests install.
+            "setuptools>=68",
             TORCH,
         ],
         "bench": [TORCH],

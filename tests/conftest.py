@@ -43,11 +43,12 @@ def tiny_config(**changes) -> dict:
     } | changes
 
 
-def random_variables(module, seed: int = 0):
+def random_variables(network, seed: int = 0, family: str = "sight_sound"):
     """Random variables with BatchNorm statistics that are not trivial."""
     import jax
 
-    from rac_jax.models import registry
+    from rac_jax import models
+    from rac_jax.counting import programs
 
     rng = np.random.default_rng(seed)
 
@@ -60,18 +61,20 @@ def random_variables(module, seed: int = 0):
         fan_in = max(1, int(np.prod(leaf.shape[:-1])))
         return rng.normal(0, np.sqrt(2 / fan_in), leaf.shape).astype(np.float32)
 
-    return jax.tree_util.tree_map_with_path(fill, registry.abstract_variables(module))
+    inputs = models.find_family(family).example_inputs(network)
+    shapes = programs.abstract_variables(network, inputs)
+    return jax.tree_util.tree_map_with_path(fill, shapes)
 
 
 @pytest.fixture(scope="session")
 def tiny_model(tmp_path_factory) -> pathlib.Path:
     """A released model folder of random weights, small enough to count in milliseconds."""
+    from rac_jax import models
     from rac_jax.counting import weights
-    from rac_jax.models import registry
 
-    module = registry.build_model("sight_sound", **TINY_ARGUMENTS)
+    network = models.find_family("sight_sound").network(**TINY_ARGUMENTS)
     folder = tmp_path_factory.mktemp("models") / "tiny"
-    return weights.save_model(folder, tiny_config(), random_variables(module))
+    return weights.save_model(folder, tiny_config(), random_variables(network))
 
 
 def moving_square(frames: int, height: int = 48, width: int = 64, period: float = 12.0):
@@ -115,18 +118,18 @@ def silent_clip(tmp_path_factory) -> pathlib.Path:
 @pytest.fixture(scope="session")
 def loaded_tiny(tiny_model):
     """The tiny model, loaded and compiled once for all command tests."""
-    from rac_jax import counting
+    from rac_jax.models import loading
 
-    return counting.load(tiny_model)
+    return loading.load(tiny_model)
 
 
 @pytest.fixture
 def run_rac(tiny_model, loaded_tiny, capsys, monkeypatch):
     """Runs `rac COMMAND ... --model TINY`; returns (exit code, stdout, stderr)."""
-    from rac_jax import counting
     from rac_jax.cli import main
+    from rac_jax.models import loading
 
-    monkeypatch.setattr(counting, "load", lambda model: loaded_tiny)
+    monkeypatch.setattr(loading, "load", lambda model: loaded_tiny)
 
     def run(command, *arguments):
         words = [command, *map(str, arguments), "--model", str(tiny_model)]

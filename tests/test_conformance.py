@@ -189,6 +189,48 @@ def test_nothing_to_count_by(counter):
         counter.count(None)
 
 
+@pytest.mark.slow
+def test_twenty_scenes_count_what_they_did():
+    import jax
+
+    from rac_jax.scenes import SceneConfig, render_scene
+
+    config = SceneConfig(
+        frames=240,
+        height=64,
+        width=64,
+        fps=25.0,
+        period=(8.0, 70.0),
+        max_cycles=40,
+        still=0.15,
+        pause=0.3,
+        one_damaged=0.5,
+    )
+    render = jax.jit(lambda key: render_scene(key, config).replace(mask=None))
+    keys = [jax.random.fold_in(jax.random.key(7), index) for index in range(20)]
+    scenes = [jax.device_get(render(key)) for key in keys]
+    for model, options in (
+        ("compact", {}),
+        ("compact", {"sound": False}),
+        ("compact", {"sight": False}),
+        ("sight-sound-small", {}),
+        ("sight-sound-small", {"protocol": "released"}),
+    ):
+        counter = rac_jax.load(model)
+        counts = [
+            counter.count(
+                np.asarray(scene.frames),
+                fps=25.0,
+                waveform=np.asarray(scene.waveform),
+                audio_rate=22050,
+                **options,
+            ).count
+            for scene in scenes
+        ]
+        wanted = GOLDEN[f"{model} {options} scenes"]
+        np.testing.assert_allclose(counts, wanted, atol=1e-3)
+
+
 def _trainable() -> list[str]:
     return [name for name in models.FAMILIES if models.find_family(name).recipe()]
 
@@ -197,6 +239,7 @@ def test_every_trainable_family_has_a_tiny_config():
     assert sorted(_trainable()) == sorted(tiny_configs.TINY)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", sorted(tiny_configs.TINY))
 def test_two_steps_export_load(name, tmp_path):
     """Training counts as counting does, and what it exports counts as it did in training."""
@@ -210,7 +253,7 @@ def test_two_steps_export_load(name, tmp_path):
     ours = trained.counter()
     exported = rac_jax.load(trained.export)
     for index, row in enumerate(rows[:3]):
-        video = tiny_configs.test_video(name, trained.run, index)
+        video = tiny_configs.measured_video(trained.run, index)
         arrays = {
             "fps": video.fps,
             "waveform": video.waveform,

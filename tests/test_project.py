@@ -50,6 +50,10 @@ def test_documents_are_there(name):
     assert (ROOT / name).stat().st_size > 500
 
 
+def test_readme_is_short():
+    assert len((ROOT / "README.md").read_text(encoding="utf-8").split()) <= 700
+
+
 def test_licence_is_apache():
     assert "Apache License" in (ROOT / "LICENSE").read_text(encoding="utf-8")
 

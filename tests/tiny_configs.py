@@ -1,1 +1,23 @@
 """The smallest config of every trainable family: two steps a stage, a few small scenes."""
+
+import ml_collections
+
+from rac_jax.data.labelled import LabelledVideo
+from rac_jax.train import splits
+from rac_jax.train.run import Run
+from tests.models.compact import tiny_run
+from tests.train import toy
+
+
+def _sight_sound() -> ml_collections.ConfigDict:
+    config = toy.toy_config()
+    config.update_from_flattened_dict({"sight.epochs": 1, "sound.epochs": 1})
+    return config
+
+
+TINY = {"compact": tiny_run.tiny_config, "sight_sound": _sight_sound}
+
+
+def measured_video(run: Run, index: int) -> LabelledVideo:
+    """A test video of a run, as it was measured."""
+    return splits.open_source(run.config.data, "test")[index]

@@ -29,8 +29,8 @@ def add_arguments(parser: argparse.ArgumentParser, argv: Sequence[str]) -> None:
         nargs="+",
         default=["sight"],
         choices=["sight", "sound", "stride", "full", "tsm"],
-        help="networks: sight encoder, sound encoder, both with the ranker, the whole "
-        "sight-and-sound system, or a self-similarity matrix (default: sight)",
+        help="networks: sight encoder, sound encoder, both with the choice of a stride, the whole "
+        "system of both, or a self-similarity matrix (default: sight)",
     )
     parser.add_argument(
         "--mode",

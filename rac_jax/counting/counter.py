@@ -152,7 +152,9 @@ class Counter:
             looks = False
         if not (frames or samples):
             lacks = "frames" if source.has_picture else "sound"
-            raise media.MediaError(f"{source.name}: has no {lacks} in the part to count")
+            raise media.MediaError(
+                f"{source.name}: has no {lacks} in the part to count"
+            )
         return found, samples / source.needs.sound.rate if samples else 0.0
 
     def _read(

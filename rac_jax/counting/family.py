@@ -92,7 +92,9 @@ class Family(abc.ABC):
         import jax
         import jax.numpy as jnp
 
-        inputs = [jnp.zeros(one.shape, one.dtype) for one in self.example_inputs(network)]
+        inputs = [
+            jnp.zeros(one.shape, one.dtype) for one in self.example_inputs(network)
+        ]
         variables = jax.device_get(jax.jit(network.init)(key, *inputs))
         return {"params": {}, "batch_stats": {}} | variables
 

@@ -31,9 +31,7 @@ class _Store:
         if self._mapped != self.samples:
             length = self.samples * BYTES
             # The one before is closed when nobody holds an array of it any more.
-            self._map = mmap.mmap(
-                self._file.fileno(), length, access=mmap.ACCESS_READ
-            )
+            self._map = mmap.mmap(self._file.fileno(), length, access=mmap.ACCESS_READ)
             self._mapped = self.samples
         samples = np.frombuffer(self._map, np.float32)[index]
         if hasattr(self._map, "madvise"):

@@ -163,7 +163,7 @@ def layer_entries(
     Args:
       shapes: of a network's arrays by path.
       layer_name: the published name of a layer, given its path inside the group.
-      group: where in the network: paths begin with it ("ranker/sight/"); "" for all of it.
+      group: where in the network: paths begin with it ("group/part/"); "" for all of it.
       lead: goes before every published name.
 
     Returns:

@@ -90,7 +90,7 @@ def open_media(path: str | os.PathLike) -> Iterator[av.container.InputContainer]
     if not os.path.getsize(path):
         raise MediaError(f"{path}: is empty")
     try:
-        # "file:" keeps FFmpeg from reading a name with a colon as a protocol.
+        # "file:" keeps FFmpeg from reading a name with a colon as a scheme.
         container = av.open(f"file:{path}", **LENIENT)
     except (av.error.InvalidDataError, av.error.EOFError):
         raise MediaError(

@@ -61,7 +61,5 @@ def _checked(name: str, entry: importlib.metadata.EntryPoint) -> Family:
             "rac_jax.counting.family.Family"
         )
     if found.name != name:
-        raise FamilyError(
-            f"family {name!r}: {entry.value} calls itself {found.name!r}"
-        )
+        raise FamilyError(f"family {name!r}: {entry.value} calls itself {found.name!r}")
     return found

@@ -35,30 +35,38 @@ def test_a_line_per_file(rac, clip, silent_clip):
     lines = out.splitlines()
     assert len(lines) == 2
     assert lines[0].startswith(f"{clip}: ")
-    for word in ("repetitions", "sight", "stride", "sound", "reliability"):
-        assert word in lines[0]
-    assert "sound" not in lines[1].removeprefix(str(silent_clip))
+    assert "repetition" in lines[0]
+    code, out, _ = rac(clip, silent_clip, "-v")
+    assert code == 0
+    heard, seen = out.split(f"{silent_clip}: ")
+    assert "sight alone: " in heard and "sound alone: " in heard
+    assert "sound alone" not in seen
 
 
 def test_json_has_every_field(rac, clip, tmp_path):
     code, _, _ = rac(clip, "--json", tmp_path / "one.json")
     assert code == 0
     record = json.loads((tmp_path / "one.json").read_text())
+    assert record["schema"] == 2
     assert record.keys() >= {
         "file",
+        "start_s",
         "duration_s",
         "count",
-        "sight",
-        "sound",
-        "reliability",
+        "rate",
+        "streams",
+        "sets",
+        "confidence",
+        "details",
         "model",
-        "protocol",
+        "family",
         "seconds",
+        "faults",
     }
-    assert record["sight"].keys() == {"count", "stride", "stride_scores", "windows"}
-    assert record["sound"].keys() == {"count", "windows"}
-    assert record["reliability"].keys() == {"sound"}
-    assert record["sight"]["windows"][0].keys() == {"start_s", "end_s", "count"}
+    assert [stream["name"] for stream in record["streams"]] == ["sight", "sound"]
+    assert record["streams"][0].keys() == {"name", "count", "weight", "windows"}
+    assert record["streams"][0]["windows"][0].keys() == {"start_s", "end_s", "count"}
+    assert record["rate"].keys() == {"edges_s", "per_s"}
 
 
 def test_json_on_stdout_is_only_json(rac, clip, silent_clip):
@@ -68,7 +76,7 @@ def test_json_on_stdout_is_only_json(rac, clip, silent_clip):
         str(clip),
         str(silent_clip),
     ]
-    assert "repetitions" in err
+    assert "repetition" in err
 
 
 def test_a_folder_is_a_list(rac, clip):
@@ -134,10 +142,10 @@ def test_sound_file_alone(rac, tmp_path):
         file.setsampwidth(2)
         file.setframerate(22050)
         file.writeframes((knocks(5.0) * 2**14).astype(np.int16).tobytes())
-    code, out, _ = rac(tmp_path / "knocks.wav")
+    code, out, _ = rac(tmp_path / "knocks.wav", "-v")
     assert code == 0
-    assert "sight" not in out
-    assert "sound" in out
+    assert "sight alone" not in out
+    assert "sound alone" in out
 
 
 def test_plot_and_annotate(rac, clip, silent_clip, tmp_path):
@@ -203,7 +211,27 @@ def test_the_first_file_is_read_while_the_model_is_loaded(
     alone = [rac(path)[1] for path in (clip, silent_clip)]
     assert early == "".join(alone)
     rac(clip, "--no-sight")
-    assert len(begun) == 3
+    assert len(begun) == 4
+
+
+def test_options_of_other_families_are_refused_by_name(clip, capsys):
+    for arguments in (("--no-sight",), ("--protocol", "paper")):
+        words = ["count", str(clip), "--model", "self-similarity", *arguments]
+        assert cli.main(words) == 2
+        err = capsys.readouterr().err
+        assert f"{arguments[0]}: is no option of self-similarity (it has: none)" in err
+        assert len(err.strip().splitlines()) == 1
+
+
+def test_help_shows_the_models_own_options(capsys):
+    texts = []
+    for model in ("compact", "sight-sound-small", "self-similarity"):
+        with pytest.raises(SystemExit):
+            cli.main(["count", "--model", model, "--help"])
+        texts.append(capsys.readouterr().out)
+        assert f"options of {model}:" in texts[-1]
+    assert ["--max-stride" in text for text in texts] == [True, True, False]
+    assert ["--protocol" in text for text in texts] == [False, True, False]
 
 
 def test_json_that_cannot_be_written(rac, clip, tmp_path):

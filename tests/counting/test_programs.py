@@ -1,4 +1,4 @@
-"""Kept programs: the same numbers, without tracing again, whatever has become of the files."""
+"""Compiled programs on disk: the same numbers, without tracing again, whatever has become of the files."""
 
 import concurrent.futures
 import functools
@@ -11,9 +11,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from rac_jax import counting
+import rac_jax
+from rac_jax import encoders
 from rac_jax.counting import programs
-from rac_jax.models import registry
 from rac_jax.weights import DEFAULT_MODEL
 from tests import own_process
 
@@ -24,8 +24,8 @@ jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
 from rac_jax.counting import programs
 from rac_jax.ops import mel, spectrogram
 windows = np.random.default_rng(0).normal(size=(8, 512)).astype(np.float32)
-kept = programs.Kept(lambda x: mel.log_mel(spectrogram.log_power(x)), "test")
-print(float(np.asarray(kept(windows)).sum()))
+program = programs.CompiledProgram(lambda x: mel.log_mel(spectrogram.log_power(x)), "test")
+print(float(np.asarray(program(windows)).sum()))
 """
 
 
@@ -59,8 +59,12 @@ def folder(tmp_path):
 
 
 def _toy():
+    # As in another process: programs of one process are shared.
+    programs._SHARED.clear()
     module = Toy()
-    return programs.Kept(functools.partial(module.apply, {}, method="twice"), module)
+    return programs.CompiledProgram(
+        functools.partial(module.apply, {}, method="twice"), module
+    )
 
 
 def _run(*arrays):
@@ -102,10 +106,10 @@ def test_a_damaged_file_is_made_anew(folder):
     assert len(path.read_bytes()) > len(whole) // 2
 
 
-def test_what_comes_from_jaxs_own_cache_is_not_kept_half(tmp_path):
+def test_what_comes_from_jaxs_own_cache_is_not_stored_half(tmp_path):
     """XLA:CPU writes a program that another process compiled without some functions."""
     found = []
-    for time in ("compiled", "in JAX's cache", "kept"):
+    for time in ("compiled", "in JAX's cache", "stored"):
         if time == "in JAX's cache":
             shutil.rmtree(tmp_path / "programs")
         found.append(own_process.output(SPECTRUM, tmp_path))
@@ -113,7 +117,7 @@ def test_what_comes_from_jaxs_own_cache_is_not_kept_half(tmp_path):
     assert len(set(found)) == 1 and float(found[0])
 
 
-def test_a_program_that_does_not_run_is_made_anew_and_not_kept(folder, monkeypatch):
+def test_a_program_that_does_not_run_is_made_anew_and_not_stored(folder, monkeypatch):
     x = np.arange(3.0, dtype=np.float32)
     _run(x)
     (path,) = folder.iterdir()
@@ -135,9 +139,9 @@ def test_what_cannot_be_loaded_is_made_anew(folder):
     x = np.arange(3.0, dtype=np.float32)
     _run(x)
     (path,) = folder.iterdir()
-    programs._keep(path, b"whole, but no program")
+    programs._store(path, b"whole, but no program")
     np.testing.assert_array_equal(_run(x).double, 2 * x)
-    assert programs._kept(path) != b"whole, but no program"
+    assert programs._stored(path) != b"whole, but no program"
 
 
 def test_another_machine_has_programs_of_its_own(folder, monkeypatch):
@@ -164,31 +168,37 @@ def test_a_second_counter_compiles_nothing(
     folder, clip, tiny_model, family, monkeypatch
 ):
     model = tiny_model if family == "sight_sound" else DEFAULT_MODEL
-    first = counting.load(model).count(clip)
+    programs._SHARED.clear()
+    first = rac_jax.load(model).count(clip)
 
     def refuse(function, **options):
         pytest.fail("compiled again")
 
     monkeypatch.setattr(programs.compiling, "jit", refuse)
-    second = counting.load(model).count(clip)
+    programs._SHARED.clear()
+    second = rac_jax.load(model).count(clip)
     assert second.to_dict() | {"seconds": 0} == first.to_dict() | {"seconds": 0}
 
 
-def test_without_a_cache_nothing_is_kept(folder, tmp_path):
+def test_without_a_cache_nothing_is_stored(folder, tmp_path):
     jax.config.update("jax_compilation_cache_dir", None)
     np.testing.assert_array_equal(_run(jnp.ones(2)).double, [2, 2])
     assert not list(tmp_path.iterdir())
 
 
-def test_shapes_of_a_model_are_kept(folder, monkeypatch):
-    module = registry.build_model("resnet18", width=0.125)
-    plain = programs.abstract_variables(module)
+def test_shapes_of_a_model_are_stored(folder, monkeypatch):
+    maker = encoders.Encoder("resnet18")
+    network = maker.network(width=0.125)
+    inputs = maker.example_inputs(network)
+    plain = programs.abstract_variables(network, inputs)
     monkeypatch.setattr(
-        registry, "abstract_variables", lambda module: pytest.fail("worked out again")
+        programs.jax, "eval_shape", lambda *_: pytest.fail("worked out again")
     )
-    kept = programs.abstract_variables(module)
-    assert {k: (v.shape, v.dtype) for k, v in plain.items()} == {
-        k: (v.shape, v.dtype) for k, v in kept.items()
-    }
+    assert programs.abstract_variables(network, inputs) == plain
     with pytest.raises(pytest.fail.Exception):
-        programs.abstract_variables(registry.build_model("resnet18", width=0.25))
+        programs.abstract_variables(maker.network(width=0.25), inputs)
+
+
+def test_counters_of_one_process_share_programs():
+    first, second = _toy(), programs.CompiledProgram(lambda x: x, Toy())
+    assert first.programs is second.programs

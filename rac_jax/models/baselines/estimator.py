@@ -106,9 +106,7 @@ class BaselineEstimator:
     def start(self, info: SourceInfo, options: NoOptions) -> BaselineState:
         return BaselineState(info)
 
-    def feed(
-        self, state: BaselineState, chunk: Chunk
-    ) -> tuple[BaselineState, Partial]:
+    def feed(self, state: BaselineState, chunk: Chunk) -> tuple[BaselineState, Partial]:
         if not len(chunk.times_s):
             return state, Partial()
         frames = (*state.frames, chunk.frames)

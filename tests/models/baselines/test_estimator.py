@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from rac_jax import counting
+import rac_jax
 from rac_jax.media import MediaError, encode
 from rac_jax.models.baselines import estimator as baselines
 
@@ -26,23 +26,23 @@ def swinging(tmp_path_factory):
 
 
 def test_self_similarity_counts_a_swing(swinging):
-    result = counting.load("self-similarity").count(swinging / "swing.mp4")
+    result = rac_jax.load("self-similarity").count(swinging / "swing.mp4")
     assert result.count == pytest.approx(8, rel=0.05)
-    assert result.model == "self-similarity" and result.sound is None
+    assert result.model == "self-similarity" and result.stream("sound") is None
 
 
 def test_frame_differences_count_a_swing_or_its_halves(swinging):
-    result = counting.load("frame-differences").count(swinging / "swing.mp4")
+    result = rac_jax.load("frame-differences").count(swinging / "swing.mp4")
     assert min(abs(result.count - 8), abs(result.count - 16)) < 1
 
 
-@pytest.mark.parametrize("name", baselines.BASELINES)
+@pytest.mark.parametrize("name", ("frame-differences", "self-similarity"))
 def test_stillness_is_zero(name, swinging):
-    assert counting.load(name).count(swinging / "still.mp4").count == 0
+    assert rac_jax.load(name).count(swinging / "still.mp4").count == 0
 
 
 def test_a_part_of_a_file(swinging):
-    counter = counting.load("self-similarity")
+    counter = rac_jax.load("self-similarity")
     result = counter.count(swinging / "swing.mp4", start_s=2.0, end_s=6.0)
     assert result.count == pytest.approx(4, rel=0.06)
     assert result.duration_s == pytest.approx(4, abs=0.1)
@@ -66,4 +66,4 @@ def test_correlation_by_lag_by_hand():
 
 def test_a_missing_file_is_one_line(tmp_path):
     with pytest.raises(MediaError, match="none.mp4"):
-        counting.load("self-similarity").count(tmp_path / "none.mp4")
+        rac_jax.load("self-similarity").count(tmp_path / "none.mp4")
