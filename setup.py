@@ -59,7 +59,7 @@ setuptools.setup(
             "pytest-xdist>=3.6",
             "ruff>=0.12",
             # Builds the toy family that the tests install.
-            "setuptools>=68",
+            "setuptools>=70.1",
             TORCH,
         ],
         "bench": [TORCH],
