@@ -21,7 +21,7 @@ def validation_scores(
       {"error", "mae", "obo"}; "error" is the MAE, which chooses checkpoints. They are nan where
       no video has a repetition.
     """
-    positive = np.array([video.count > 0 for video in videos])
+    positive = np.array([video.count > 0 for video in videos], bool)
     labels = np.array([video.count for video in videos], np.float64)[positive]
     predicted = np.asarray(counts, np.float64)[positive]
     if not len(labels):

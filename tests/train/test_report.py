@@ -88,3 +88,10 @@ def test_what_is_not_finite_is_none():
 def test_every_video_has_a_count():
     with pytest.raises(ValueError, match="sight: has 2 counts for 1 videos"):
         report({"sight": np.array([1.0, 2.0])}, [video(0, 1.0)])
+
+
+def test_a_part_without_videos_has_no_scores():
+    """All videos are hard: there is none without a challenge."""
+    found = report({"sight": np.array([4.0])}, [video(0, 4.0, ("dark",))])
+    assert found["challenges"]["no challenge"]["sight"]["n"] == 0
+    assert found["challenges"]["any challenge"]["sight"]["n"] == 1
