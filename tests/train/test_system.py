@@ -38,7 +38,9 @@ def test_a_step_on_eight_devices_is_that_on_one(stage, tmp_path):
     one, eight = found
     assert one.keys() == eight.keys() and len(one) > 100
     for name, value in one.items():
-        np.testing.assert_allclose(eight[name], value, rtol=1e-5, atol=1e-5)
+        # The norm adds the roundings of all gradients, which other sums of eight parts have.
+        rtol = 1e-4 if name == "[2]['gradient_norm']" else 1e-5
+        np.testing.assert_allclose(eight[name], value, rtol=rtol, atol=1e-5)
 
 
 # Plain descent: Adam makes a large difference of a small one where a gradient is almost zero.
