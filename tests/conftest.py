@@ -9,6 +9,17 @@ import pytest
 # A test that needs the user's cache folder sets its own.
 os.environ.setdefault("RAC_JAX_CACHE", "off")
 
+
+@pytest.fixture(scope="module")
+def quick_compiling():
+    """Compiles with few optimisations: for modules that compile more than they compute."""
+    import jax
+
+    jax.config.update("jax_disable_most_optimizations", True)
+    yield
+    jax.config.update("jax_disable_most_optimizations", False)
+
+
 TINY_ARGUMENTS = {
     "sight_encoder": "s3d",
     "sight_width": 0.0625,

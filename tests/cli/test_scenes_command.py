@@ -9,6 +9,8 @@ from rac_jax import media
 from rac_jax.cli import main
 from rac_jax.scenes import CHALLENGES
 
+pytestmark = pytest.mark.usefixtures("quick_compiling")
+
 OPTIONS = ["--num", "2", "--seed", "3", "--seconds", "1.5", "--size", "32x48"]
 
 

@@ -22,6 +22,8 @@ from rac_jax.scenes import (
 )
 from rac_jax.scenes import dice as dice_module
 
+pytestmark = pytest.mark.usefixtures("quick_compiling")
+
 SMALL = SceneConfig(
     frames=48, height=24, width=32, period=(6, 12), max_cycles=16, still=0.3
 )

@@ -14,6 +14,8 @@ from rac_jax.train.scene_videos import SceneVideos
 from tests.conftest import knocks, moving_square
 from tests.models.compact.tiny_run import make_run, tiny_config
 
+pytestmark = pytest.mark.usefixtures("quick_compiling")
+
 SCENES = SceneConfig(frames=70, height=16, width=16, still=0.0, cut=0.5, pause=0.5)
 
 

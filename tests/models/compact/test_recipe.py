@@ -11,6 +11,8 @@ from rac_jax.models.compact import FAMILY, calibration, recipe
 from rac_jax.train import splits, training
 from tests.models.compact.tiny_run import STAGES, load_config, make_run, tiny_config
 
+pytestmark = pytest.mark.usefixtures("quick_compiling")
+
 # Finds something in what has learned nothing, and scenes with and without sound.
 FIELDS = {
     "decoding.score": 0.0,

@@ -15,6 +15,8 @@ from rac_jax.models.compact.network import PeriodLogits
 from rac_jax.train.recipe import ArrayExamples
 from tests.models.compact.tiny_run import make_run, tiny_config
 
+pytestmark = pytest.mark.usefixtures("quick_compiling")
+
 CONFIG = ml_collections.ConfigDict(
     {
         "loss": {"sigma": 0.8, "periodicity": 2.0},

@@ -9,6 +9,8 @@ from rac_jax import media
 from rac_jax.models.compact import bands, window_batches
 from rac_jax.scenes import SceneConfig
 
+pytestmark = pytest.mark.usefixtures("quick_compiling")
+
 SIGHT = SceneConfig(frames=64, height=16, width=16, max_cycles=32)
 STILL = SceneConfig(frames=64, height=16, width=16, max_cycles=32, still=1.0)
 SOUND = SceneConfig(frames=256, fps=30.0, period=(6, 60), max_cycles=64, still=0.0)
