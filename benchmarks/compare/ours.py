@@ -135,7 +135,8 @@ class Side:
         lowered = compiling.jit(forward).lower(variables, *inputs)
         # A backward pass is twice the forward one: for the inputs, and for the weights.
         passes = 3 if case.mode == "train" else 1
-        self.flops = passes * lowered.cost_analysis().get("flops", 0.0)
+        # None where the compiler does not tell: XLA:GPU before it compiles.
+        self.flops = passes * (lowered.cost_analysis() or {}).get("flops", 0.0)
         began = time.perf_counter()
         if case.mode == "forward":
             compiled = lowered.compile()
