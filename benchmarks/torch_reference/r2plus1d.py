@@ -51,23 +51,29 @@ def stage(before: int, after: int, stride: int = 2) -> nn.Sequential:
 
 
 class R2Plus1D18(nn.Module):
-    """The network; `forward` gives features, `classify` what torchvision does with them."""
+    """The network; `forward` gives features.
 
-    def __init__(self, classes: int = 400):
+    Args:
+      classes: outputs of `fc`.
+      base: channels of the first stage; each further one has twice as many.
+      middle: channels between the stem's two convolutions.
+    """
+
+    def __init__(self, classes: int = 400, base: int = 64, middle: int = 45):
         super().__init__()
         self.stem = nn.Sequential(
-            nn.Conv3d(3, 45, (1, 7, 7), (1, 2, 2), (0, 3, 3), bias=False),
-            nn.BatchNorm3d(45),
+            nn.Conv3d(3, middle, (1, 7, 7), (1, 2, 2), (0, 3, 3), bias=False),
+            nn.BatchNorm3d(middle),
             nn.ReLU(inplace=True),
-            nn.Conv3d(45, 64, (3, 1, 1), 1, (1, 0, 0), bias=False),
-            nn.BatchNorm3d(64),
+            nn.Conv3d(middle, base, (3, 1, 1), 1, (1, 0, 0), bias=False),
+            nn.BatchNorm3d(base),
             nn.ReLU(inplace=True),
         )
-        self.layer1 = stage(64, 64, stride=1)
-        self.layer2 = stage(64, 128)
-        self.layer3 = stage(128, 256)
-        self.layer4 = stage(256, 512)
-        self.fc = nn.Linear(512, classes)
+        self.layer1 = stage(base, base, stride=1)
+        self.layer2 = stage(base, 2 * base)
+        self.layer3 = stage(2 * base, 4 * base)
+        self.layer4 = stage(4 * base, 8 * base)
+        self.fc = nn.Linear(8 * base, classes)
 
     def forward(self, clips: torch.Tensor) -> Encoded:
         """Clips [B, 3, T, H, W] to features."""

@@ -31,9 +31,9 @@ FILES = (
 class SightNet(r2plus1d.R2Plus1D18):
     """Clips [B, 3, 64, 112, 112] to (bin logits, class logits, stage-3, pooled features)."""
 
-    def __init__(self):
-        super().__init__(classes=SIGHT_CLASSES * SIGHT_BINS)
-        self.fc2 = nn.Linear(512, SIGHT_CLASSES)
+    def __init__(self, base: int = 64, middle: int = 45):
+        super().__init__(SIGHT_CLASSES * SIGHT_BINS, base, middle)
+        self.fc2 = nn.Linear(8 * base, SIGHT_CLASSES)
 
     def forward(self, clips):
         encoded = super().forward(clips)
@@ -44,10 +44,10 @@ class SightNet(r2plus1d.R2Plus1D18):
 class SoundNet(nn.Module):
     """Spectrograms [B, 1, 257, 500] to (bin logits, class logits, stage-3, features)."""
 
-    def __init__(self):
+    def __init__(self, base: int = 64):
         super().__init__()
-        self.audnet = resnet.ResNet18(classes=SOUND_CLASSES * SOUND_BINS)
-        self.audnet.fc2 = nn.Linear(512, SOUND_CLASSES)
+        self.audnet = resnet.ResNet18(SOUND_CLASSES * SOUND_BINS, base)
+        self.audnet.fc2 = nn.Linear(8 * base, SOUND_CLASSES)
 
     def forward(self, spectrograms):
         encoded = self.audnet(spectrograms)
@@ -59,10 +59,10 @@ class SoundNet(nn.Module):
 class StrideSoundNet(nn.Module):
     """Sound stage-3 features to a vector [B, 512]; `fc` is in the file and never used."""
 
-    def __init__(self):
+    def __init__(self, base: int = 64):
         super().__init__()
-        self.layer4 = resnet.stage(256, 512)
-        self.fc = nn.Linear(512, 1000)
+        self.layer4 = resnet.stage(4 * base, 8 * base)
+        self.fc = nn.Linear(8 * base, 1000)
 
     def forward(self, stage3):
         return pooled(self.layer4(stage3))
@@ -71,10 +71,10 @@ class StrideSoundNet(nn.Module):
 class StrideNet(nn.Module):
     """Sight stage-3 features and the sound vector to a score per sight class, [B, 41]."""
 
-    def __init__(self):
+    def __init__(self, base: int = 64):
         super().__init__()
-        self.layer4 = r2plus1d.stage(256, 512)
-        self.fc = nn.Sequential(nn.Linear(1024, SIGHT_CLASSES))
+        self.layer4 = r2plus1d.stage(4 * base, 8 * base)
+        self.fc = nn.Sequential(nn.Linear(16 * base, SIGHT_CLASSES))
 
     def forward(self, stage3, sound):
         sight = scaled_unit(pooled(self.layer4(stage3)), 9.0)
@@ -84,10 +84,10 @@ class StrideNet(nn.Module):
 class ReliabilityNet(nn.Module):
     """Sound stage-3 and pooled sight features to two units, [B, 2]."""
 
-    def __init__(self):
+    def __init__(self, base: int = 64):
         super().__init__()
-        self.layer4 = resnet.stage(256, 512)
-        self.fc = nn.Sequential(nn.Dropout(0.27), nn.Linear(1024, 2))
+        self.layer4 = resnet.stage(4 * base, 8 * base)
+        self.fc = nn.Sequential(nn.Dropout(0.27), nn.Linear(16 * base, 2))
 
     def forward(self, stage3, sight):
         sound = scaled_unit(pooled(self.layer4(stage3)), 14.0)
@@ -95,15 +95,21 @@ class ReliabilityNet(nn.Module):
 
 
 class Release(nn.Module):
-    """All five, with random weights."""
+    """All five, with random weights.
 
-    def __init__(self, seed: int = 0):
+    Args:
+      seed: of the weights.
+      base: channels of both encoders' first stage; 64 in the release.
+      middle: channels between the convolutions of the sight encoder's stem; 45 there.
+    """
+
+    def __init__(self, seed: int = 0, base: int = 64, middle: int = 45):
         super().__init__()
-        self.sight = SightNet()
-        self.sound = SoundNet()
-        self.stride = StrideNet()
-        self.stride_sound = StrideSoundNet()
-        self.reliability = ReliabilityNet()
+        self.sight = SightNet(base, middle)
+        self.sound = SoundNet(base)
+        self.stride = StrideNet(base)
+        self.stride_sound = StrideSoundNet(base)
+        self.reliability = ReliabilityNet(base)
         randomise(self, seed)
 
 

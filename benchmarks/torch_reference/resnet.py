@@ -33,18 +33,23 @@ def stage(before: int, after: int, stride: int = 2) -> nn.Sequential:
 
 
 class ResNet18(nn.Module):
-    """The network with one input channel; `forward` gives features."""
+    """The network with one input channel; `forward` gives features.
 
-    def __init__(self, classes: int = 1000):
+    Args:
+      classes: outputs of `fc`.
+      base: channels of the first stage; each further one has twice as many.
+    """
+
+    def __init__(self, classes: int = 1000, base: int = 64):
         super().__init__()
-        self.conv1 = nn.Conv2d(1, 64, 7, 2, 3, bias=False)
-        self.bn1 = nn.BatchNorm2d(64)
+        self.conv1 = nn.Conv2d(1, base, 7, 2, 3, bias=False)
+        self.bn1 = nn.BatchNorm2d(base)
         self.maxpool = nn.MaxPool2d(3, 2, 1)
-        self.layer1 = stage(64, 64, stride=1)
-        self.layer2 = stage(64, 128)
-        self.layer3 = stage(128, 256)
-        self.layer4 = stage(256, 512)
-        self.fc = nn.Linear(512, classes)
+        self.layer1 = stage(base, base, stride=1)
+        self.layer2 = stage(base, 2 * base)
+        self.layer3 = stage(2 * base, 4 * base)
+        self.layer4 = stage(4 * base, 8 * base)
+        self.fc = nn.Linear(8 * base, classes)
 
     def forward(self, spectrograms: torch.Tensor) -> Encoded:
         """Spectrograms [B, 1, F, n] to features."""

@@ -101,8 +101,15 @@ class SightSoundPrograms:
         self._reliability = CompiledProgram(reliability, network, "reliability")
         self._joined = CompiledProgram(joined, fusion_head(), "joined")
 
-    def sight_encoder(self) -> BatchEncoder:
-        """Encodes (clip uint8 [T, H, W, 3], number of real frames) into `SightOutput`."""
+    def sight_encoder(self, name: str = "sight") -> BatchEncoder:
+        """Encodes (clip uint8 [T, H, W, 3], number of real frames) into `SightOutput`.
+
+        Args:
+          name: of the encoder.
+
+        Returns:
+          The encoder, for clips of one length.
+        """
 
         def prepare(items):
             clips, valid = zip(*items, strict=True)
@@ -111,7 +118,7 @@ class SightSoundPrograms:
         def run(*batch):
             return self.sight(self._variables, *batch)
 
-        return BatchEncoder("sight", run, prepare, self.batch_sizes)
+        return BatchEncoder(name, run, prepare, self.batch_sizes)
 
     def sound_encoder(self, track: Soundtrack) -> BatchEncoder:
         """Encodes segments of a soundtrack, [columns] positions each, into `SoundOutput`."""

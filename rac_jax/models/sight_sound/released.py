@@ -1,11 +1,16 @@
 """Counting exactly as the authors' released code does, for their released weights.
 
-It differs from the paper (see the README): the stride is chosen on the first clip of each
-stride; an incomplete last window is averaged with one taken at a wider stride; short counts by
-sound are made again on the whole spectrogram squeezed into one segment; reliability is
-estimated on complete windows paired by position, the shorter list filled up at random; the
-number of complete windows follows the release's strict comparison, which leaves out a last
-window that ends exactly where the video ends.
+It differs from the paper (see `docs/paper_sight_sound.md`): the stride is chosen on the first
+clip of each stride; a video shorter than a window is counted at stride 1, all of its frames and
+the padding up to 64 times the stride in one pass, while its stride is chosen and its reliability
+estimated on 64 frames like any other's; an incomplete last window is averaged with one taken at
+a wider stride; short counts by sound are made again on the whole spectrogram squeezed into one
+segment; reliability is estimated on complete windows paired by position, the shorter list filled
+up at random; the number of complete windows follows the release's strict comparison, which
+leaves out a last window that ends exactly where the video ends.
+
+The release always has sound. Without any we choose the stride beside a segment of padding, and
+sight counts alone.
 
 The release reads windows from arrays that hold the whole video. We read the video twice
 instead, once for its length, its sound and the first clips, once for the windows at the chosen
@@ -32,7 +37,10 @@ from rac_jax.models.sight_sound.programs import (
 )
 from rac_jax.models.sight_sound.soundtrack import Soundtrack
 
-SQUEEZE_BELOW = 16.0  # counts by sound under this are made again on the squeezed whole
+# Counts by sound under this are made again on the squeezed whole.
+SQUEEZE_BELOW = 16.0
+# The encoder of a video that is shorter than a window, and its only clip.
+SHORT = "sight_short"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,7 +54,8 @@ class FirstReading:
       frames: how many there were.
       first_s: time of the first one.
       last_s: time of the last one.
-      head: the first frames, parts uint8 [n, H, W, 3], as many as the first clips reach.
+      head: the first frames, parts uint8 [n, H, W, 3], as many as the first clips reach: all
+        of a video that is shorter than a window.
       sound: all samples so far.
     """
 
@@ -169,10 +178,7 @@ class ReleasedProcedure:
         state = dataclasses.replace(state, sound=state.sound.append(chunk.samples))
         if not len(chunk.frames):
             return state
-        # First clips are looked at only where there is a choice of strides.
-        reach = 0
-        if len(state.strides) > 1:
-            reach = max(state.strides) * self._programs.clip_frames
+        reach = max(state.strides) * self._programs.clip_frames
         head = state.head
         if state.frames < reach:
             head = (*head, chunk.frames[: reach - state.frames].copy())
@@ -223,17 +229,18 @@ class ReleasedProcedure:
         frames, length = state.frames, self._programs.clip_frames
         sight = self._programs.sight_encoder()
         sound = SegmentEncoder(self._programs, Soundtrack(state.sound))
-        scores = {}
+        head, firsts, scores = np.concatenate(state.head), [], {}
+        for stride in state.strides:
+            index = clip_index.clip_indices(frames, stride, 0, length)
+            clip = WantedClip(index, stride).feed(0, head)
+            sight.add(clip.key, (clip.pixels(), clip.valid))
+            firsts.append(clip.key)
         if len(state.strides) > 1:
-            clips, segments = [], []
-            head = np.concatenate(state.head)
-            for stride in state.strides:
-                index = clip_index.clip_indices(frames, stride, 0, length)
-                clip = WantedClip(index, stride).feed(0, head)
-                sight.add(clip.key, (clip.pixels(), clip.valid))
-                clips.append(clip.key)
-                segments.append(sound.add(self._sound_beside(sound, frames, stride)))
-            each = self._programs.score(sight.rows(clips), sound.rows(segments))
+            segments = [
+                sound.add(self._sound_beside(sound, frames, stride))
+                for stride in state.strides
+            ]
+            each = self._programs.score(sight.rows(firsts), sound.rows(segments))
             scores = {
                 stride: float(score)
                 for stride, score in zip(state.strides, each, strict=True)
@@ -266,7 +273,8 @@ class ReleasedProcedure:
         first, sight_encoder = state.first, state.sight.copy()
         sound_encoder = state.sound.copy()
         track = sound_encoder.track
-        sight = self._count_sight(state, sight_encoder)
+        short = self._short_encoder(state)
+        sight = self._count_sight(state, sight_encoder, short)
         sound = gamma = None
         if track.columns > 0:
             sound, segments = self._count_sound(sound_encoder, first.info.start_s)
@@ -282,7 +290,8 @@ class ReleasedProcedure:
             )
             gamma = float(np.mean(gammas))
         details = _details(state.stride, state.scores, sight.count, gamma)
-        details["cost"] = encoding_cost(sight_encoder, sound_encoder.encoder)
+        used = [sight_encoder, sound_encoder.encoder, *([short] if short else [])]
+        details["cost"] = encoding_cost(*used)
         return Decision(
             sight=sight,
             sound=sound,
@@ -311,15 +320,37 @@ class ReleasedProcedure:
             details=details | {"cost": cost},
         ).measurement(state.info.start_s)
 
-    def _count_sight(self, state: SecondReading, encoder: BatchEncoder) -> StreamCount:
-        """Counts the windows at the chosen stride."""
+    def _short_encoder(self, state: SecondReading) -> BatchEncoder | None:
+        """Encodes a video that is shorter than a window at the chosen stride as one clip.
+
+        All of its frames are in it, and padding up to the window's span. None for a longer
+        video, and at stride 1, where the padded window is this clip.
+        """
+        first, stride = state.first, state.stride
+        span = stride * self._programs.clip_frames
+        if first.frames >= span or stride == 1:
+            return None
+        frames = np.concatenate(first.head)
+        padding = np.zeros((span - len(frames), *frames.shape[1:]), np.uint8)
+        encoder = self._programs.sight_encoder(SHORT)
+        encoder.add(SHORT, (np.concatenate([frames, padding]), len(frames)))
+        return encoder
+
+    def _count_sight(
+        self, state: SecondReading, encoder: BatchEncoder, short: BatchEncoder | None
+    ) -> StreamCount:
+        """Counts the windows at the chosen stride, or all of a video shorter than one."""
         first = state.first
-        counts = encoder.rows([clip.key for clip in state.windows]).count
+        span = state.stride * self._programs.clip_frames
         extra = None
+        if short is not None:
+            rows = short.rows([SHORT])
+        else:
+            rows = encoder.rows([clip.key for clip in state.windows])
         if state.extra is not None:
             extra = float(encoder.rows([state.extra.key]).count[0])
+        counts = rows.count
         total = clip_index.released_sight_count(counts, extra)
-        span = state.stride * self._programs.clip_frames
         windows = tuple(
             WindowCount(
                 first.info.start_s + place * span / first.fps,
