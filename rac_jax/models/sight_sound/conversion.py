@@ -19,8 +19,8 @@ from rac_jax.interop.tables import Table, TableError, dense_entries, layer_entri
 from rac_jax.interop.torch_io import ConversionError
 from rac_jax.models.sight_sound import FAMILY
 from rac_jax.models.sight_sound.network import SightSound
+from rac_jax.models.sight_sound.preprocessing import preprocessing
 from rac_jax.models.sight_sound.release import FILES
-from rac_jax.ops.sound_format import OVERLAP, RATE, WINDOW
 
 RELEASE_ARGUMENTS = {
     "sight_encoder": "r2plus1d18",
@@ -36,16 +36,8 @@ RELEASE_ARGUMENTS = {
     "reliability": "released",
     "use_sight_only_ranker": False,
 }
-RELEASE_PREPROCESSING = {
-    "clip_frames": 64,
-    "size": 112,
-    "mean": [0.485, 0.456, 0.406],
-    "std": [0.229, 0.224, 0.225],
-    "audio_rate": RATE,
-    "nperseg": WINDOW,
-    "noverlap": OVERLAP,
-    "columns": 500,
-}
+# Height and width of the release's frames, in pixels.
+RELEASE_SIZE = 112
 # The state dicts whose names are led by "module.", by file and key.
 LED_BY_MODULE = {
     (FILES["sight"], "state_dict"),
@@ -98,7 +90,7 @@ def read_release(
         "name": "sight-sound-release",
         "family": FAMILY.name,
         "arguments": RELEASE_ARGUMENTS,
-        "preprocessing": RELEASE_PREPROCESSING,
+        "preprocessing": preprocessing(RELEASE_SIZE),
         "protocol": "released",
         "max_stride": 5,
         "training": {"converted_from": [os.path.basename(p) for p in paths.values()]},

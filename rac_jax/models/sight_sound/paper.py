@@ -42,11 +42,10 @@ from rac_jax.models.sight_sound.programs import (
     encoding_cost,
 )
 from rac_jax.models.sight_sound.soundtrack import Soundtrack
+from rac_jax.models.sight_sound.strides import LEAST_REPETITIONS
 from rac_jax.ops.sound_format import COLUMNS_PER_S
 
 logger = logging.getLogger(__name__)
-
-LEAST_REPETITIONS = 2.0  # per sound segment, section 3.3
 
 
 @dataclasses.dataclass(frozen=True)
