@@ -3,8 +3,8 @@
     python -m benchmarks.challenges [--model NAME|DIR] [--scenes 40] [--seconds 8]
 
 Renders scenes in memory, all with repetitions and with sound, and counts them by sight, by sound
-and by both. MAE is the mean of |count - label| / label of unrounded counts. The scenes of all
-columns are the same but for the challenge.
+and by both. A cell is the MAE (the mean of |count - label| / label) of unrounded counts, that of
+rounded ones, and the OBO. The scenes of all columns are the same but for the challenge.
 """
 
 import argparse
@@ -74,7 +74,10 @@ def main() -> None:
         )
         counts, labels = count_scenes(counter, config, args.scenes, args.seed)
         scores = [summarise(counts[column], labels) for column in COLUMNS]
-        cells = [f"{one['mae']:.2f} / {one['obo']:.2f}" for one in scores]
+        cells = [
+            f"{one['mae']:.2f} / {one['mae_rounded']:.2f} / {one['obo']:.2f}"
+            for one in scores
+        ]
         print(f"| {challenge or 'none'} | " + " | ".join(cells) + " |", flush=True)
 
 

@@ -217,7 +217,10 @@ def test_curves_of_the_stride_module(name, field, values, best):
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("score", [0.5, 123.456])
 def test_table_is_no_wider_than_a_page(name, score):
-    scores = {key: {"n": 1, "mae": score, "obo": score} for key in ESTIMATORS}
+    scores = {
+        key: {"n": 1, "mae": score, "mae_rounded": score, "obo": score}
+        for key in ESTIMATORS
+    }
     evaluation = {"estimators": scores}
     evaluations = dict.fromkeys(SWEEPS[name]["runs"], evaluation)
     text = sweep_table.table_text(name, SWEEPS[name], evaluations)

@@ -233,11 +233,14 @@ def _cell(value: float | None, digits: int) -> str:
 def _print_scores(name: str, scores: dict[str, Any]) -> None:
     if not scores["n"]:
         return
-    mae, obo = (
-        f"{scores[key]:.3f} [{scores[key + '_interval'][0]:.3f}, {scores[key + '_interval'][1]:.3f}]"
-        for key in ("mae", "obo")
+    cells = {}
+    for key in ("mae", "mae_rounded", "obo"):
+        low, high = scores[key + "_interval"]
+        cells[key] = f"{scores[key]:.3f} [{low:.3f}, {high:.3f}]"
+    print(
+        f"{name}: {scores['n']} videos, MAE {cells['mae']}, "
+        f"of rounded counts {cells['mae_rounded']}, OBO {cells['obo']}"
     )
-    print(f"{name}: {scores['n']} videos, MAE {mae}, OBO {obo}")
 
 
 def _versions() -> dict[str, str]:

@@ -11,6 +11,7 @@ from rac_jax.cli import curves
 from rac_jax.cli.output import complain, write_text
 
 EVALUATION = "evaluation.json"
+METRICS = ("mae", "mae_rounded", "obo")
 NAME_WIDTH = 24
 
 
@@ -87,13 +88,13 @@ def _parts(report: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
 
 
 def _scores(reports: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Part to estimator to {"n", "mae": [each run], "obo": [each run]}."""
+    """Part to estimator to {"n"} and each of the metrics: [each run]."""
     return {
         part: {
-            name: {
-                "n": scores["n"],
-                "mae": [_parts(report)[part][name]["mae"] for report in reports],
-                "obo": [_parts(report)[part][name]["obo"] for report in reports],
+            name: {"n": scores["n"]}
+            | {
+                metric: [_parts(report)[part][name][metric] for report in reports]
+                for metric in METRICS
             }
             for name, scores in estimators.items()
         }
@@ -102,7 +103,9 @@ def _scores(reports: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 
 
 def scores_text(reports: Sequence[Mapping[str, Any]]) -> str:
-    """MAE of every estimator, over all videos and by challenge.
+    """Scores of every estimator, over all videos and by challenge.
+
+    MAE is of counts as they are and of rounded ones; of several runs there is no OBO.
 
     Args:
       reports: of one run, or of several that were measured on the same videos.
@@ -123,8 +126,9 @@ def scores_text(reports: Sequence[Mapping[str, Any]]) -> str:
         )
     scores = _scores(reports)
     names = list(reports[0]["estimators"])
-    width = 14 if len(reports) == 1 else 16
-    kind = "MAE / OBO" if len(reports) == 1 else f"MAE of {len(reports)} runs"
+    width = 22 if len(reports) == 1 else 32
+    kind = "MAE / rounded"
+    kind += " / OBO" if len(reports) == 1 else f", {len(reports)} runs"
     head = "".join(f"{name:>{width}}" for name in names)
     rows = [f"{kind:{NAME_WIDTH}} videos{head}"]
     for part, found in scores.items():
@@ -138,7 +142,12 @@ def _cell(score: Mapping[str, Any]) -> str:
     """The scores of an estimator, "-" where there are none."""
     if any(value is None for value in score["mae"]):
         return "-"
+    errors = [score["mae"], score["mae_rounded"]]
     if len(score["mae"]) == 1:
-        return f"{score['mae'][0]:.3f} / {score['obo'][0]:.2f}"
-    deviation = statistics.stdev(score["mae"])
-    return f"{statistics.mean(score['mae']):.3f} ± {deviation:.3f}"
+        cells = [*(f"{each[0]:.3f}" for each in errors), f"{score['obo'][0]:.2f}"]
+    else:
+        cells = [
+            f"{statistics.mean(each):.3f} ± {statistics.stdev(each):.3f}"
+            for each in errors
+        ]
+    return " / ".join(cells)

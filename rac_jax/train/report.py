@@ -15,20 +15,20 @@ ANY_CHALLENGE = "any challenge"
 def validation_scores(
     counts: np.ndarray, videos: Sequence[VideoSummary]
 ) -> dict[str, float]:
-    """MAE and OBO of counts [N] over the videos with repetitions.
+    """Scores of counts [N], all of them over the videos with repetitions.
 
     Returns:
-      {"error", "mae", "obo"}; "error" is the MAE, which chooses checkpoints. They are nan where
-      no video has a repetition.
+      {"error"} and `scores.METRICS`; "error" is the MAE of unrounded counts, which chooses
+      checkpoints. They are nan where no video has a repetition.
     """
     positive = np.array([video.count > 0 for video in videos], bool)
     labels = np.array([video.count for video in videos], np.float64)[positive]
     predicted = np.asarray(counts, np.float64)[positive]
     if not len(labels):
-        return {"error": float("nan"), "mae": float("nan"), "obo": float("nan")}
-    mae = float(scores.absolute_errors(predicted, labels).mean())
-    obo = float(scores.off_by_one(predicted, np.round(labels)).mean())
-    return {"error": mae, "mae": mae, "obo": obo}
+        return dict.fromkeys(("error", *scores.METRICS), float("nan"))
+    each = scores.per_video(predicted, labels)
+    found = {name: float(values.mean()) for name, values in each.items()}
+    return {"error": found["mae"]} | found
 
 
 def report(
@@ -44,10 +44,10 @@ def report(
       extra: what else is known of each of them [N], by name.
 
     Returns:
-      {"estimators": {name: {"n", "mae", "obo"}}, "challenges": {challenge: the same}, "videos":
-      [{"video_id", "count", ...}]}, ready for JSON: what is not finite is None. n is the number
-      of videos with repetitions. Where there are challenges, `NO_CHALLENGE` and
-      `ANY_CHALLENGE` are among their names.
+      {"estimators": {name: {"n", "mae", "mae_rounded", "obo"}}, "challenges": {challenge: the
+      same}, "videos": [{"video_id", "count", ...}]}, ready for JSON: what is not finite is None.
+      n is the number of videos with repetitions, over which all scores are. Where there are
+      challenges, `NO_CHALLENGE` and `ANY_CHALLENGE` are among their names.
 
     Raises:
       ValueError: if an estimator has not one count for each video.
@@ -81,22 +81,19 @@ def report(
     values = dict(estimators) | dict(extra or {})
     rows = [
         {"video_id": video.video_id, "count": video.count}
-        | {name: _rounded(known[i]) for name, known in values.items()}
+        | {name: _four_places(known[i]) for name, known in values.items()}
         for i, video in enumerate(videos)
     ]
     return {"estimators": scored(everything), "challenges": challenges, "videos": rows}
 
 
 def _score(counts: np.ndarray, videos: Sequence[VideoSummary]) -> dict[str, Any]:
-    """{"n", "mae", "obo"}; None where there is no score."""
+    """{"n"} and `scores.METRICS`; None where there is no score."""
     found = validation_scores(counts, videos)
-    return {
-        "n": sum(video.count > 0 for video in videos),
-        "mae": _rounded(found["mae"]),
-        "obo": _rounded(found["obo"]),
-    }
+    number = sum(video.count > 0 for video in videos)
+    return {"n": number} | {name: _four_places(found[name]) for name in scores.METRICS}
 
 
-def _rounded(value: float) -> float | None:
+def _four_places(value: float) -> float | None:
     """A number for JSON, None for what is none."""
     return round(float(value), 4) if np.isfinite(value) else None

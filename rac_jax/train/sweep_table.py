@@ -4,7 +4,8 @@ A sweep is a dict: "title"; "runs", per run the fields of the config that it cha
 "rows", each {"name", "cells": {column: cell}}; and "note". A cell is {"run", "estimator", "metric",
 "paper"}, with "optional": True where not every run has that estimator. A run that has been
 evaluated has left `<workdir>/<run>/evaluation.json`, which holds {"estimators": {estimator:
-{"n": int, "mae": float or null, "obo": float or null}}, ...}.
+{"n": int, "mae": float or null, "mae_rounded": float or null, "obo": float or null}}, ...}. Papers
+do not say which of the two MAEs theirs is: where a cell shows "mae", both are printed.
 """
 
 import json
@@ -16,6 +17,8 @@ import textwrap
 from typing import Any
 
 METRICS = ("mae", "obo")
+# The same of rounded counts, for the metrics for which it is something else.
+ROUNDED = {"mae": "mae_rounded"}
 KEYS = ("title", "runs", "columns", "rows", "note")
 WIDTH = 100
 GAP = "  "
@@ -114,7 +117,8 @@ def table_record(
       {"name", "title", "note", "runs": {run: {"changes", "finished"}}, "columns", "rows"}; a
       cell has "run", "estimator", "metric", "paper", and the measured "ours" and "n", which are
       None for a run without evaluation and where an optional estimator is not there. "ours" is
-      also None where no video could be scored.
+      also None where no video could be scored. A cell of a metric in `ROUNDED` has "rounded",
+      too.
 
     Raises:
       ValueError: if an evaluation lacks an estimator or metric that a cell shows.
@@ -124,10 +128,12 @@ def table_record(
         cells = {}
         for column, cell in row["cells"].items():
             evaluation = evaluations.get(cell["run"])
-            ours, n = None, None
+            found = {"ours": None, "n": None}
+            if cell["metric"] in ROUNDED:
+                found["rounded"] = None
             if evaluation is not None:
-                ours, n = _score(evaluation, cell, _path(cell["run"]))
-            cells[column] = cell | {"ours": ours, "n": n}
+                found = _scores(evaluation, cell, _path(cell["run"]))
+            cells[column] = cell | found
         rows.append({"name": row["name"], "cells": cells})
     return {
         "name": name,
@@ -153,6 +159,8 @@ def table_text(
 ) -> str:
     """The table as text in the paper's layout: our number, the paper's in brackets.
 
+    An MAE is followed by that of rounded counts.
+
     A "-" stands for a number that isn't there (yet). Columns that do not fit side by side go
     below, under the row names again.
 
@@ -177,7 +185,7 @@ def table_text(
         "\n".join(GAP.join(line).rstrip() for line in zip(names, *block, strict=True))
         for block in _blocks([_same_width(column) for column in columns], len(names[0]))
     ]
-    title = f"{name}: {record['title']}, ours (paper)"
+    title = f"{name}: {record['title']}, ours (paper), MAE as unrounded / rounded"
     parts = (_paragraph(title), *blocks, _paragraph(record["note"]))
     return "\n\n".join(part for part in parts if part)
 
@@ -205,7 +213,7 @@ def _read_evaluation(path: pathlib.Path, cells: list[dict]) -> dict[str, Any] | 
     if _part(evaluation, "estimators") is None:
         raise ValueError(f'{path}: has no object "estimators"')
     for cell in cells:
-        _score(evaluation, cell, path)
+        _scores(evaluation, cell, path)
     return evaluation
 
 
@@ -215,18 +223,29 @@ def _part(value: Any, key: str) -> dict | None:
     return part if isinstance(part, dict) else None
 
 
-def _score(
+def _scores(
     evaluation: dict[str, Any], cell: dict, path: pathlib.Path
-) -> tuple[float | None, int | None]:
-    """A cell's score and the number of videos it is over; None where it is optional."""
-    name, metric, known = cell["estimator"], cell["metric"], evaluation["estimators"]
+) -> dict[str, float | int | None]:
+    """A cell's scores and the number of videos they are over; None where it is optional."""
+    name, known = cell["estimator"], evaluation["estimators"]
+    shown = {"ours": cell["metric"]}
+    if cell["metric"] in ROUNDED:
+        shown["rounded"] = ROUNDED[cell["metric"]]
     if cell.get("optional", False) and name not in known:
-        return None, None
+        return dict.fromkeys((*shown, "n"))
     scores = _part(known, name)
     if scores is None:
         raise ValueError(
             f"{path}: has no estimator {name!r} (it has: {', '.join(known)})"
         )
+    found = {key: _score(scores, name, metric, path) for key, metric in shown.items()}
+    return found | {"n": scores.get("n")}
+
+
+def _score(
+    scores: dict[str, Any], name: str, metric: str, path: pathlib.Path
+) -> float | None:
+    """One score of the estimator of that name; None where it has no number."""
     if metric not in scores:
         raise ValueError(f"{path}: estimator {name!r} has no {metric!r}")
     value = scores[metric]
@@ -235,17 +254,24 @@ def _score(
         raise ValueError(
             f"{path}: {metric} of estimator {name!r} is {value!r}, not a number"
         )
-    return value, scores.get("n")
+    return value
 
 
 def _column_text(cells: list[dict | None]) -> list[str]:
     """The cells of a column, our numbers flush right."""
-    ours = ["" if cell is None else _number(cell["ours"]) for cell in cells]
+    ours = ["" if cell is None else _measured(cell) for cell in cells]
     width = max(map(len, ours))
     papers = [
         f" ({cell['paper']:.3f})" if cell and _has_both(cell) else "" for cell in cells
     ]
     return [our.rjust(width) + paper for our, paper in zip(ours, papers, strict=True)]
+
+
+def _measured(cell: dict) -> str:
+    """Our number, with that of rounded counts where there is one."""
+    text = _number(cell["ours"])
+    rounded = cell.get("rounded")
+    return text if rounded is None else f"{text} / {_number(rounded)}"
 
 
 def _has_both(cell: dict) -> bool:

@@ -35,13 +35,16 @@ def test_report(evaluate, labels, tmp_path):
     assert len(err.strip().splitlines()) == 1
     assert "bad.mp4" in err
     assert "overall: 2 videos, MAE" in text
+    assert ", of rounded counts " in text
     assert "failed: 1 videos" in text
     report = json.loads(out.read_text())
     assert report["overall"].keys() == {
         "n",
         "mae",
+        "mae_rounded",
         "obo",
         "mae_interval",
+        "mae_rounded_interval",
         "obo_interval",
     }
     assert report["overall"]["n"] == 2

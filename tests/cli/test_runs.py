@@ -9,10 +9,10 @@ from rac_jax.cli import curves
 from rac_jax.cli.main import main
 
 REPORT = {
-    "estimators": {"sight": {"n": 2, "mae": 0.25, "obo": 0.5}},
+    "estimators": {"sight": {"n": 2, "mae": 0.25, "mae_rounded": 0.24, "obo": 0.5}},
     "challenges": {
-        "dark picture": {"sight": {"n": 1, "mae": 0.5, "obo": 0.0}},
-        "still": {"sight": {"n": 0, "mae": None, "obo": None}},
+        "dark picture": {"sight": {"n": 1, "mae": 0.5, "mae_rounded": 0.4, "obo": 0.0}},
+        "still": {"sight": {"n": 0, "mae": None, "mae_rounded": None, "obo": None}},
     },
     "videos": [],
 }
@@ -42,10 +42,10 @@ def test_one_run(tmp_path, rac):
     done = rac("evaluate", "--runs", write(tmp_path / "a"))
     assert done.returncode == 0
     assert done.stdout.splitlines() == [
-        "MAE / OBO                videos         sight",
-        "all                           2  0.250 / 0.50",
-        "dark picture                  1  0.500 / 0.00",
-        "still                         0             -",
+        "MAE / rounded / OBO      videos                 sight",
+        "all                           2  0.250 / 0.240 / 0.50",
+        "dark picture                  1  0.500 / 0.400 / 0.00",
+        "still                         0                     -",
     ]
 
 
@@ -53,9 +53,14 @@ def test_several_runs_have_a_mean_and_a_deviation(tmp_path, rac):
     folders = [write(tmp_path / str(mae), mae) for mae in (0.1, 0.2, 0.3)]
     out = tmp_path / "scores.json"
     done = rac("evaluate", "--runs", *folders, "--out", out)
-    assert "0.200 ± 0.100" in done.stdout and done.returncode == 0
+    assert "0.200 ± 0.100 / 0.240 ± 0.000" in done.stdout and done.returncode == 0
     scores = json.loads(out.read_text())["scores"]
-    assert scores["all"]["sight"] == {"n": 2, "mae": [0.1, 0.2, 0.3], "obo": [0.5] * 3}
+    assert scores["all"]["sight"] == {
+        "n": 2,
+        "mae": [0.1, 0.2, 0.3],
+        "mae_rounded": [0.24] * 3,
+        "obo": [0.5] * 3,
+    }
 
 
 @pytest.mark.parametrize(
@@ -102,7 +107,7 @@ def test_a_sweep_prints_beside_the_paper(tmp_path, rac):
     write(tmp_path / "base")
     (tmp_path / "sweep_table2.json").write_text(json.dumps(sweep))
     done = rac("evaluate", "--sweep", "table2", "--workdir", tmp_path)
-    assert done.returncode == 0 and "0.250 (0.331)" in done.stdout
+    assert done.returncode == 0 and "0.250 / 0.240 (0.331)" in done.stdout
     done = rac("evaluate", "--sweep", "table3", "--workdir", tmp_path)
     assert done.returncode == 1 and "it has: table2" in done.stderr
 

@@ -255,7 +255,7 @@ def tiny(tmp_path, monkeypatch):
 def test_a_family_of_any_kind_is_trained(tiny, tmp_path, capsys):
     assert train.main(tiny) == 0
     head, row, folder = capsys.readouterr().out.splitlines()
-    assert head.split() == ["MAE", "/", "OBO", "videos", "sight"]
+    assert head.split() == ["MAE", "/", "rounded", "/", "OBO", "videos", "sight"]
     assert row.split()[:2] == ["all", "3"] and folder == str(tmp_path / "run/export")
     run = json.loads((tmp_path / "run" / "run.json").read_text())
     assert run["config"]["name"] == "tiny-model"
@@ -267,7 +267,7 @@ def test_a_sweep_trains_every_run(tiny, tmp_path, capsys):
         described = json.loads((tmp_path / "run" / run / "run.json").read_text())
         assert described["config"]["tiny"]["epochs"] == epochs
         assert described["config"]["share_stages"] is True
-    assert capsys.readouterr().out.count("MAE / OBO") == 2
+    assert capsys.readouterr().out.count("MAE / rounded / OBO") == 2
     # A sibling with the same settings has been trained already.
     (tmp_path / "run" / "long").rename(tmp_path / "run" / "other")
     assert train.main([*tiny, "--sweep=lengths"]) == 0

@@ -11,6 +11,10 @@ def test_mae_and_obo_by_hand():
     scores = evaluation.summarise(predicted, labels)
     assert scores["n"] == 3
     assert scores["mae"] == pytest.approx((0.1 + 0.25 + 1.6) / 3)
+    # Of 4, 10 and 3 repetitions.
+    assert scores["mae_rounded"] == pytest.approx((0 + 0.25 + 2) / 3)
+    low, high = scores["mae_rounded_interval"]
+    assert low <= scores["mae_rounded"] <= high
     assert scores["obo"] == pytest.approx(1 / 3)  # 4 hits; 10 and 3 are two off
     assert scores["mae_interval"][0] <= scores["mae"] <= scores["mae_interval"][1]
     assert 0 <= scores["obo_interval"][0] <= scores["obo_interval"][1] <= 1
@@ -25,9 +29,18 @@ def test_intervals_are_reproducible_and_narrow_with_more_videos():
 
 
 def test_nothing_to_score():
-    assert evaluation.summarise([], [])["mae"] is None
+    nothing = evaluation.summarise([], [])
+    assert nothing.pop("n") == 0
+    assert len(nothing) == 2 * len(evaluation.METRICS)
+    assert set(nothing.values()) == {None}
     assert evaluation.summarise_negatives([]) == {"n": 0, "mean_count": None}
     assert evaluation.summarise_negatives([1.0, 2.0]) == {"n": 2, "mean_count": 1.5}
+
+
+def test_labels_of_parts_of_repetitions_are_rounded_like_counts():
+    np.testing.assert_array_equal(
+        evaluation.off_by_one([4.4, 4.4, 2.5], [5.4, 5.5, 4.4]), [True, False, True]
+    )
 
 
 def test_a_label_of_zero_has_no_relative_error():

@@ -40,6 +40,18 @@ def test_mae_is_relative_unrounded_and_over_positives():
     assert found["error"] == found["mae"]
 
 
+def test_mae_of_rounded_counts():
+    # 6, 9 and 6 against 4, 10 and 5.
+    found = validation_scores(PREDICTED, VIDEOS)
+    assert found["mae_rounded"] == pytest.approx((2 / 4 + 1 / 10 + 1 / 5) / 3)
+
+
+def test_all_scores_are_over_the_same_videos():
+    """What is counted where nothing repeats changes no score."""
+    wrong = PREDICTED + np.array([0, 0, 7.0, 0])
+    assert validation_scores(wrong, VIDEOS) == validation_scores(PREDICTED, VIDEOS)
+
+
 def test_obo_is_of_the_rounded_count():
     # 5.5 rounds to 6 (off by two), 9 and 6.49 are off by one.
     assert validation_scores(PREDICTED, VIDEOS)["obo"] == pytest.approx(2 / 3)
@@ -51,9 +63,8 @@ def test_labels_of_parts_of_repetitions_are_rounded_for_obo():
 
 def test_nothing_repeated_gives_no_number():
     found = validation_scores(np.array([0.5]), [video(0, 0.0)])
-    assert (
-        list(found) == ["error", "mae", "obo"] and np.isnan(list(found.values())).all()
-    )
+    assert list(found) == ["error", "mae", "mae_rounded", "obo"]
+    assert np.isnan(list(found.values())).all()
 
 
 def test_a_report_has_estimators_challenges_and_videos():
@@ -62,14 +73,20 @@ def test_a_report_has_estimators_challenges_and_videos():
         {"sight": PREDICTED, "true": np.array(TRUE)}, VIDEOS, {"stride": strides}
     )
     assert json.loads(json.dumps(found, allow_nan=False)) == found
-    assert found["estimators"]["sight"] == {"n": 3, "mae": 0.2577, "obo": 0.6667}
-    assert found["estimators"]["true"] == {"n": 3, "mae": 0.0, "obo": 1.0}
+    assert found["estimators"]["sight"] == {
+        "n": 3,
+        "mae": 0.2577,
+        "mae_rounded": 0.2667,
+        "obo": 0.6667,
+    }
+    true = {"n": 3, "mae": 0.0, "mae_rounded": 0.0, "obo": 1.0}
+    assert found["estimators"]["true"] == true
     parts = {name: part["sight"] for name, part in found["challenges"].items()}
     assert parts == {
-        "no challenge": {"n": 2, "mae": 0.199, "obo": 1.0},
-        "any challenge": {"n": 1, "mae": 0.375, "obo": 0.0},
-        "dark": {"n": 1, "mae": 0.375, "obo": 0.0},
-        "still": {"n": 0, "mae": None, "obo": None},
+        "no challenge": {"n": 2, "mae": 0.199, "mae_rounded": 0.15, "obo": 1.0},
+        "any challenge": {"n": 1, "mae": 0.375, "mae_rounded": 0.5, "obo": 0.0},
+        "dark": {"n": 1, "mae": 0.375, "mae_rounded": 0.5, "obo": 0.0},
+        "still": {"n": 0, "mae": None, "mae_rounded": None, "obo": None},
     }
     row = {"video_id": "v0", "count": 4.0, "sight": 5.5, "true": 4.0, "stride": 1.0}
     assert found["videos"][0] == row and len(found["videos"]) == 4

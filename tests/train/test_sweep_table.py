@@ -36,11 +36,11 @@ SWEEP = {
 }
 
 
-def _evaluation(sight=0.4119, sound=0.25):
+def _evaluation(sight=0.4119, sound=0.25, rounded=0.4):
     return {
         "estimators": {
-            "sight": {"n": 8, "mae": sight, "obo": 0.9},
-            "sound": {"n": 7, "mae": 0.9, "obo": sound},
+            "sight": {"n": 8, "mae": sight, "mae_rounded": rounded, "obo": 0.9},
+            "sound": {"n": 7, "mae": 0.9, "mae_rounded": 0.9, "obo": sound},
         }
     }
 
@@ -62,11 +62,11 @@ def test_table_reads_like_this(tmp_path):
     _write(tmp_path, "with", _evaluation())
     _write(tmp_path, "without", _evaluation(sight=12.5))
     assert _text(tmp_path) == (
-        "table0: Effect of something, ours (paper)\n"
+        "table0: Effect of something, ours (paper), MAE as unrounded / rounded\n"
         "\n"
-        "         Sight MAE       Sound OBO\n"
-        "With it   0.412 (0.314)  0.250\n"
-        "Without  12.500 (0.500)\n"
+        "         Sight MAE               Sound OBO\n"
+        "With it   0.412 / 0.400 (0.314)  0.250\n"
+        "Without  12.500 / 0.400 (0.500)\n"
         "\n"
         "A note that says where the paper's numbers come from, and "
         "what else one really ought to know about\n"
@@ -80,11 +80,14 @@ def test_a_run_not_yet_evaluated_is_a_dash(tmp_path):
     evaluations = sweep_table.read_evaluations(tmp_path, SWEEP)
     assert evaluations == {"with": _evaluation(), "without": None}
     text = sweep_table.table_text("table0", SWEEP, evaluations)
-    assert text.splitlines()[3:5] == ["With it  0.412 (0.314)  0.250", "Without      -"]
+    assert text.splitlines()[3:5] == [
+        "With it  0.412 / 0.400 (0.314)  0.250",
+        "Without              -",
+    ]
 
 
 def test_a_score_over_no_video_is_a_dash(tmp_path):
-    _write(tmp_path, "with", _evaluation(sight=None))
+    _write(tmp_path, "with", _evaluation(sight=None, rounded=None))
     _write(tmp_path, "without", _evaluation())
     lines = _text(tmp_path).splitlines()
     assert lines[3].split() == ["With", "it", "-", "0.250"]
@@ -97,7 +100,7 @@ def test_an_empty_note_leaves_no_blank_lines(tmp_path):
 
 def test_columns_that_do_not_fit_go_below(tmp_path):
     _write(tmp_path, "with", _evaluation())
-    columns = [f"column {i}" for i in range(9)]
+    columns = [f"column {i}" for i in range(7)]
     row = {"name": "With it", "cells": {c: _cell("with", paper=0.1) for c in columns}}
     lines = _text(tmp_path, SWEEP | {"columns": columns, "rows": [row]}).splitlines()
     headers = [line for line in lines if "column" in line]
@@ -112,7 +115,7 @@ def test_a_column_of_full_width_still_gets_printed(tmp_path):
     wide = "w" * 120
     row = {"name": "With it", "cells": {wide: _cell("with")}}
     lines = _text(tmp_path, SWEEP | {"columns": [wide], "rows": [row]}).splitlines()
-    assert lines[2:4] == [" " * 9 + wide, "With it  0.412"]
+    assert lines[2:4] == [" " * 9 + wide, "With it  0.412 / 0.400"]
 
 
 def test_record_is_the_table_as_data(tmp_path):
@@ -130,11 +133,13 @@ def test_record_is_the_table_as_data(tmp_path):
     ]
     first, second = record["rows"]
     assert first["cells"] == {
-        "Sight MAE": _cell("with", paper=0.314) | {"ours": 0.4119, "n": 8},
+        "Sight MAE": _cell("with", paper=0.314)
+        | {"ours": 0.4119, "rounded": 0.4, "n": 8},
         "Sound OBO": _cell("with", "sound", "obo") | {"ours": 0.25, "n": 7},
     }
     assert second["cells"] == {
-        "Sight MAE": _cell("without", paper=0.5) | {"ours": None, "n": None}
+        "Sight MAE": _cell("without", paper=0.5)
+        | {"ours": None, "rounded": None, "n": None}
     }
 
 
@@ -153,8 +158,9 @@ def test_the_sweep_is_left_as_it_was(tmp_path):
         ("[]", 'has no object "estimators"'),
         ("{}", 'has no object "estimators"'),
         ('{"estimators": []}', 'has no object "estimators"'),
+        ('{"estimators": {"sight": {"mae": 1, "n": 2}}}', "has no 'mae_rounded'"),
         (
-            '{"estimators": {"sight": {"mae": 1, "n": 2}}}',
+            '{"estimators": {"sight": {"mae": 1, "mae_rounded": 1, "n": 2}}}',
             r"has no estimator 'sound' .*: sight",
         ),
         ('{"estimators": {"sight": 3}}', "has no estimator 'sight'"),
@@ -210,10 +216,10 @@ def test_an_optional_estimator_that_the_run_has_not_is_left_open():
         "columns": list(cells),
         "rows": [{"name": "MAE", "cells": cells}],
     }
-    scores = {"stride_1": {"mae": 0.25, "obo": 1, "n": 4}}
+    scores = {"stride_1": {"mae": 0.25, "mae_rounded": 0.2, "obo": 1, "n": 4}}
     evaluations = {"with": {"estimators": scores}}
     row = sweep_table.table_text("table7", sweep, evaluations).splitlines()[3]
-    assert row.split() == ["MAE", "0.250", "(0.500)", "-"]
+    assert row.split() == ["MAE", "0.250", "/", "0.200", "(0.500)", "-"]
     record = sweep_table.table_record("table7", sweep, evaluations)
     assert record["rows"][0]["cells"]["stride_6"]["ours"] is None
     del cells["stride_6"]["optional"]
