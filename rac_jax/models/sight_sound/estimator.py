@@ -4,11 +4,12 @@ import dataclasses
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-import flax.linen as nn
-
 from rac_jax.counting.estimator import Chunk, Partial, ReadAgain, SourceInfo
 from rac_jax.counting.family import Variables
+from rac_jax.counting.model_config import ModelError
 from rac_jax.counting.result import Measurement
+from rac_jax.models.sight_sound.fusion import ClassNames
+from rac_jax.models.sight_sound.network import SightSound
 from rac_jax.models.sight_sound.paper import PaperProcedure, PaperState
 from rac_jax.models.sight_sound.programs import SightSoundPrograms
 from rac_jax.models.sight_sound.released import ReleasedProcedure, ReleasedState
@@ -43,11 +44,14 @@ class SightSoundEstimator:
 
     Attributes:
       programs: the compiled programs.
+
+    Raises:
+      ModelError: if the config names other classes than the network has.
     """
 
     def __init__(
         self,
-        network: nn.Module,
+        network: SightSound,
         variables: Variables,
         config: Mapping[str, Any],
         batch_sizes: tuple[int, ...] | None = None,
@@ -56,9 +60,10 @@ class SightSoundEstimator:
             network, variables, config["preprocessing"], batch_sizes
         )
         self._config = config
+        names = _class_names(network, config)
         self._procedures = {
-            "paper": PaperProcedure(self.programs),
-            "released": ReleasedProcedure(self.programs),
+            "paper": PaperProcedure(self.programs, names),
+            "released": ReleasedProcedure(self.programs, names),
         }
 
     def start(self, info: SourceInfo, options: "SightSoundOptions") -> SightSoundState:
@@ -87,3 +92,24 @@ class SightSoundEstimator:
         if largest is None:
             largest = self._config.get("max_stride", DEFAULT_MAX_STRIDE)
         return tuple(range(1, largest + 1))
+
+
+def _class_names(network: SightSound, config: Mapping[str, Any]) -> ClassNames:
+    """The `class_names` of a model's config: stream to a name per repetition class.
+
+    Raises:
+      ModelError: for another stream than there is, or not one name per class, all different.
+    """
+    names = config.get("class_names", {})
+    classes = {"sight": network.sight_classes, "sound": network.sound_classes}
+    for stream, given in names.items():
+        if stream not in classes:
+            raise ModelError(
+                f"{config['name']}: class_names.{stream}: is not sight or sound"
+            )
+        if len(set(given)) != len(given) or len(given) != classes[stream]:
+            raise ModelError(
+                f"{config['name']}: class_names.{stream}: has {len(set(given))} different "
+                f"names for {classes[stream]} repetition classes"
+            )
+    return names

@@ -19,6 +19,8 @@ from rac_jax.counting.result import Measurement, Stream, WindowCount
 from rac_jax.models.sight_sound.network import fuse
 from rac_jax.models.sight_sound.panel import draw
 
+ClassNames = Mapping[str, Sequence[str]]
+
 
 @dataclasses.dataclass(frozen=True)
 class StreamCount:
@@ -28,10 +30,13 @@ class StreamCount:
       count: repetitions, a float.
       windows: its counts along time. They add up to the count, but for the released protocol,
         which averages the last windows.
+      classes: [P] the distribution over repetition classes, see `mean_classes`; empty where no
+        window was looked at.
     """
 
     count: float
     windows: tuple[WindowCount, ...]
+    classes: tuple[float, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,7 +50,8 @@ class Decision:
       joined: of the head that fuses by itself, in place of Eq. 10; None without one.
       end_s: where the picture ends, in seconds of the file; 0 without one.
       heard_s: seconds of sound.
-      details: the family's own.
+      class_names: stream to the names of its repetition classes, of those that have any.
+      details: the family's own, but for the classes.
     """
 
     sight: StreamCount | None
@@ -54,6 +60,7 @@ class Decision:
     joined: StreamCount | None
     end_s: float
     heard_s: float
+    class_names: ClassNames
     details: Mapping[str, Any]
 
     def measurement(self, start_s: float) -> Measurement:
@@ -83,10 +90,38 @@ class Decision:
             count=total,
             rate=rate_of(shares, start_s, end_s, total),
             streams=streams,
-            details=self.details,
+            details=dict(self.details) | {"classes": self._classes()},
             end_s=self.end_s,
             panel=draw if self.details["stride_scores"] else None,
         )
+
+    def _classes(self) -> dict[str, dict[str, float]]:
+        """Stream to its distribution, by the classes' names, or their numbers from 0 on."""
+        found = {}
+        for stream, one in (("sight", self.sight), ("sound", self.sound)):
+            if one is not None and one.classes:
+                numbers = [str(number) for number in range(len(one.classes))]
+                names = self.class_names.get(stream, numbers)
+                found[stream] = dict(zip(names, one.classes, strict=True))
+        return found
+
+
+def mean_classes(
+    windows: Sequence[WindowCount], classes: np.ndarray
+) -> tuple[float, ...]:
+    """The distribution over repetition classes of a whole stream (paper 1, Eq. 2, appendix I).
+
+    Args:
+      windows: of the stream, N.
+      classes: [N, P] softmax over the classes in each of them.
+
+    Returns:
+      [P] their mean, weighted by the windows' lengths in time; it sums to 1.
+    """
+    lengths = np.array([window.end_s - window.start_s for window in windows])
+    # Files without rising times have windows of no length, which are alike.
+    weights = lengths if lengths.sum() > 0 else None
+    return tuple(np.average(classes, axis=0, weights=weights).astype(float).tolist())
 
 
 def rate_of(

@@ -33,7 +33,12 @@ from rac_jax.counting.result import Measurement, WindowCount
 from rac_jax.counting.sample_log import SampleLog
 from rac_jax.models.sight_sound import clips as clip_index
 from rac_jax.models.sight_sound.clips import Clip, ClipAssembler
-from rac_jax.models.sight_sound.fusion import Decision, StreamCount
+from rac_jax.models.sight_sound.fusion import (
+    ClassNames,
+    Decision,
+    StreamCount,
+    mean_classes,
+)
 from rac_jax.models.sight_sound.network import SightOutput, SoundOutput
 from rac_jax.models.sight_sound.programs import (
     SegmentEncoder,
@@ -112,10 +117,12 @@ class PaperProcedure:
 
     Args:
       programs: of the model.
+      class_names: stream to the names of its repetition classes, of those that have any.
     """
 
-    def __init__(self, programs: SightSoundPrograms):
+    def __init__(self, programs: SightSoundPrograms, class_names: ClassNames):
         self._programs = programs
+        self._class_names = class_names
 
     def start(
         self, info: SourceInfo, strides: tuple[int, ...], seed: int
@@ -178,7 +185,10 @@ class PaperProcedure:
             details["stride_counts"] = _named(
                 {one: found.count for one, found in counts.items()}
             )
-            sight = counts[stride]
+            classes = sight_rows.classes[[clip.stride == stride for clip in clips]]
+            sight = dataclasses.replace(
+                counts[stride], classes=mean_classes(counts[stride].windows, classes)
+            )
             if with_sound:
                 gamma, joined = self._fuse(clips, stride, sight_rows, sound_rows)
                 details["reliability"] = gamma
@@ -190,6 +200,7 @@ class PaperProcedure:
             joined=joined,
             end_s=max((clip.end_s for clip in clips), default=0.0),
             heard_s=track.duration_s,
+            class_names=self._class_names,
             details=details,
         ).measurement(info.start_s)
 
@@ -259,14 +270,16 @@ class PaperProcedure:
                 )
                 for first in range(0, track.columns, step)
             ]
-            counts = np.maximum(0, segments.rows(keys).count)
+            rows = segments.rows(keys)
+            counts = np.maximum(0, rows.count)
             density = counts.sum() / (track.columns / step)
             if len(keys) == 1 or density >= LEAST_REPETITIONS:
                 break
             squeeze *= 2
         logger.debug("%d sound segments of %d columns each", len(keys), step)
+        windows = track.window_counts(counts, step, start_s)
         return StreamCount(
-            float(counts.sum()), track.window_counts(counts, step, start_s)
+            float(counts.sum()), windows, mean_classes(windows, rows.classes)
         )
 
 

@@ -28,7 +28,12 @@ from rac_jax.counting.estimator import Chunk, ReadAgain, SourceInfo
 from rac_jax.counting.result import Measurement, WindowCount
 from rac_jax.counting.sample_log import SampleLog
 from rac_jax.models.sight_sound import clips as clip_index
-from rac_jax.models.sight_sound.fusion import Decision, StreamCount
+from rac_jax.models.sight_sound.fusion import (
+    ClassNames,
+    Decision,
+    StreamCount,
+    mean_classes,
+)
 from rac_jax.models.sight_sound.programs import (
     SegmentEncoder,
     SightSoundPrograms,
@@ -154,10 +159,12 @@ class ReleasedProcedure:
 
     Args:
       programs: of the model.
+      class_names: stream to the names of its repetition classes, of those that have any.
     """
 
-    def __init__(self, programs: SightSoundPrograms):
+    def __init__(self, programs: SightSoundPrograms, class_names: ClassNames):
         self._programs = programs
+        self._class_names = class_names
 
     def start(
         self, info: SourceInfo, strides: tuple[int, ...], seed: int
@@ -299,6 +306,7 @@ class ReleasedProcedure:
             joined=None,
             end_s=first.last_s + 1 / first.fps,
             heard_s=track.duration_s,
+            class_names=self._class_names,
             details=details,
         ).measurement(first.info.start_s)
 
@@ -317,6 +325,7 @@ class ReleasedProcedure:
             joined=None,
             end_s=0.0,
             heard_s=segments.track.duration_s,
+            class_names=self._class_names,
             details=details | {"cost": cost},
         ).measurement(state.info.start_s)
 
@@ -359,7 +368,7 @@ class ReleasedProcedure:
             )
             for place, count in enumerate(counts)
         )
-        return StreamCount(float(total), windows)
+        return StreamCount(float(total), windows, mean_classes(windows, rows.classes))
 
     def _count_sound(
         self, segments: SegmentEncoder, start_s: float
@@ -368,15 +377,16 @@ class ReleasedProcedure:
         columns, width = segments.track.columns, self._programs.columns
         positions = clip_index.segment_columns(columns, width)
         step = width
-        counts = segments.rows([segments.add(one) for one in positions]).count
-        if float(counts.sum()) < SQUEEZE_BELOW and columns > width:
+        rows = segments.rows([segments.add(one) for one in positions])
+        if float(rows.count.sum()) < SQUEEZE_BELOW and columns > width:
             positions = [clip_index.resized_columns(0, columns, width)]
             step = columns
-            counts = segments.rows([segments.add(one) for one in positions]).count
-        total = float(counts.sum())
+            rows = segments.rows([segments.add(one) for one in positions])
+        total = float(rows.count.sum())
         paired = clip_index.released_reliability_segments(columns, total, width)
-        windows = segments.track.window_counts(counts, step, start_s)
-        return StreamCount(total, windows), [segments.add(one) for one in paired]
+        windows = segments.track.window_counts(rows.count, step, start_s)
+        counted = StreamCount(total, windows, mean_classes(windows, rows.classes))
+        return counted, [segments.add(one) for one in paired]
 
 
 def _details(

@@ -12,6 +12,7 @@ import pytest
 import rac_jax
 from rac_jax.counting.counter import Counter
 from rac_jax.counting.estimator import Chunk, ReadAgain, SourceInfo
+from rac_jax.counting.model_config import ModelError
 from rac_jax.models.sight_sound.heads import FUSION_HEAD, fusion_head
 from tests.conftest import knocks, moving_square
 
@@ -72,6 +73,52 @@ def test_details(result):
     assert chosen == max(scores, key=scores.get)
     assert details["stride_counts"][chosen] == result.stream("sight").count
     assert json.loads(result.to_json())["details"] == details
+
+
+@pytest.mark.parametrize("protocol", ["paper", "released"])
+def test_class_distributions_of_both_streams(counter, clip, protocol):
+    classes = counter.count(clip, protocol=protocol).details["classes"]
+    assert list(classes["sight"]) == list("01234")
+    assert list(classes["sound"]) == list("012345")
+    for distribution in classes.values():
+        assert sum(distribution.values()) == pytest.approx(1, abs=1e-5)
+        assert min(distribution.values()) > 0
+
+
+def test_classes_of_a_video_are_those_of_its_clips(counter):
+    """64, 64 and 22 frames of 150."""
+    video = moving_square(150)
+
+    def classes(frames):
+        details = counter.count(frames, fps=25, stride=1).details
+        return np.array(list(details["classes"]["sight"].values()))
+
+    parts = [classes(part) for part in np.split(video, [64, 128])]
+    expected = np.average(parts, axis=0, weights=[64, 64, 22])
+    np.testing.assert_allclose(classes(video), expected, atol=1e-5)
+
+
+def test_classes_have_the_names_that_the_model_gives_them(counter):
+    names = {"sight": ["a", "b", "c", "d", "e"]}
+    config = counter.config | {"class_names": names}
+    named = Counter(counter.family, counter.network, counter.variables, config)
+    classes = count_array(named, 20, 1.0).details["classes"]
+    assert list(classes["sight"]) == names["sight"]
+    assert list(classes["sound"]) == list("012345")
+
+
+@pytest.mark.parametrize(
+    "names,message",
+    [
+        ({"sight": ["a"]}, "class_names.sight: has 1 different names for 5 repet"),
+        ({"sound": ["a"] * 6}, "class_names.sound: has 1 different names for 6 repet"),
+        ({"smell": ["a"]}, "class_names.smell: is not sight or sound"),
+    ],
+)
+def test_names_of_other_classes_are_refused(counter, names, message):
+    config = counter.config | {"class_names": names}
+    with pytest.raises(ModelError, match=f"^tiny: {message}"):
+        Counter(counter.family, counter.network, counter.variables, config)
 
 
 def test_windows_tile_the_video(result):

@@ -1,10 +1,17 @@
 """One count and its rate from two streams, by hand."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
 from rac_jax.counting.result import WindowCount
-from rac_jax.models.sight_sound.fusion import Decision, StreamCount, rate_of
+from rac_jax.models.sight_sound.fusion import (
+    Decision,
+    StreamCount,
+    mean_classes,
+    rate_of,
+)
 from rac_jax.models.sight_sound.network import fuse
 
 DETAILS = {"stride_scores": {}}
@@ -20,6 +27,7 @@ def decide(**changes):
         "joined": None,
         "end_s": 4.0,
         "heard_s": 6.0,
+        "class_names": {},
         "details": DETAILS,
     }
     return Decision(**(found | changes)).measurement(0.0)
@@ -79,6 +87,31 @@ def test_one_stream_alone(name):
     (stream,) = found.streams
     assert (stream.name, stream.weight) == (name, 1.0)
     assert found.count == stream.count == found.rate.integral
+
+
+def test_classes_are_a_mean_over_time():
+    windows = (WindowCount(0, 3, 4.0), WindowCount(3, 4, 2.0))
+    found = mean_classes(windows, np.array([[0.8, 0.2], [0.4, 0.6]]))
+    assert found == pytest.approx((0.7, 0.3))
+    still = (WindowCount(2, 2, 4.0), WindowCount(2, 2, 2.0))
+    found = mean_classes(still, np.array([[0.8, 0.2], [0.4, 0.6]]))
+    assert found == pytest.approx((0.6, 0.4))
+
+
+def test_classes_go_by_their_names_or_numbers():
+    sight = dataclasses.replace(SIGHT, classes=(0.75, 0.25))
+    sound = dataclasses.replace(SOUND, classes=(0.5, 0.5))
+    names = {"sight": ["jump", "saw"]}
+    found = decide(sight=sight, sound=sound, class_names=names).details
+    assert found == DETAILS | {
+        "classes": {
+            "sight": {"jump": 0.75, "saw": 0.25},
+            "sound": {"0": 0.5, "1": 0.5},
+        }
+    }
+    assert decide(sight=sight, sound=None).details["classes"].keys() == {"sight"}
+    # A stream whose windows were not looked at.
+    assert decide().details["classes"] == {}
 
 
 def test_a_head_that_fuses_by_itself():
