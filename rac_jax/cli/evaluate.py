@@ -19,12 +19,13 @@ def add_arguments(parser: argparse.ArgumentParser, argv: Sequence[str]) -> None:
         nargs="?",
         metavar="LABELS.csv",
         help="columns file,start_s,end_s,count (paths relative to it), optionally alt_count "
-        "where two answers are right; other columns are groups",
+        "where two answers are right, label, and challenges with ';' between; other columns "
+        "are groups",
     )
     parser.add_argument(
         "--group-by",
         metavar="COLUMN",
-        help="also score the videos by this column's values",
+        help="also score the videos by this column's values, label or challenges",
     )
     parser.add_argument("--out", metavar="FILE.json", help="write everything as JSON")
     trained = parser.add_argument_group("of training runs, instead of LABELS.csv")
@@ -71,8 +72,8 @@ def run(args: argparse.Namespace) -> int:
     except (ValueError, OSError) as error:
         complain(error)
         return 2
-    if args.group_by and not all(args.group_by in record.groups for record in records):
-        known = ", ".join(sorted(records[0].groups)) if records else ""
+    if args.group_by and not all(args.group_by in _groups(r) for r in records):
+        known = ", ".join(sorted(_groups(records[0]))) if records else ""
         complain(
             f"{args.labels}: has no column {args.group_by!r} to group by (it has: {known})"
         )
@@ -107,6 +108,13 @@ def run(args: argparse.Namespace) -> int:
     return int(any("error" in video for video in videos))
 
 
+def _groups(record) -> dict[str, list[str]]:
+    """By column, the groups that a labelled part is in: one for each of its challenges."""
+    groups = {name: [value] for name, value in record.groups.items()}
+    groups["label"] = [record.label]
+    return groups | {"challenges": list(record.challenges) or ["no challenge"]}
+
+
 def _score(record, wait: Callable) -> dict[str, Any]:
     """Waits for one labelled part; an error is reported and becomes part of the record."""
     from rac_jax.media import MediaError
@@ -117,7 +125,7 @@ def _score(record, wait: Callable) -> dict[str, Any]:
         "end_s": record.end_s,
         "count": record.count,
         "alt_count": record.alt_count,
-        "groups": dict(record.groups),
+        "groups": _groups(record),
     }
     try:
         result = wait()
@@ -141,7 +149,8 @@ def build_report(
     """Scores of counted videos.
 
     Args:
-      videos: dicts with "count", "alt_count", "groups", and "predicted" unless counting failed.
+      videos: dicts with "count", "alt_count", "groups" (by column, the groups a video is in), and
+        "predicted" unless counting failed.
       group_by: a key of "groups".
 
     Returns:
@@ -170,10 +179,12 @@ def build_report(
         )
 
     values = (
-        sorted({video["groups"][group_by] for video in counted}) if group_by else []
+        sorted({value for video in counted for value in video["groups"][group_by]})
+        if group_by
+        else []
     )
     members = {
-        v: [video for video in counted if video["groups"][group_by] == v]
+        v: [video for video in counted if v in video["groups"][group_by]]
         for v in values
     }
     return {

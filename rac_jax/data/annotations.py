@@ -11,7 +11,9 @@ import numpy as np
 from rac_jax import drafts
 
 REQUIRED = ("file", "start_s", "end_s", "count")
-OPTIONAL = "alt_count"
+OPTIONAL = ("alt_count", "label", "challenges")
+# Between the names of several challenges in one cell.
+SEPARATOR = ";"
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -55,7 +57,8 @@ def read_csv(path: str | os.PathLike) -> list[Annotation]:
     """Reads `file,start_s,end_s,count`, one labelled part per line.
 
     Relative file names are relative to the CSV. An empty start_s or end_s means the start or the
-    end of the file; `alt_count` may be there and may be empty; other columns become `groups`.
+    end of the file; `alt_count`, `label` and `challenges` (several with ';' between) may be there
+    and may be empty; other columns become `groups`.
 
     Args:
       path: the CSV, UTF-8, with a header line.
@@ -97,7 +100,7 @@ def _record(path: pathlib.Path, line: int, row: dict) -> Annotation:
     start_s = _number(path, line, row, "start_s")
     end_s = _number(path, line, row, "end_s")
     count = _number(path, line, row, "count")
-    alt_count = _number(path, line, row, OPTIONAL)
+    alt_count = _number(path, line, row, "alt_count")
     if count is None:
         raise _wrong(path, line, "count is empty")
     if end_s is not None and end_s < (start_s or 0.0):
@@ -109,8 +112,16 @@ def _record(path: pathlib.Path, line: int, row: dict) -> Annotation:
         start_s=start_s,
         end_s=end_s,
         alt_count=alt_count,
+        label=row.pop("label", "").strip(),
+        challenges=names_in(row.pop("challenges", "")),
         groups={key: value.strip() for key, value in row.items()},
     )
+
+
+def names_in(cell: str) -> tuple[str, ...]:
+    """The names in a cell that may hold several, each once and without spaces around it."""
+    names = (name.strip() for name in cell.split(SEPARATOR))
+    return tuple(dict.fromkeys(name for name in names if name))
 
 
 def _number(path: pathlib.Path, line: int, row: dict, name: str) -> float | None:
@@ -134,7 +145,7 @@ def write_csv(path: str | os.PathLike, annotations: Iterable[Annotation]) -> Non
     """Writes what `read_csv` reads.
 
     File names are made relative to the CSV where the file lies beside or below it. The record's
-    other fields (cycles, events, label, ...) have no place in this format.
+    other fields (cycles, events, split, ...) have no place in this format.
 
     Args:
       path: the CSV; it is replaced when all is written.
@@ -151,13 +162,15 @@ def write_csv(path: str | os.PathLike, annotations: Iterable[Annotation]) -> Non
         draft.open("w", newline="", encoding="utf-8") as file,
     ):
         writer = csv.writer(file, lineterminator="\n")
-        writer.writerow([*REQUIRED, OPTIONAL, *groups])
+        writer.writerow([*REQUIRED, *OPTIONAL, *groups])
         for record in annotations:
             numbers = (record.start_s, record.end_s, record.count, record.alt_count)
             writer.writerow(
                 [
                     _relative(record.path, path.parent),
                     *("" if n is None else f"{n:.15g}" for n in numbers),
+                    record.label,
+                    SEPARATOR.join(record.challenges),
                     *(record.groups.get(key, "") for key in groups),
                 ]
             )

@@ -60,7 +60,10 @@ def test_report(evaluate, labels, tmp_path):
 def test_unknown_group_and_broken_labels(evaluate, labels, tmp_path):
     code, _, err = evaluate(labels, "--group-by", "colour")
     assert code == 2
-    assert "has no column 'colour' to group by (it has: activity)" in err
+    assert (
+        "has no column 'colour' to group by (it has: activity, challenges, label)"
+        in err
+    )
     labels.write_text("file,start_s,end_s,count\na.mp4,5.0,3.2,4\n")
     code, _, err = evaluate(labels)
     assert code == 2
@@ -68,6 +71,21 @@ def test_unknown_group_and_broken_labels(evaluate, labels, tmp_path):
     code, _, err = evaluate(tmp_path / "missing.csv")
     assert code == 2
     assert "missing.csv" in err
+
+
+def test_a_video_is_in_each_of_its_groups():
+    both = {"challenges": ["low illumination", "fast motion"]}
+    videos = [
+        {"count": 4, "alt_count": None, "groups": both, "predicted": 4.0},
+        {"count": 10, "alt_count": None, "groups": {"challenges": ["fast motion"]}, "predicted": 5.0},
+    ]  # fmt: skip
+    groups = build_report(videos, "challenges")["groups"]
+    assert {name: part["n"] for name, part in groups.items()} == {
+        "fast motion": 2,
+        "low illumination": 1,
+    }
+    assert groups["low illumination"]["mae"] == 0
+    assert groups["fast motion"]["mae"] == 0.25
 
 
 def test_report_by_hand():

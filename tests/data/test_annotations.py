@@ -39,6 +39,25 @@ def test_read(tmp_path):
         first.count = 4
 
 
+def test_label_and_challenges(tmp_path):
+    path = write(
+        tmp_path,
+        "file,start_s,end_s,count,label,challenges,site\n"
+        "a.mp4,0,1,2, rope skipping ,low illumination; fast motion;;fast motion,x\n"
+        "b.mp4,0,1,2,,,y\n",
+    )
+    first, second = annotations.read_csv(path)
+    assert first.label == "rope skipping"
+    assert first.challenges == ("low illumination", "fast motion")
+    assert first.groups == {"site": "x"}
+    assert (second.label, second.challenges) == ("", ())
+    annotations.write_csv(path, [first, second])
+    again = annotations.read_csv(path)
+    assert [(r.label, r.challenges) for r in again] == [
+        (r.label, r.challenges) for r in (first, second)
+    ]
+
+
 def test_byte_order_mark_and_column_order(tmp_path):
     path = write(tmp_path, "count,file,end_s,start_s\n3,a.mp4,2,1\n", "utf-8-sig")
     (record,) = annotations.read_csv(path)
