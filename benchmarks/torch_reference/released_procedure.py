@@ -116,20 +116,26 @@ def resized(part: np.ndarray) -> np.ndarray:
 # The networks.
 
 
+def device_of(networks: Release) -> torch.device:
+    """Where the networks are."""
+    return next(networks.parameters()).device
+
+
 def run_sight(networks: Release, clips: list[np.ndarray]):
     """(bin logits, class logits, stage-3, features) of clips [n, H, W, 3] of one length."""
     batch = torch.from_numpy(np.stack(clips)).permute(0, 4, 1, 2, 3).contiguous()
-    return networks.sight(batch)
+    return networks.sight(batch.to(device_of(networks)))
 
 
 def run_sound(networks: Release, segments: list[np.ndarray]):
     """(bin logits, class logits, stage-3, features) of segments [257, 500]."""
-    return networks.sound(torch.from_numpy(np.stack(segments))[:, None])
+    batch = torch.from_numpy(np.stack(segments))[:, None]
+    return networks.sound(batch.to(device_of(networks)))
 
 
 def expected_counts(outputs, bins: torch.Tensor) -> list[float]:
     """Counts: per class the mean of the bins under its softmax, then the mean over classes."""
-    bin_logits, class_logits = outputs[:2]
+    bin_logits, class_logits = (logits.cpu() for logits in outputs[:2])
     classes = class_logits.shape[-1]
     found = []
     for row, class_row in zip(bin_logits, class_logits, strict=True):

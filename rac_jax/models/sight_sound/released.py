@@ -236,12 +236,16 @@ class ReleasedProcedure:
         frames, length = state.frames, self._programs.clip_frames
         sight = self._programs.sight_encoder()
         sound = SegmentEncoder(self._programs, Soundtrack(state.sound))
+
+        # The first clip of every stride, which is a window of the one that is chosen.
         head, firsts, scores = np.concatenate(state.head), [], {}
         for stride in state.strides:
             index = clip_index.clip_indices(frames, stride, 0, length)
             clip = WantedClip(index, stride).feed(0, head)
             sight.add(clip.key, (clip.pixels(), clip.valid))
             firsts.append(clip.key)
+
+        # Scores, where there is a choice.
         if len(state.strides) > 1:
             segments = [
                 sound.add(self._sound_beside(sound, frames, stride))
@@ -280,6 +284,8 @@ class ReleasedProcedure:
         first, sight_encoder = state.first, state.sight.copy()
         sound_encoder = state.sound.copy()
         track = sound_encoder.track
+
+        # Both counts, and the reliability on pairs of windows.
         short = self._short_encoder(state)
         sight = self._count_sight(state, sight_encoder, short)
         sound = gamma = None
@@ -296,6 +302,8 @@ class ReleasedProcedure:
                 sound_encoder.rows([segments[i] for i in pairs[1]]),
             )
             gamma = float(np.mean(gammas))
+
+        # What it took, and the decision.
         details = _details(state.stride, state.scores, sight.count, gamma)
         used = [sight_encoder, sound_encoder.encoder, *([short] if short else [])]
         details["cost"] = encoding_cost(*used)
