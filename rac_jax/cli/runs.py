@@ -9,9 +9,9 @@ from typing import Any
 
 from rac_jax.cli import curves
 from rac_jax.cli.output import complain, write_text
+from rac_jax.counting.scores import MAES, METRICS
 
 EVALUATION = "evaluation.json"
-METRICS = ("mae", "mae_rounded", "obo")
 NAME_WIDTH = 24
 
 
@@ -142,7 +142,7 @@ def _cell(score: Mapping[str, Any]) -> str:
     """The scores of an estimator, "-" where there are none."""
     if any(value is None for value in score["mae"]):
         return "-"
-    errors = [score["mae"], score["mae_rounded"]]
+    errors = [score[metric] for metric in MAES]
     if len(score["mae"]) == 1:
         cells = [*(f"{each[0]:.3f}" for each in errors), f"{score['obo'][0]:.2f}"]
     else:

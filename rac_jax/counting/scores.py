@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-METRICS = ("mae", "mae_rounded", "obo")
+MAES = ("mae", "mae_rounded")
+METRICS = (*MAES, "obo")
 RESAMPLES = 2000
 INTERVAL = (2.5, 97.5)  # percent
 

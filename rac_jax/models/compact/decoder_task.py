@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from rac_jax.counting.scores import MAES
 from rac_jax.models.compact.grid import STRIDES, absolute_log_periods, period_grid
 from rac_jax.models.compact.labelled_posteriors import (
     STREAMS,
@@ -117,10 +118,10 @@ class DecoderTask(Task):
         """How well the validation videos are counted, by both streams and by each alone."""
         videos = self.judged.videos
         counts = count_posteriors(self.run.counter(variables).estimator, self.judged)
-        alone = {
-            f"{name}_mae": validation_scores(counts[name], videos)["mae"]
-            for name in STREAMS
-        }
+        alone = {}
+        for name in STREAMS:
+            found = validation_scores(counts[name], videos)
+            alone |= {f"{name}_{metric}": found[metric] for metric in MAES}
         still = np.array([video.count == 0 for video in videos])
         extra = {
             "still_count": float(counts["fused"][still].mean()) if still.any() else 0.0,

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import ml_collections
 import numpy as np
 
+from rac_jax.counting.scores import MAES
 from rac_jax.models.sight_sound import evaluation, losses, start
 from rac_jax.models.sight_sound.network import SightSound
 from rac_jax.models.sight_sound.samplers import StrideSampler
@@ -146,10 +147,9 @@ class StrideTask(Task):
         counts = evaluation.audiovisual_counts(self.run, variables, "val")
         chosen = {"solo_ranker": counts.solo_stride, "ranker": counts.stride}
         videos = self.run.videos("val")
-        scores = {
-            f"{name}_mae": report.validation_scores(counts.at(chosen[name]), videos)[
-                "mae"
-            ]
-            for name in self.trained
-        }
-        return scores | {"error": float(np.mean(list(scores.values())))}
+        scores, errors = {}, []
+        for name in self.trained:
+            found = report.validation_scores(counts.at(chosen[name]), videos)
+            errors.append(found["error"])
+            scores |= {f"{name}_{metric}": found[metric] for metric in MAES}
+        return scores | {"error": float(np.mean(errors))}

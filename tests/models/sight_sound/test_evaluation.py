@@ -186,10 +186,15 @@ def test_rankers_are_validated_by_the_counts_at_their_strides(tmp_path):
     run = fake_run(tmp_path)
     scores = StrideTask(run, {}, {}).validate({}, 1)
     assert scores["solo_ranker_mae"] == pytest.approx((2 / 4 + 0) / 2)
+    assert scores["solo_ranker_mae_rounded"] == scores["solo_ranker_mae"]
     assert scores["ranker_mae"] == 0.0
     assert scores["error"] == pytest.approx(0.125)
     run.config.stride.rankers = ("ranker",)
-    assert StrideTask(run, {}, {}).validate({}, 1) == {"ranker_mae": 0, "error": 0}
+    assert StrideTask(run, {}, {}).validate({}, 1) == {
+        "ranker_mae": 0,
+        "ranker_mae_rounded": 0,
+        "error": 0,
+    }
 
 
 def test_auxiliary_parameters_do_not_count():
@@ -203,6 +208,8 @@ class Listener(nn.Module):
     """Counts loud bursts; of fewer than three in a segment it says too little."""
 
     use_sight_only_ranker: bool = True
+    sight_classes: int = 1
+    sound_classes: int = 1
 
     def sight(self, clips):
         nothing = jnp.zeros(len(clips))
