@@ -46,8 +46,8 @@ def _stage(epochs: int, **changes) -> dict:
 
 
 def _split(seed: int) -> dict:
-    # kind: csv (path: labels), tfds (path: folder, split: its name there), cache (path: folder),
-    # scenes (number, seed, scenes).
+    # kind: csv (path: labels, or an official data set as in countix_av:FILE,videos=DIR), tfds
+    # (path: folder, split: its name there), cache (path: folder), scenes (number, seed, scenes).
     return {
         "kind": "csv",
         "path": "",

@@ -17,10 +17,10 @@ def add_arguments(parser: argparse.ArgumentParser, argv: Sequence[str]) -> None:
     parser.add_argument(
         "labels",
         nargs="?",
-        metavar="LABELS.csv",
+        metavar="LABELS",
         help="columns file,start_s,end_s,count (paths relative to it), optionally alt_count "
         "where two answers are right, label, and challenges with ';' between; other columns "
-        "are groups",
+        "are groups; or an official data set, as in countix_av:FILE,videos=DIR (docs/data.md)",
     )
     parser.add_argument(
         "--group-by",
@@ -28,7 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser, argv: Sequence[str]) -> None:
         help="also score the videos by this column's values, label or challenges",
     )
     parser.add_argument("--out", metavar="FILE.json", help="write everything as JSON")
-    trained = parser.add_argument_group("of training runs, instead of LABELS.csv")
+    trained = parser.add_argument_group("of training runs, instead of LABELS")
     trained.add_argument(
         "--runs",
         nargs="+",
@@ -54,7 +54,7 @@ def run(args: argparse.Namespace) -> int:
       0; 1 if a file failed (the others are scored); 2 if nothing could be started.
     """
     if sum(map(bool, (args.labels, args.runs, args.sweep))) != 1:
-        complain("evaluate: give LABELS.csv, --runs or --sweep, one of them")
+        complain("evaluate: give LABELS, --runs or --sweep, one of them")
         return 2
     if args.runs or args.sweep:
         from rac_jax.cli import runs
@@ -63,12 +63,12 @@ def run(args: argparse.Namespace) -> int:
 
     from rac_jax import counting
     from rac_jax.counting.ahead import call_ahead
-    from rac_jax.data import annotations
+    from rac_jax.data import datasets
     from rac_jax.models import loading
 
     try:
         options = counting_options(args)
-        records = annotations.read_csv(args.labels)
+        records = datasets.read_found(args.labels, complain)
     except (ValueError, OSError) as error:
         complain(error)
         return 2

@@ -19,6 +19,7 @@ COMMANDS = {
     "bench": "measure speed, beside PyTorch if asked",
     "count": "count the repetitions in videos",
     "convert": "read PyTorch checkpoints into models, and write them back",
+    "data": "count and check the labels and videos of data sets",
     "evaluate": "score a model on videos with known counts",
     "scenes": "render procedural videos with known counts",
     "train": "train a system, and export it as a model",

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 import numpy as np
 
 from rac_jax import drafts
+from rac_jax.data import tables
 
 REQUIRED = ("file", "start_s", "end_s", "count")
 OPTIONAL = ("alt_count", "label", "challenges")
@@ -71,40 +72,23 @@ def read_csv(path: str | os.PathLike) -> list[Annotation]:
       ValueError: "<name>:<line>: <what is wrong>" for a missing column or a wrong value.
     """
     path = pathlib.Path(path)
-    with path.open(newline="", encoding="utf-8-sig") as file:
-        reader = csv.DictReader(file, strict=True)
-        try:
-            header = reader.fieldnames or []
-            if repeated := {name for name in header if header.count(name) > 1}:
-                raise _wrong(path, 1, f"the column {min(repeated)!r} is there twice")
-            if missing := [name for name in REQUIRED if name not in header]:
-                raise _wrong(
-                    path,
-                    1,
-                    f"has no column {missing[0]!r}, needs {','.join(REQUIRED)}",
-                )
-            return [_record(path, reader.line_num, row) for row in reader]
-        except csv.Error as error:
-            raise _wrong(path, reader.reader.line_num, str(error)) from None
-        except UnicodeDecodeError:
-            raise _wrong(path, reader.line_num + 1, "is not UTF-8 text") from None
+    return [_record(path, line, row) for line, row in tables.read_rows(path, REQUIRED)]
 
 
-def _record(path: pathlib.Path, line: int, row: dict) -> Annotation:
-    extra = row.pop(None, None)
-    if extra or None in row.values():
-        raise _wrong(path, line, "has another number of cells than the header")
+def _record(path: pathlib.Path, line: int, row: dict[str, str]) -> Annotation:
     name = row.pop("file").strip()
     if not name:
-        raise _wrong(path, line, "file is empty")
-    start_s = _number(path, line, row, "start_s")
-    end_s = _number(path, line, row, "end_s")
-    count = _number(path, line, row, "count")
-    alt_count = _number(path, line, row, "alt_count")
+        raise tables.wrong(path, line, "file is empty")
+    start_s = tables.number(path, line, row, "start_s")
+    end_s = tables.number(path, line, row, "end_s")
+    count = tables.number(path, line, row, "count")
+    alt_count = tables.number(path, line, row, "alt_count")
     if count is None:
-        raise _wrong(path, line, "count is empty")
+        raise tables.wrong(path, line, "count is empty")
     if end_s is not None and end_s < (start_s or 0.0):
-        raise _wrong(path, line, f"end_s {end_s} is before start_s {start_s or 0.0}")
+        raise tables.wrong(
+            path, line, f"end_s {end_s} is before start_s {start_s or 0.0}"
+        )
     return Annotation(
         video_id=pathlib.PurePath(name).stem,
         path=str(path.parent / name),
@@ -122,23 +106,6 @@ def names_in(cell: str) -> tuple[str, ...]:
     """The names in a cell that may hold several, each once and without spaces around it."""
     names = (name.strip() for name in cell.split(SEPARATOR))
     return tuple(dict.fromkeys(name for name in names if name))
-
-
-def _number(path: pathlib.Path, line: int, row: dict, name: str) -> float | None:
-    text = row.pop(name, "").strip()
-    if not text:
-        return None
-    try:
-        value = float(text)
-    except ValueError:
-        raise _wrong(path, line, f"{name} {text!r} is not a number") from None
-    if not 0 <= value < float("inf"):
-        raise _wrong(path, line, f"{name} {text} must be at least 0")
-    return value
-
-
-def _wrong(path: pathlib.Path, line: int, what: str) -> ValueError:
-    return ValueError(f"{path.name}:{line}: {what}")
 
 
 def write_csv(path: str | os.PathLike, annotations: Iterable[Annotation]) -> None:

@@ -1,6 +1,7 @@
 """From a config's `data` section to videos, decoded once.
 
-Kinds of data: `csv` (labels in a CSV and media files), `tfds` (the folder of a prepared TFDS data
+Kinds of data: `csv` (labels in a CSV and media files, or an official data set by the name that
+`data.datasets` reads), `tfds` (the folder of a prepared TFDS data
 set), `cache` (the folder of a cache made before), `scenes` (procedural ones).
 """
 
@@ -13,7 +14,7 @@ from typing import Any
 
 import jax
 
-from rac_jax.data import annotations, clip_cache
+from rac_jax.data import clip_cache, datasets
 from rac_jax.data.labelled import SCHEMA, VideoSummary, summarise
 from rac_jax.data.pipeline import Source
 from rac_jax.data.sources import FeatureSource, MediaSource
@@ -135,7 +136,7 @@ def _open(data: Any, split: str) -> tuple[Source, str | None]:
     if section.kind == "cache":
         return clip_cache.CachedVideos(section.path), None
     if section.kind == "csv":
-        labels = annotations.read_csv(section.path)
+        labels = datasets.read_found(section.path, LOG.warning)
         key = clip_cache.source_key(labels, size, rate)
         return MediaSource(labels, size, rate), key
     if section.kind == "tfds":

@@ -1,0 +1,94 @@
+"""Data sets by name: `NAME:FILE[,videos=DIR][,OPTION=VALUE ...]`, or the path of a plain CSV.
+
+One table holds the readers; each reads the official files of one data set into the one record.
+"""
+
+import os
+import pathlib
+from collections.abc import Callable, Mapping
+from types import ModuleType
+
+from rac_jax.data import (
+    annotations,
+    countix,
+    countix_av,
+    extreme_countix_av,
+    ucfrep,
+)
+from rac_jax.data.annotations import Annotation
+from rac_jax.data.labels import Labels
+
+READERS: Mapping[str, ModuleType] = {
+    "countix": countix,
+    "countix_av": countix_av,
+    "extreme_countix_av": extreme_countix_av,
+    "ucfrep": ucfrep,
+}
+VIDEOS = "videos"
+
+
+def read(name: str | os.PathLike, need_videos: bool = False) -> Labels:
+    """Reads the labels of a data set.
+
+    Args:
+      name: `NAME:FILE[,videos=DIR][,OPTION=VALUE ...]` with a name of `READERS`, or the path of a
+        CSV as `annotations.read_csv` reads it.
+      need_videos: refuse a named data set without its folder of videos.
+
+    Returns:
+      The labels. Of a plain CSV nobody looks whether the files are there.
+
+    Raises:
+      OSError: if the annotations cannot be read.
+      ValueError: if the name or an option is unknown, or the annotations are no such table.
+    """
+    text = os.fspath(name)
+    reader_name, colon, rest = text.partition(":")
+    if os.path.exists(text) or not colon or reader_name not in READERS:
+        # A short word before a colon is a name that was meant, not a folder.
+        if colon and not os.path.exists(text) and reader_name.isidentifier():
+            raise ValueError(
+                f"{text}: {reader_name!r} is no data set, known: {', '.join(READERS)}"
+            )
+        return Labels(tuple(annotations.read_csv(text)))
+    reader = READERS[reader_name]
+    file, *given = rest.split(",")
+    options: dict[str, str] = {}
+    for option in given:
+        key, equals, value = option.partition("=")
+        if key not in (VIDEOS, *reader.OPTIONS) or not equals or not value:
+            known = ", ".join(f"{known}=..." for known in (VIDEOS, *reader.OPTIONS))
+            raise ValueError(f"{text}: {option!r} is none of its options: {known}")
+        options[key] = value
+    videos = options.pop(VIDEOS, None)
+    if need_videos and videos is None:
+        raise ValueError(
+            f"{text}: needs the folder of its videos, as in {text},videos=DIR"
+        )
+    return reader.read(pathlib.Path(file), videos, options)
+
+
+def read_found(name: str | os.PathLike, say: Callable[[str], None]) -> list[Annotation]:
+    """The records of a data set whose videos are there; the rest is told.
+
+    Args:
+      name: as in `read`.
+      say: told a line for each doubtful row, and how many videos are missing and which.
+
+    Returns:
+      The records.
+
+    Raises:
+      OSError: as `read`.
+      ValueError: as `read`; if not one video is there.
+    """
+    labels = read(name, need_videos=True)
+    for problem in labels.problems:
+        say(problem)
+    if labels.missing:
+        total = len({record.path for record in labels.annotations})
+        gone = ", ".join(os.path.basename(path) for path in labels.missing)
+        say(f"{name}: {len(labels.missing)} of {total} videos are missing: {gone}")
+    if labels.without_video and not labels.found:
+        raise ValueError(f"{name}: none of its videos is there")
+    return labels.found
