@@ -101,7 +101,7 @@ def add_arguments(parser: argparse.ArgumentParser, argv: Sequence[str]) -> None:
         default=[],
         metavar="NAME",
         help="what makes all of them hard, as paper 1's extreme split; 'all' gives each "
-        "video one of the seven in turn, in the column `challenge` of labels.csv",
+        "video one of the seven in turn, in the column `challenges` of labels.csv",
     )
     parser.add_argument(
         "--config",
@@ -221,7 +221,7 @@ def _write_videos(args: argparse.Namespace, config, number: int) -> None:
     out.mkdir(parents=True, exist_ok=True)
     table = io.StringIO()
     writer = csv.writer(table, lineterminator="\n")
-    groups = ("challenge",) if args.challenges else ()
+    groups = ("challenges",) if args.challenges else ()
     writer.writerow(("file", "start_s", "end_s", "count", *groups))
     for index, scene in enumerate(_scenes(args, config, number)):
         name = f"scene_{index:05d}.mp4"
@@ -229,7 +229,7 @@ def _write_videos(args: argparse.Namespace, config, number: int) -> None:
             out / name, scene.frames, config.fps, scene.waveform, config.rate
         )
         known = record(scene, index, config, args)
-        named = (", ".join(known["challenges"]),) if groups else ()
+        named = (";".join(known["challenges"]),) if groups else ()
         end_s = f"{config.duration_s:g}"
         writer.writerow((name, 0, end_s, known["count"], *named))
         if args.json:

@@ -49,7 +49,7 @@ def test_challenges_take_turns(tmp_path, capsys):
     options = ["--num", "3", "--seconds", "1", "--size", "16x16", "--challenges", "all"]
     assert main.main(["scenes", "--out", str(out), *options]) == 0
     rows = list(csv.DictReader((out / "labels.csv").read_text().splitlines()))
-    assert [row["challenge"] for row in rows] == list(CHALLENGES[:3])
+    assert [row["challenges"] for row in rows] == list(CHALLENGES[:3])
     capsys.readouterr()
     assert main.main(["scenes", "--out", str(out), "--challenges", "fog"]) == 1
     assert "'fog' is not one of" in capsys.readouterr().err
