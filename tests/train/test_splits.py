@@ -155,6 +155,27 @@ def test_parts_are_kinds_of_scenes_in_the_order_of_their_names(data, tmp_path):
         same(opened[index], expected[index])
 
 
+def test_a_data_set_by_the_name_of_its_official_file(data, tmp_path, caplog):
+    (tmp_path / "videos").mkdir()
+    frames = np.zeros((50, 16, 16, 3), np.uint8)
+    encode.write_video(tmp_path / "videos" / "a_000010_000012.mp4", frames, 25)
+    (tmp_path / "av_train.csv").write_text(
+        "video_id,class,kinetics_start,kinetics_end,repetition_start,repetition_end,count\n"
+        "a,clapping,10,12,10.0,11.0,3.0\na,clapping,10,12,11.0,11.6,2.0\n"
+        "gone,clapping,10,12,10.0,11.0,3.0\n"
+    )
+    name = f"countix_av:{tmp_path / 'av_train.csv'},videos={tmp_path / 'videos'}"
+    data.train.path = name
+    opened = splits.open_split(data, "train", tmp_path)
+    # Missing videos are listed and no part of the cache.
+    assert f"{name}: 1 of 2 videos are missing: gone.mp4" in caplog.text
+    assert [(len(v.frames), v.count, v.label) for v in (opened[0], opened[1])] == [
+        (25, 3.0, "clapping"),
+        (15, 2.0, "clapping"),
+    ]
+    assert len(opened) == 2 and not opened.broken
+
+
 def test_a_source_is_read_when_asked_for(data, tmp_path):
     data.val.update({"kind": "scenes", "number": 2, "scenes": FIELDS})
     source = splits.open_source(data, "val")
