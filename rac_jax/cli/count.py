@@ -169,7 +169,9 @@ def _count_files(
     from rac_jax.models import loading
 
     # Read while JAX is imported and the model loaded, which takes as long as a short video.
-    first = _open_early(args, options, files[0])
+    ((_, opened),) = call_ahead(
+        lambda path: _open_early(args, options, path), files[:1]
+    )
     try:
         with _without_collections():
             counting.enable_compilation_cache()
@@ -184,7 +186,7 @@ def _count_files(
             _target(args.annotate, VIDEO_SUFFIXES, path, single),
         )
         result = counter.count(
-            first if path == files[0] else path,
+            opened() if path == files[0] else path,
             start_s=args.start,
             end_s=args.end,
             progress=sys.stderr.isatty(),

@@ -105,6 +105,8 @@ class Counter:
         if not (source.has_picture or source.has_sound):
             raise media.MediaError(f"{source.name}: has no {_wanted(source)}")
         with media.collect_faults() as faults:
+            for fault in source.faults:
+                media.pass_on_fault(fault)
             found, heard_s = self._measure(source, chosen, progress)
         start_s = source.start_s
         return CountResult(

@@ -22,10 +22,14 @@ class _Store:
         self._mapped = 0
 
     def append(self, samples: np.ndarray) -> None:
-        self._file.seek(0, 2)
-        self._file.write(np.ascontiguousarray(samples, np.float32).tobytes())
-        self._file.flush()
         self.samples += len(samples)
+        if samples.any():
+            self._file.seek(0, 2)
+            self._file.write(np.ascontiguousarray(samples, np.float32).tobytes())
+            self._file.flush()
+        else:
+            # A hole: silence takes no room on the disk.
+            self._file.truncate(self.samples * BYTES)
 
     def read(self, index: np.ndarray) -> np.ndarray:
         if self._mapped != self.samples:

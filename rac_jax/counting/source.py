@@ -23,11 +23,14 @@ CHUNKS = 2  # of frames that are read ahead of the reader,
 EARLY_CHUNKS = 16  # and before there is one: 20 MB of 112 pixels a side
 BLOCKS = 4  # of sound, a second each
 
-# The rate of a file is an average: 30.02 frames per second are no faster than 30.
-RATE_SLACK = 1.02
 ARRAY_NAME = "<array>"
 ARRAY_FPS = 25.0  # for arrays that come without a frame rate
+MOST_FPS = 480.0  # of arrays; more is a time base, or no rate at all
 ARRAY_CHUNK = 32  # frames
+
+# Sound that is read of one file. It lies on disk while it is counted: at 22050 samples per second
+# 0.3 GB an hour, so 7.6 GB at most; silence takes no room.
+MOST_SOUND_S = 24 * 3600.0
 
 NO_SAMPLES = np.zeros(0, np.float32)
 
@@ -42,6 +45,7 @@ class Source(Protocol):
       start_s: where the part to count starts, in seconds of the file.
       has_picture: whether it gives frames: there is a picture, and it is needed.
       has_sound: whether it gives samples, likewise.
+      faults: what was wrong when it was opened, "<name>: <reason>" each.
       frames_expected: how many frames about, for the progress bar only.
     """
 
@@ -51,6 +55,7 @@ class Source(Protocol):
     start_s: float
     has_picture: bool
     has_sound: bool
+    faults: tuple[str, ...]
     frames_expected: int | None
 
     def chunks(self) -> Iterator[Chunk]:
@@ -113,35 +118,36 @@ def _centred(
 
 
 def _every(needs: FrameNeeds | None, fps: float) -> int:
-    """Of how many frames one is given."""
+    """Of how many frames one is given, of frames that follow each other evenly."""
     if needs is None or needs.most_fps is None:
         return 1
-    return max(1, math.ceil(fps / (RATE_SLACK * needs.most_fps)))
+    return max(1, math.ceil(fps * media.least_gap_s(needs.most_fps)))
+
+
+def _tolerant(stream: Iterator, name: str) -> Iterator:
+    """A stream that ends where it fails, since there is another one to count by."""
+    try:
+        yield from stream
+    except media.MediaError as error:
+        media.pass_on_fault(f"{name}: {str(error).removeprefix(f'{name}: ')}")
 
 
 def _merged(
     frames: Iterator[media.FrameChunk],
     sound: Iterator[np.ndarray],
     layout: _Layout | None,
-    every: int,
     rate: int,
     start_s: float,
 ) -> Iterator[Chunk]:
     """Frames with the sound up to them, and after the last frame what is left of the sound."""
-    seen = heard = 0
+    heard = 0
     for chunk in frames:
-        kept = slice(-seen % every, None, every)
-        seen += len(chunk.frames)
         due = (float(chunk.times_s[-1]) - start_s) * rate if len(chunk.frames) else 0
         blocks = [NO_SAMPLES]
         while rate and heard < due and (block := next(sound, None)) is not None:
             blocks.append(block)
             heard += len(block)
-        yield Chunk(
-            layout.finish(chunk.frames[kept]),
-            chunk.times_s[kept],
-            np.concatenate(blocks),
-        )
+        yield Chunk(layout.finish(chunk.frames), chunk.times_s, np.concatenate(blocks))
     nothing = np.zeros((0, 0, 0, 0), np.uint8)
     for block in sound:
         yield Chunk(nothing, np.zeros(0), block)
@@ -173,12 +179,18 @@ class FileSource:
         self.start_s = start_s
         self.end_s = end_s
         self._path = pathlib.Path(path)
-        info = media.probe(path)
+        with media.collect_faults() as faults:
+            info = media.probe(path)
+        self.faults = tuple(faults)
+        self._origin_s = info.start_s
         self._sound_path = self._path if info.has_audio else media.sibling_sound(path)
         self.has_picture = info.has_video and needs.frames is not None
         self.has_sound = self._sound_path is not None and needs.sound is not None
-        self._every = _every(needs.frames, info.fps)
-        self.fps = info.fps / self._every if self.has_picture else 0.0
+        if self.has_sound and info.duration_s - start_s > MOST_SOUND_S:
+            hours = MOST_SOUND_S / 3600
+            self.faults += (f"{self.name}: its sound is read for {hours:.0f} h",)
+        every = _every(needs.frames, info.fps)
+        self.fps = info.fps / every if self.has_picture else 0.0
         self._layout = None
         self.frames_expected = None
         if self.has_picture:
@@ -196,7 +208,7 @@ class FileSource:
         begun, self._begun = self._begun, None
         frames, sound = begun or self._read(CHUNKS)
         rate = self.needs.sound.rate if self.has_sound else 0
-        return _merged(frames, sound, self._layout, self._every, rate, self.start_s)
+        return _merged(frames, sound, self._layout, rate, self.start_s)
 
     def _read(self, ahead: int) -> tuple[Iterator, Iterator]:
         frames, sound = iter(()), iter(())
@@ -206,12 +218,25 @@ class FileSource:
                 self._path,
                 size=self._layout.size,
                 interpolation=self.needs.frames.interpolation,
+                most_fps=self.needs.frames.most_fps,
                 **span,
             )
+            if self.has_sound:
+                decoded = _tolerant(decoded, self.name)
             frames = read_ahead(decoded, ahead)
         if self.has_sound:
             rate = self.needs.sound.rate
-            decoded = media.stream_audio(self._sound_path, rate=rate, **span)
+            own = self._sound_path == self._path
+            end_s = self.start_s + MOST_SOUND_S
+            decoded = media.stream_audio(
+                self._sound_path,
+                rate=rate,
+                origin_s=self._origin_s if own else None,
+                start_s=self.start_s,
+                end_s=end_s if self.end_s is None else min(end_s, self.end_s),
+            )
+            if self.has_picture:
+                decoded = _tolerant(decoded, self.name)
             sound = read_ahead(decoded, BLOCKS)
         return frames, sound
 
@@ -243,8 +268,11 @@ class ArraySource:
         self.needs = needs
         self.start_s = 0.0
         fps = ARRAY_FPS if fps is None else float(fps)
-        if not 0 < fps < math.inf:
-            raise ValueError(f"fps: must be above 0, not {fps}")
+        if not 0 < fps <= MOST_FPS:
+            raise ValueError(
+                f"fps: must be frames per second, above 0 and at most {MOST_FPS:g}, not {fps}"
+            )
+        self.faults = ()
         has_frames = frames is not None and len(frames) > 0
         if has_frames and (
             frames.ndim != 4 or frames.shape[-1] != 3 or frames.dtype != np.uint8
@@ -275,13 +303,14 @@ class ArraySource:
             rate = self.needs.sound.rate
             samples = self._samples(rate)
             sound = (samples[i : i + rate] for i in range(0, len(samples), rate))
-        return _merged(frames, sound, layout, self._every, rate, 0.0)
+        return _merged(frames, sound, layout, rate, 0.0)
 
     def _resized(self, layout: _Layout) -> Iterator[media.FrameChunk]:
         size = layout.size or self._frames.shape[1:3]
-        for first in range(0, len(self._frames), ARRAY_CHUNK):
-            part = self._frames[first : first + ARRAY_CHUNK]
-            times = np.arange(first, first + len(part)) / self._fps
+        step = ARRAY_CHUNK * self._every
+        for first in range(0, len(self._frames), step):
+            part = self._frames[first : first + step : self._every]
+            times = (first + np.arange(len(part)) * self._every) / self._fps
             yield media.FrameChunk(
                 media.resize_frames(part, size, self.needs.frames.interpolation), times
             )

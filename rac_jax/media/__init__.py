@@ -4,26 +4,31 @@ numpy only, no JAX. Times are seconds after the first frame that is shown; witho
 after the start of the sound.
 """
 
-from rac_jax.media.audio import read_audio, resample, stream_audio
+from rac_jax.media.audio import resample
 from rac_jax.media.container import MediaError, collect_faults, pass_on_fault
-from rac_jax.media.files import (
-    MediaInfo,
+from rac_jax.media.files import MediaInfo, find_media, sibling_sound
+from rac_jax.media.frames import least_gap_s
+from rac_jax.media.isolation import (
+    DecoderCrashed,
     Video,
-    find_media,
     probe,
+    read_audio,
     read_video,
-    sibling_sound,
+    start_worker,
+    stream_audio,
+    stream_frames,
 )
-from rac_jax.media.frames import stream_frames
 from rac_jax.media.pixels import FrameChunk, resize_frames, to_grey
 
 __all__ = [
+    "DecoderCrashed",
     "FrameChunk",
     "MediaError",
     "MediaInfo",
     "Video",
     "collect_faults",
     "find_media",
+    "least_gap_s",
     "pass_on_fault",
     "probe",
     "read_audio",
@@ -31,6 +36,7 @@ __all__ = [
     "resample",
     "resize_frames",
     "sibling_sound",
+    "start_worker",
     "stream_audio",
     "stream_frames",
     "to_grey",

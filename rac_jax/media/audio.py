@@ -19,7 +19,7 @@ import numpy as np
 
 from rac_jax.media import container as box
 from rac_jax.media.container import MediaError
-from rac_jax.media.frames import check_span
+from rac_jax.media.frames import check_span, promised_length_s
 
 # linear_interp matters only for rates without a small common divisor.
 FILTER = "filter_size=128:cutoff=0.97:linear_interp=1"
@@ -30,6 +30,16 @@ LEAD_S = 1
 
 JITTER_S = 0.03  # containers round timestamps; less than this is no gap
 RESTART_S = 1.0  # timestamps that fall back further than this start anew
+# Silence that gaps may become in one file: headers and timestamps can claim any length.
+MOST_SILENCE_S = 6 * 3600.0
+
+# Of several tracks the first that is heard within so long is listened to.
+AUDITION_S = 10.0
+AUDIBLE = 1e-4  # of full scale
+
+# Of planar sound with this many channels and more, FFmpeg keeps the planes where PyAV's arrays
+# do not look for them.
+MANY_CHANNELS = 8
 
 
 def stream_audio(
@@ -38,6 +48,7 @@ def stream_audio(
     rate: int = 22050,
     start_s: float = 0.0,
     end_s: float | None = None,
+    origin_s: float | None = None,
 ) -> Iterator[np.ndarray]:
     """Decodes sound in chunks, in constant memory.
 
@@ -48,6 +59,7 @@ def stream_audio(
         (without a picture: after the start of the sound). Where the sound begins later, silence
         comes first.
       end_s: end of the part to read, None for all.
+      origin_s: where 0 is on the file's own clock; None looks for the first frame of its picture.
 
     Returns:
       An iterator over float32 [n] chunks of about a second, in the range -1..1 of full scale;
@@ -57,36 +69,29 @@ def stream_audio(
       MediaError: while iterating, if the file cannot be read or has no sound.
       ValueError: for arguments out of range.
     """
+    check_audio(rate, start_s, end_s)
+    samples = None if end_s is None else round((end_s - start_s) * rate)
+    return _stream(os.fspath(path), int(rate), start_s, samples, origin_s)
+
+
+def check_audio(rate: int, start_s: float, end_s: float | None) -> None:
+    """Raises ValueError for arguments of `stream_audio` that are out of range."""
     if rate < 1:
         raise ValueError(f"rate: must be at least 1, not {rate}")
     check_span(start_s, end_s)
-    samples = None if end_s is None else round((end_s - start_s) * rate)
-    return _stream(os.fspath(path), int(rate), start_s, samples)
 
 
-def read_audio(
-    path: str | os.PathLike,
-    *,
-    rate: int = 22050,
-    start_s: float = 0.0,
-    end_s: float | None = None,
-) -> np.ndarray:
-    """All of `stream_audio` in one array.
-
-    Returns:
-      float32 [S].
-
-    Raises:
-      MediaError, ValueError: as `stream_audio`.
-    """
-    chunks = list(stream_audio(path, rate=rate, start_s=start_s, end_s=end_s))
-    return np.concatenate([np.zeros(0, np.float32), *chunks])
-
-
-def _stream(path: str, rate: int, start_s: float, samples: int | None) -> Iterator:
-    zero_s = box.picture_start_s(path)
+def _stream(
+    path: str,
+    rate: int,
+    start_s: float,
+    samples: int | None,
+    zero_s: float | None,
+) -> Iterator:
+    if zero_s is None:
+        zero_s = box.picture_start_s(path)
     with box.open_media(path) as container:
-        stream = box.audio_stream(container)
+        stream = choose_stream(container, path)
         if stream is None:
             raise MediaError(f"{path}: has no sound")
         decoded = box.decode(container, stream, path)
@@ -95,10 +100,10 @@ def _stream(path: str, rate: int, start_s: float, samples: int | None) -> Iterat
             raise MediaError(f"{path}: nothing of its sound can be decoded")
         if zero_s is None:
             zero_s = _time_s(first) or 0.0
-        origin_s = zero_s + start_s - LEAD_S
+        begin_s = zero_s + start_s - LEAD_S
         source_rate = first.sample_rate
-        decoded = box.decode_from(container, stream, path, first, decoded, origin_s)
-        timeline = _timeline(decoded, container, path, source_rate, origin_s)
+        decoded = box.decode_from(container, stream, path, first, decoded, begin_s)
+        timeline = _timeline(decoded, container, path, source_rate, begin_s)
         convert = _resampled if source_rate != rate else _unchanged
         skip, left = LEAD_S * rate, samples
         for block in convert(timeline, source_rate, rate):
@@ -113,6 +118,39 @@ def _stream(path: str, rate: int, start_s: float, samples: int | None) -> Iterat
                 return
 
 
+def choose_stream(container, path: str) -> av.AudioStream | None:
+    """The stream to listen to.
+
+    Of several: those marked as default first, and among them the first that is no digital
+    silence in its first seconds, or that cannot be told from it.
+
+    Args:
+      container: an open container.
+      path: the file's name, from which it is opened again to listen to several streams.
+    """
+    streams = box.audio_streams(container)
+    if len(streams) > 1:
+        for stream in streams:
+            with box.open_media(path) as other:
+                if _is_heard(other, other.streams[stream.index], path):
+                    return stream
+    return next(iter(streams), None)
+
+
+def _is_heard(container, stream, path: str) -> bool:
+    """Whether a stream is more than silence within `AUDITION_S`."""
+    heard_s = 0.0
+    # What is wrong with a stream that is not listened to in the end is of no interest.
+    with box.collect_faults():
+        for frame in box.decode(container, stream, path):
+            if np.abs(mono(frame)).max(initial=0.0) > AUDIBLE:
+                return True
+            heard_s += frame.samples / max(1, frame.sample_rate)
+            if heard_s > AUDITION_S:
+                break
+    return False
+
+
 def _time_s(frame: av.AudioFrame) -> float | None:
     return None if frame.pts is None else box.seconds(frame.pts, frame.time_base)
 
@@ -122,6 +160,10 @@ def _timeline(
 ) -> Iterator[np.ndarray]:
     """Lays decoded frames one after the other as their timestamps say.
 
+    A gap becomes silence where it can be one: within the length that the file promises, and
+    either short or under a picture that goes on. Any other jump ahead begins a new recording,
+    which follows at once, as its picture does (`frames.timed_frames`).
+
     Yields:
       Mono float32 blocks of at most about a second at the source's rate; the first sample is at
       `origin_s` on the file's clock.
@@ -129,7 +171,10 @@ def _timeline(
     # Without a promised length a jump ahead may be anything: then frames just follow.
     promised_s = (container.duration or 0) / av.time_base
     promised = (promised_s + (container.start_time or 0) / av.time_base) - origin_s
-    cursor, shift, waiting = 0, 0, []
+    indexed = box.can_seek(container)
+    longest = (box.LONGEST_GAP_S if indexed else box.JUMP_S) * rate
+    shown = _picture_end_s(container, path) - origin_s
+    cursor, shift, silent, jumps, waiting = 0, 0, 0, 0, []
     begun = False
     for frame in decoded:
         if frame.sample_rate != rate:
@@ -149,12 +194,16 @@ def _timeline(
         if gap < 0 and (not begun or -gap > JITTER_S * rate):
             samples = samples[-gap:]
         elif gap > 0 and (not begun or gap > JITTER_S * rate):
-            if place <= (promised + JITTER_S) * rate:
+            possible = place <= (promised + JITTER_S) * rate
+            covered = gap <= longest or (indexed and place <= shown * rate)
+            if possible and covered and silent + gap <= MOST_SILENCE_S * rate:
                 yield from _flushed(waiting)
                 yield from _silence(gap, rate)
                 cursor = place
+                silent += gap
                 waiting = []
             else:
+                jumps += possible
                 shift -= gap
         begun = begun or len(samples) > 0
         waiting.append(samples)
@@ -163,6 +212,21 @@ def _timeline(
             yield from _flushed(waiting)
             waiting = []
     yield from _flushed(waiting)
+    if jumps:
+        box.report_fault(
+            path,
+            f"the sound's clock jumps ahead ({jumps} times), read on without a gap",
+        )
+
+
+def _picture_end_s(container, path: str) -> float:
+    """Where the file says that its picture ends, on its own clock; -inf where it does not."""
+    stream = box.video_stream(container, path)
+    length_s = 0.0 if stream is None else promised_length_s(container, stream)
+    if not length_s:
+        return -math.inf
+    begin_s = (container.start_time or 0) / av.time_base
+    return begin_s + length_s
 
 
 def _flushed(waiting: list[np.ndarray]) -> Iterator[np.ndarray]:
@@ -184,15 +248,24 @@ def mono(frame: av.AudioFrame) -> np.ndarray:
     Returns:
       float32 [n], 0 where the file holds no finite number.
     """
+    channels = frame.layout.nb_channels
+    if frame.format.is_planar and channels >= MANY_CHANNELS:
+        (frame,) = _interleaved(frame)
     values = frame.to_ndarray()
     if not frame.format.is_planar:
-        values = values.reshape(-1, frame.layout.nb_channels).T  # [channels, n]
+        values = values.reshape(-1, channels).T  # [channels, n]
     mean = values.mean(axis=0, dtype=np.float64)  # [n]
     if values.dtype == np.uint8:
         mean = (mean - 128) / 128
     elif values.dtype.kind == "i":
         mean /= -float(np.iinfo(values.dtype).min)
     return np.nan_to_num(mean, nan=0.0, posinf=0.0, neginf=0.0).astype(np.float32)
+
+
+def _interleaved(frame: av.AudioFrame) -> list[av.AudioFrame]:
+    """A planar frame with its channels next to each other."""
+    wanted = frame.format.packed
+    return av.AudioResampler(wanted, frame.layout, frame.sample_rate).resample(frame)
 
 
 def _unchanged(blocks: Iterator[np.ndarray], source: int, rate: int) -> Iterator:

@@ -1,27 +1,29 @@
-"""What is in a media file, a whole video in memory, and how to find media files."""
+"""What is in a media file, and how to find media files."""
 
 import dataclasses
 import os
 import pathlib
-from collections.abc import Iterable
+import stat
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 import av
-import numpy as np
 
+from rac_jax.media import audio, images
 from rac_jax.media import container as box
 from rac_jax.media import frames as frame_io
 from rac_jax.media.container import MediaError
-from rac_jax.media.frames import stream_frames
 
 # fmt: off
 VIDEO_SUFFIXES = frozenset((
     ".3gp", ".avi", ".flv", ".gif", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg",
-    ".mpg", ".mts", ".ogv", ".ts", ".webm", ".wmv",
+    ".mpg", ".mts", ".ogv", ".ts", ".webm", ".webp", ".wmv",
 ))
 SOUND_SUFFIXES = frozenset((
     ".aac", ".aif", ".aiff", ".flac", ".m4a", ".mp3", ".ogg", ".opus", ".wav", ".wma",
 ))
 # fmt: on
+SUFFIXES = VIDEO_SUFFIXES | SOUND_SUFFIXES
 SIBLING_SUFFIXES = (".wav", ".mp3", ".flac", ".m4a", ".ogg")
 
 
@@ -39,6 +41,7 @@ class MediaInfo:
       fps: average frames per second (25 where the file does not say), 0.0 without a picture.
       frames: estimated number of frames, None if unknown.
       audio_rate: samples per second, 0 without sound.
+      start_s: when the first frame is shown, on the file's own clock; None without a picture.
     """
 
     path: str
@@ -50,63 +53,113 @@ class MediaInfo:
     fps: float
     frames: int | None
     audio_rate: int
+    start_s: float | None
 
 
-@dataclasses.dataclass(frozen=True)
-class Video:
-    """A video in memory.
-
-    Attributes:
-      frames: uint8 [T, H, W, 3], RGB.
-      times_s: float64 [T], seconds after the video's first frame.
-      fps: average frames per second as the file says.
-    """
-
-    frames: np.ndarray
-    times_s: np.ndarray
-    fps: float
-
-
-def probe(path: str | os.PathLike) -> MediaInfo:
-    """Looks into a file; decodes at most its first frame.
+def look(path: str) -> dict[str, Any]:
+    """Looks for a picture; decodes at most its first frame.
 
     Args:
       path: a media file.
 
     Returns:
-      What it claims to hold.
+      What `make_info` takes; "fault" says why the picture of a file that has one is of no use.
 
     Raises:
-      MediaError: if it cannot be read, holds neither picture nor sound, or has a picture of
-        which no frame can be decoded.
+      MediaError: if the file cannot be opened.
     """
-    path = os.fspath(path)
+    if images.is_pictures(path):
+        return _look_at_pictures(path)
     with box.open_media(path) as container:
-        video, audio = box.video_stream(container), box.audio_stream(container)
-        if video is None and audio is None:
-            raise MediaError(f"{path}: has neither picture nor sound")
-        height = width = 0
-        fps, frames = 0.0, None
-        duration_s = _duration_s(container, video, audio)
-        if video is not None:
-            first = next(box.decode(container, video, path), None)
-            if first is None:
-                raise MediaError(f"{path}: no frame of its picture can be decoded")
-            shown = frame_io.orientation(first)
-            height, width = shown.stored_size((first.height, first.width))
-            fps = frame_io.frame_rate(video) or frame_io.DEFAULT_FPS
-            frames = video.frames or (round(duration_s * fps) or None)
-        return MediaInfo(
-            path=path,
-            duration_s=duration_s,
-            has_video=video is not None,
-            has_audio=audio is not None,
-            width=width,
-            height=height,
-            fps=fps,
-            frames=frames,
-            audio_rate=audio.codec_context.sample_rate if audio is not None else 0,
-        )
+        video = box.video_stream(container, path)
+        sounds = box.audio_streams(container)
+        found: dict[str, Any] = {
+            "duration_s": _duration_s(container, video, *sounds[:1])
+        }
+        if video is None:
+            return found
+        try:
+            frame_io.prepare(video, path)
+        except MediaError as error:
+            return found | {"fault": str(error).removeprefix(f"{path}: ")}
+        first = next(box.decode(container, video, path), None)
+        if first is None:
+            return found | {"fault": "no frame of its picture can be decoded"}
+        shown = frame_io.orientation(first)
+        height, width = shown.stored_size((first.height, first.width))
+        fps = box.average_fps(video, path)
+        start_s = 0.0
+        if first.pts is not None:
+            start_s = box.seconds(first.pts, first.time_base)
+        return found | {
+            "width": width,
+            "height": height,
+            "fps": fps,
+            "frames": video.frames or (round(found["duration_s"] * fps) or None),
+            "start_s": start_s,
+        }
+
+
+def _look_at_pictures(path: str) -> dict[str, Any]:
+    frames, last_s = 0, 0.0
+    height = width = 0
+    for frame, last_s in images.timed_pictures(path):
+        height, width = frame.height, frame.width
+        frames += 1
+    step_s = last_s / (frames - 1) if frames > 1 else 1 / box.DEFAULT_FPS
+    return {
+        "duration_s": last_s + step_s,
+        "width": width,
+        "height": height,
+        "fps": 1 / step_s,
+        "frames": frames,
+        "start_s": 0.0,
+    }
+
+
+def listen(path: str) -> dict[str, Any]:
+    """Looks for sound; decodes the beginning of what will be listened to.
+
+    Args:
+      path: a media file.
+
+    Returns:
+      {} without sound, otherwise "audio_rate" in samples per second; "fault" says why sound
+      that is there is of no use.
+
+    Raises:
+      MediaError: if the file cannot be opened.
+    """
+    if images.is_pictures(path):
+        return {}
+    with box.open_media(path) as container:
+        stream = audio.choose_stream(container, path)
+        if stream is None:
+            return {}
+        # What is wrong with it is said again by whoever reads it to its end.
+        with box.collect_faults():
+            first = next(box.decode(container, stream, path), None)
+        if first is None:
+            return {"fault": "nothing of its sound can be decoded"}
+        return {"audio_rate": first.sample_rate}
+
+
+def make_info(
+    path: str, picture: Mapping[str, Any], sound: Mapping[str, Any]
+) -> MediaInfo:
+    """What `look` and `listen` have found, as one record."""
+    return MediaInfo(
+        path=path,
+        duration_s=picture.get("duration_s", 0.0),
+        has_video="width" in picture,
+        has_audio="audio_rate" in sound,
+        width=picture.get("width", 0),
+        height=picture.get("height", 0),
+        fps=picture.get("fps", 0.0),
+        frames=picture.get("frames"),
+        audio_rate=sound.get("audio_rate", 0),
+        start_s=picture.get("start_s"),
+    )
 
 
 def _duration_s(container, *streams) -> float:
@@ -116,48 +169,6 @@ def _duration_s(container, *streams) -> float:
         if stream is not None and stream.duration
     ]
     return max(lengths, default=(container.duration or 0) / av.time_base)
-
-
-def read_video(
-    path: str | os.PathLike,
-    *,
-    size: tuple[int, int] | None = None,
-    interpolation: str = "area",
-    start_s: float = 0.0,
-    end_s: float | None = None,
-    chunk: int = 32,
-) -> Video:
-    """All of `stream_frames` in one array.
-
-    Args:
-      path, size, interpolation, start_s, end_s, chunk: as in `stream_frames`.
-
-    Returns:
-      The video; without frames where it ends before `start_s`.
-
-    Raises:
-      MediaError, ValueError: as `stream_frames`.
-    """
-    chunks = list(
-        stream_frames(
-            path,
-            size=size,
-            interpolation=interpolation,
-            start_s=start_s,
-            end_s=end_s,
-            chunk=chunk,
-        )
-    )
-    info = probe(path)
-    if not chunks:
-        height, width = size or (info.height, info.width)
-        empty = np.zeros((0, height, width, 3), np.uint8)
-        return Video(empty, np.zeros(0), info.fps)
-    return Video(
-        np.concatenate([c.frames for c in chunks]),  # [T, H, W, 3]
-        np.concatenate([c.times_s for c in chunks]),  # [T]
-        info.fps,
-    )
 
 
 def sibling_sound(path: str | os.PathLike) -> pathlib.Path | None:
@@ -170,6 +181,8 @@ def sibling_sound(path: str | os.PathLike) -> pathlib.Path | None:
       The first that exists of .wav, .mp3, .flac, .m4a and .ogg, or None.
     """
     path = pathlib.Path(path)
+    if not path.name:  # the folder of frames one is in
+        path = path.resolve()
     for suffix in SIBLING_SUFFIXES:
         for spelling in (suffix, suffix.upper()):
             candidate = path.with_suffix(spelling)
@@ -182,38 +195,65 @@ def find_media(paths: Iterable[str | os.PathLike]) -> list[pathlib.Path]:
     """Media files among files and folders.
 
     Args:
-      paths: files, taken as they are whatever their names; and folders, searched with all
-        that is in them. In a folder a sound file beside a video of the same name is that
-        video's sound and no file of its own; hidden files are passed over.
+      paths: files, taken as they are whatever their names; addresses of the web; and folders,
+        searched with all that is in them. In a folder a sound file beside a video of the same
+        name is that video's sound and no file of its own; hidden files are passed over, and links
+        to folders are not followed. A folder with pictures only is one video, of these frames.
 
     Returns:
-      Files in the order given, those of a folder sorted; each once.
+      Files in the order given, those of a folder sorted; each once. What cannot be searched, or
+      is called like media and is no file, is reported as a fault.
 
     Raises:
       MediaError: for a path that does not exist or a folder without media.
     """
     found = {}
-    for path in map(pathlib.Path, paths):
-        if path.is_dir():
-            inside = _search(path)
-            if not inside:
-                raise MediaError(f"{path}: no media files in this folder")
-            found |= dict.fromkeys(inside)
-        elif path.exists():
+    for path in map(os.fspath, paths):
+        if path.startswith(box.URL_SCHEMES):
             found[path] = None
-        else:
-            raise MediaError(f"{path}: no such file or folder")
+            continue
+        if path == "-":
+            raise MediaError("-: standard input is not supported, give a file")
+        try:
+            mode = os.stat(path).st_mode
+        except FileNotFoundError:
+            raise MediaError(f"{path}: no such file or folder") from None
+        except (OSError, ValueError) as error:
+            raise MediaError(f"{path}: {box.reason(error)}") from None
+        if not stat.S_ISDIR(mode):
+            found[pathlib.Path(path)] = None
+            continue
+        inside = _search(pathlib.Path(path))
+        if not inside:
+            raise MediaError(f"{path}: no media files in this folder")
+        found |= dict.fromkeys(inside)
     return list(found)
 
 
 def _search(folder: pathlib.Path) -> list[pathlib.Path]:
-    files = [
-        path
-        for path in sorted(folder.rglob("*"))
-        if not any(part.startswith(".") for part in path.relative_to(folder).parts)
-        and path.suffix.lower() in VIDEO_SUFFIXES | SOUND_SUFFIXES
-        and path.is_file()
-    ]
+    files = []
+
+    def complain(error: OSError) -> None:
+        box.report_fault(error.filename, f"cannot be searched ({box.reason(error)})")
+
+    for place, folders, names in os.walk(folder, onerror=complain):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        for name in names:
+            path = pathlib.Path(place, name)
+            if name.startswith(".") or path.suffix.lower() not in SUFFIXES:
+                continue
+            try:
+                regular = stat.S_ISREG(os.stat(path).st_mode)
+                why = "is not a file"
+            except OSError as error:
+                regular, why = False, box.reason(error)
+            if regular:
+                files.append(path)
+            else:
+                box.report_fault(str(path), why)
+    if not files and os.access(folder, os.R_OK | os.X_OK):
+        return [folder] if images.find_frames(folder) else []
+    files.sort()
     videos = {p.with_suffix("") for p in files if p.suffix.lower() in VIDEO_SUFFIXES}
     return [
         path

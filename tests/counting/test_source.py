@@ -285,9 +285,15 @@ def test_arrays_without_a_rate_have_25_frames_per_second():
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"fps": 0}, "fps: must be above 0, not 0"),
-        ({"fps": float("nan")}, "fps: must be above 0, not nan"),
-        ({"fps": float("inf")}, "fps: must be above 0, not inf"),
+        ({"fps": 0}, "fps: must be frames per second, above 0 and at most 480, not 0"),
+        (
+            {"fps": float("nan")},
+            "fps: must be frames per second, above 0 and at most 480, not nan",
+        ),
+        (
+            {"fps": float("inf")},
+            "fps: must be frames per second, above 0 and at most 480, not inf",
+        ),
         (
             {"frames": np.zeros((3, 8, 8, 3), np.float32)},
             r"frames: must be uint8 \[T, H, W, 3\], not float32 \[3, 8, 8, 3\]",

@@ -46,6 +46,7 @@ def test_probe_silent_and_blind(folder):
         fps=0.0,
         frames=None,
         audio_rate=16000,
+        start_s=None,
     )
     with pytest.raises(media.MediaError, match=r"tone\.wav: has no picture$"):
         media.read_video(folder / "tone.wav")
