@@ -65,5 +65,5 @@ setuptools.setup(
         "bench": [TORCH],
         "colab": ["ipython", "ipywidgets"],
     },
-    entry_points={"console_scripts": ["rac = rac_jax.cli.main:main"]},
+    entry_points={"console_scripts": ["rac = rac_jax.cli.main:run_and_exit"]},
 )

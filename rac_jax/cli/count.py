@@ -3,17 +3,24 @@
 import argparse
 import contextlib
 import gc
-import json
+import os
 import pathlib
 import sys
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
+from rac_jax.cli.items import attempt, describe, exit_code, terminable
 from rac_jax.cli.options import add_model_arguments, counting_options
-from rac_jax.cli.output import complain, say, write_text
+from rac_jax.cli.output import (
+    check_target,
+    complain,
+    json_text,
+    place_targets,
+    say,
+    write_text,
+)
 
 if TYPE_CHECKING:
-    from rac_jax.counting.result import CountResult
     from rac_jax.counting.source import FileSource
 
 PLOT_SUFFIXES = (".png", ".svg")
@@ -69,61 +76,63 @@ def complain_of_faults(result) -> None:
     complain(f"{result.file}: counted what can be read; {'; '.join(reasons)}")
 
 
-def _target(
-    wanted: str | None, suffixes: tuple[str, ...], video: pathlib.Path, single: bool
-):
-    """Where a plot or an annotated video goes: the named file, or one per video in a folder."""
-    if wanted is None:
-        return None
-    path = pathlib.Path(wanted)
-    if path.suffix.lower() in suffixes and not path.is_dir():
-        if not single:
-            raise ValueError(f"{wanted}: names one file, but there are several videos")
-        return path
-    path.mkdir(parents=True, exist_ok=True)
-    # The whole name, so that clip.mp4 and clip.mov do not overwrite each other.
-    return path / f"{video.name}{suffixes[0]}"
-
-
 def run(args: argparse.Namespace) -> int:
     """Counts every file; a file that fails is reported and the others go on.
 
+    What was counted is written also where the command is stopped in the middle.
+
     Returns:
-      0; 1 if any file failed or could be read only in part; 2 if nothing could be started.
+      0; 1 if any file failed or could be read only in part; 2 if nothing could be started; 130
+      or 143 if it was stopped.
     """
     from rac_jax import media
 
     if args.end is not None and args.end <= args.start:
         complain(f"--end: {args.end:g} s is not after --start {args.start:g} s")
         return 2
+    # Everything that can be known is checked before the first file is counted.
+    files, failures = [], []
     try:
         options = counting_options(args)
-    except ValueError as error:
-        complain(error)
+        with media.collect_faults() as faults:
+            for path in args.paths:
+                found, reason = attempt(path, lambda: media.find_media([path]))  # noqa: B023
+                files += [file for file in found or () if file not in files]
+                if reason is not None:
+                    failures.append({"file": path, "error": reason})
+        # What lies in a folder and cannot be read.
+        for fault in faults:
+            failures.append({"file": fault.partition(": ")[0], "error": fault})
+        for failure in failures:
+            complain(failure["error"])
+        if args.json is not None:
+            check_target(args.json)
+        plots = place_targets("--plot", args.plot, PLOT_SUFFIXES, files)
+        videos = place_targets("--annotate", args.annotate, VIDEO_SUFFIXES, files)
+    except (ValueError, OSError) as error:
+        complain(describe("count", error).removeprefix("count: "))
         return 2
-    files, failures = [], []
-    for path in args.paths:
-        try:
-            files += [found for found in media.find_media([path]) if found not in files]
-        except media.MediaError as error:
-            complain(error)
-            failures.append({"file": path, "error": str(error)})
     single = len(args.paths) == 1 and not pathlib.Path(args.paths[0]).is_dir()
-    records = list(failures)
-    if files:
-        counted = _count_files(args, options, files, single=len(files) == 1)
-        if counted is None:
-            return 2
-        records = counted + failures
+    records: list[dict[str, Any]] = []
+    code = 0
+    try:
+        with terminable():
+            if files:
+                code = _count_files(args, options, files, plots, videos, records)
+    except KeyboardInterrupt as stop:
+        complain(f"stopped; {len(records)} of {len(files)} files were counted")
+        code = exit_code(stop)
+    if code == 2:
+        return 2
+    records += failures
     if args.json is not None:
-        try:
-            write_text(
-                args.json, json.dumps(records[0] if single else records, indent=2)
-            )
-        except OSError as error:
-            complain(f"{args.json}: {error.strerror}")
-            return 1
-    return int(any("error" in record or record["faults"] for record in records))
+        text = json_text(records[0] if single and records else records)
+        _, reason = attempt(args.json, lambda: write_text(args.json, text))
+        if reason is not None:
+            complain(reason)
+            return code or 1
+    bad = any("error" in record or record["faults"] for record in records)
+    return code or int(bad)
 
 
 def _open_early(
@@ -136,7 +145,7 @@ def _open_early(
     needs = args.family.needs(args.config, chosen)
     try:
         source = FileSource(path, needs, start_s=args.start, end_s=args.end)
-    except ValueError:  # said by whoever counts it
+    except (ValueError, OSError):  # said by whoever counts it
         return path
     source.begin()
     return source
@@ -160,11 +169,23 @@ def _count_files(
     args: argparse.Namespace,
     options: dict[str, Any],
     files: list[pathlib.Path],
-    *,
-    single: bool,
-) -> list[dict[str, Any]] | None:
-    """Counts files one by one; returns a record per file, or None if the model fails to load."""
-    from rac_jax import counting, media
+    plots: dict[str, pathlib.Path],
+    videos: dict[str, pathlib.Path],
+    records: list[dict[str, Any]],
+) -> int:
+    """Counts files one by one.
+
+    Args:
+      args: of the command.
+      options: of the model.
+      files: to count.
+      plots, videos: what is to be drawn of which, see `place_targets`.
+      records: one is added for each file, as soon as it is dealt with.
+
+    Returns:
+      The exit code: 2 if the model fails to load, 1 if something could not be drawn.
+    """
+    from rac_jax import counting
     from rac_jax.counting.ahead import call_ahead
     from rac_jax.models import loading
 
@@ -178,46 +199,41 @@ def _count_files(
             counter = loading.load(args.model)
     except counting.ModelError as error:
         complain(error)
-        return None
+        return 2
 
     def count(path):
-        targets = (
-            _target(args.plot, PLOT_SUFFIXES, path, single),
-            _target(args.annotate, VIDEO_SUFFIXES, path, single),
-        )
-        result = counter.count(
+        return counter.count(
             opened() if path == files[0] else path,
             start_s=args.start,
             end_s=args.end,
             progress=sys.stderr.isatty(),
             **options,
         )
-        return result, targets
 
-    records = []
+    code = 0
     for path, wait in call_ahead(count, files):
-        try:
-            result, targets = wait()
-            # With JSON on standard output the lines for people go to stderr.
-            out = sys.stderr if args.json == "-" else sys.stdout
-            say(result, out)
-            if args.verbose:
-                say(result.explain(), out)
-            if result.faults:
-                complain_of_faults(result)
-            records.append(result.to_dict())
-            _illustrate(result, *targets)
-        except (media.MediaError, ValueError, OSError) as error:
-            complain(error)
-            records = [r for r in records if r["file"] != str(path)]
-            records.append({"file": str(path), "error": str(error)})
-    return records
-
-
-def _illustrate(
-    result: "CountResult", plot: pathlib.Path | None, annotated: pathlib.Path | None
-) -> None:
-    if plot is not None:
-        result.plot(plot)
-    if annotated is not None:
-        result.annotate(annotated, progress=sys.stderr.isatty())
+        name = os.fspath(path)
+        result, reason = attempt(name, wait)
+        if result is None:
+            complain(reason)
+            records.append({"file": name, "error": reason})
+            continue
+        records.append(result.to_dict())
+        # With JSON on standard output the lines for people go to stderr.
+        out = sys.stderr if args.json == "-" else sys.stdout
+        say(result, out)
+        if args.verbose:
+            say(result.explain(), out)
+        if result.faults:
+            complain_of_faults(result)
+        for target, draw in (
+            (plots.get(name), result.plot),
+            (videos.get(name), result.annotate),
+        ):
+            # A picture that cannot be drawn does not undo a count.
+            if target is not None:
+                _, reason = attempt(f"{name}: {target}", lambda: draw(target))  # noqa: B023
+                if reason is not None:
+                    complain(reason)
+                    code = 1
+    return code

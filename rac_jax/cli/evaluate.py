@@ -1,15 +1,15 @@
 """`rac evaluate`: a model's scores on videos whose counts are known, and those of runs."""
 
 import argparse
-import json
 import platform
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from rac_jax.cli.count import complain_of_faults
+from rac_jax.cli.items import attempt, describe, exit_code, terminable
 from rac_jax.cli.options import add_model_arguments, counting_options
-from rac_jax.cli.output import complain, write_text
+from rac_jax.cli.output import check_target, complain, json_text, write_text
 
 
 def add_arguments(parser: argparse.ArgumentParser, argv: Sequence[str]) -> None:
@@ -67,10 +67,12 @@ def run(args: argparse.Namespace) -> int:
     from rac_jax.models import loading
 
     try:
+        if args.out:
+            check_target(args.out)
         options = counting_options(args)
         records = datasets.read_found(args.labels, complain)
     except (ValueError, OSError) as error:
-        complain(error)
+        complain(describe("evaluate", error).removeprefix("evaluate: "))
         return 2
     if args.group_by and not all(args.group_by in _groups(r) for r in records):
         known = ", ".join(sorted(_groups(records[0]))) if records else ""
@@ -94,18 +96,25 @@ def run(args: argparse.Namespace) -> int:
             **options,
         )
 
-    videos = [_score(record, wait) for record, wait in call_ahead(count, records)]
+    videos: list[dict[str, Any]] = []
+    code = 0
+    try:
+        with terminable():
+            for record, wait in call_ahead(count, records):
+                videos.append(_score(record, wait))
+    except KeyboardInterrupt as stop:
+        complain(f"stopped; {len(videos)} of {len(records)} rows were counted")
+        code = exit_code(stop)
     report = build_report(videos, args.group_by)
     report["model"] = counter.config["name"]
     report["versions"] = _versions()
     print_report(report)
     if args.out:
-        try:
-            write_text(args.out, json.dumps(report, indent=2))
-        except OSError as error:
-            complain(f"{args.out}: {error.strerror}")
-            return 1
-    return int(any("error" in video for video in videos))
+        _, reason = attempt(args.out, lambda: write_text(args.out, json_text(report)))
+        if reason is not None:
+            complain(reason)
+            return code or 1
+    return code or int(any("error" in video for video in videos))
 
 
 def _groups(record) -> dict[str, list[str]]:
@@ -117,8 +126,6 @@ def _groups(record) -> dict[str, list[str]]:
 
 def _score(record, wait: Callable) -> dict[str, Any]:
     """Waits for one labelled part; an error is reported and becomes part of the record."""
-    from rac_jax.media import MediaError
-
     video = {
         "file": record.path,
         "start_s": record.start_s,
@@ -127,11 +134,10 @@ def _score(record, wait: Callable) -> dict[str, Any]:
         "alt_count": record.alt_count,
         "groups": _groups(record),
     }
-    try:
-        result = wait()
-    except MediaError as error:
-        complain(error)
-        return video | {"error": str(error)}
+    result, reason = attempt(record.path, wait)
+    if result is None:
+        complain(reason)
+        return video | {"error": reason}
     if result.faults:
         complain_of_faults(result)
     return video | {

@@ -11,7 +11,8 @@ import os
 import sys
 from collections.abc import Sequence
 
-from rac_jax.cli.output import complain
+from rac_jax.cli.items import STOPPED, exit_code
+from rac_jax.cli.output import complain, escape_what_cannot_be_shown
 from rac_jax.counting.model_config import ModelError
 from rac_jax.version import __version__
 
@@ -62,15 +63,28 @@ def build_parser(argv: Sequence[str] = ()) -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command line and returns its exit code."""
     argv = list(sys.argv[1:] if argv is None else argv)
+    escape_what_cannot_be_shown()
     try:
         return _run(argv)
-    except KeyboardInterrupt:
-        print("rac: interrupted", file=sys.stderr)
-        return 130
+    except KeyboardInterrupt as stop:
+        complain("interrupted")
+        return exit_code(stop)
     except BrokenPipeError:
         # The reader of our output (`head`, say) has gone; that is no failure of ours.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+
+
+def run_and_exit() -> None:
+    """The `rac` command as a process."""
+    code = main()
+    if code in STOPPED:
+        # Threads that still decode or compute are not waited for: at a normal end of the
+        # interpreter they would be torn out of native code, which aborts the process.
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+    sys.exit(code)
 
 
 def _run(argv: list[str]) -> int:
@@ -104,4 +118,4 @@ def _run(argv: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_and_exit()

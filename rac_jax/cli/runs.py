@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rac_jax.cli import curves
-from rac_jax.cli.output import complain, write_text
+from rac_jax.cli.output import complain, json_text, write_text
 from rac_jax.counting.scores import MAES, METRICS
 
 EVALUATION = "evaluation.json"
@@ -31,7 +31,7 @@ def evaluate(args: argparse.Namespace) -> int:
                 curves.draw([pathlib.Path(r) for r in args.runs], args.curves)
         print(text)
         if args.out:
-            write_text(args.out, json.dumps(record, indent=2))
+            write_text(args.out, json_text(record))
     except (ValueError, OSError) as error:
         complain(error)
         return 1

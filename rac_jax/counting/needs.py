@@ -4,6 +4,7 @@ import dataclasses
 
 ASPECTS = ("stretch", "crop", "pad")
 COLOURS = ("rgb", "bgr", "grey")
+MOST = 4096  # pixels a side; a model that wants more is a mistake in its config
 
 
 @dataclasses.dataclass(frozen=True)
@@ -21,7 +22,7 @@ class FrameNeeds:
       most_fps: of faster pictures only every second frame is given, or fewer; None for all.
 
     Raises:
-      ValueError: for an unknown word, a size under 1, or both `size` and `short_side`.
+      ValueError: for an unknown word, a size that cannot be, or both `size` and `short_side`.
     """
 
     size: tuple[int, int] | None = None
@@ -34,10 +35,12 @@ class FrameNeeds:
     def __post_init__(self):
         if self.size is not None and self.short_side is not None:
             raise ValueError("needs: size and short_side exclude each other")
-        if self.size is not None and min(self.size) < 1:
-            raise ValueError(f"needs: size {self.size} must be at least 1 by 1")
-        if self.short_side is not None and self.short_side < 1:
-            raise ValueError(f"needs: short_side {self.short_side} must be at least 1")
+        if self.size is not None and not 1 <= min(self.size) <= max(self.size) <= MOST:
+            raise ValueError(f"needs: size {self.size} must be from 1 to {MOST} pixels")
+        if self.short_side is not None and not 1 <= self.short_side <= MOST:
+            raise ValueError(
+                f"needs: short_side {self.short_side} must be from 1 to {MOST} pixels"
+            )
         for name, known in (("aspect", ASPECTS), ("colour", COLOURS)):
             if getattr(self, name) not in known:
                 raise ValueError(

@@ -8,8 +8,6 @@ and how well it did; the tensors carry their Flax paths joined with "/", beginni
 import json
 import os
 import pathlib
-import shutil
-import tempfile
 from collections.abc import Sequence
 from typing import Any
 
@@ -20,11 +18,12 @@ import numpy as np
 import safetensors
 import safetensors.numpy
 
+from rac_jax import drafts
 from rac_jax.counting import programs
 from rac_jax.counting.model_config import (
     CONFIG_FILE,
-    REQUIRED,
     ModelError,
+    check_config,
     find_model,
 )
 
@@ -91,6 +90,8 @@ def _check_tensors(path: pathlib.Path, tensors: dict, expected: dict) -> None:
             raise ModelError(
                 f"{path}: {name} is {list(tensors[name].shape)}, the model has {list(leaf.shape)}"
             )
+        if not np.isfinite(tensors[name].astype(np.float32)).all():
+            raise ModelError(f"{path}: {name} holds a value that is not finite")
 
 
 def save_model(
@@ -115,9 +116,7 @@ def save_model(
       ModelError: if the config lacks a field or the folder holds something else.
     """
     folder = pathlib.Path(folder)
-    missing = [field for field in REQUIRED if field not in config]
-    if missing:
-        raise ModelError(f"{folder / CONFIG_FILE}: lacks {', '.join(missing)}")
+    check_config(folder / CONFIG_FILE, config)
     foreign = folder.exists() and {p.name for p in folder.iterdir()} - {
         CONFIG_FILE,
         TENSOR_FILE,
@@ -134,16 +133,8 @@ def save_model(
     overflow = [name for name, value in tensors.items() if not np.isfinite(value).all()]
     if overflow:
         raise ModelError(f"{folder}: {overflow[0]} holds a value that is not finite")
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    draft = pathlib.Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
-    try:
+    with drafts.draft_folder(folder) as draft:
         text = json.dumps(config, indent=2) + "\n"
         (draft / CONFIG_FILE).write_text(text, encoding="utf-8")
         safetensors.numpy.save_file(tensors, draft / TENSOR_FILE)
-        draft.chmod(0o755)  # mkdtemp makes it private
-        if folder.exists():
-            shutil.rmtree(folder)
-        draft.rename(folder)
-    finally:
-        shutil.rmtree(draft, ignore_errors=True)
     return folder

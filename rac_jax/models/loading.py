@@ -37,6 +37,9 @@ def read_family(model: str | os.PathLike) -> tuple[Family, dict[str, Any]]:
     missing = [field for field in family.config_fields if field not in config]
     if missing:
         raise ModelError(f"{model}: its config.json lacks {', '.join(missing)}")
+    # What it wants of a file depends on the config alone: here it is said if it cannot be.
+    with model_config.naming_config(model):
+        family.needs(config, family.Options())
     return family, config
 
 
@@ -64,7 +67,8 @@ def load(
     family, config = read_family(model)
     dtype = "float32" if jax.default_backend() == "cpu" else "bfloat16"
     network, variables = _build(model, family, config, dtype)
-    return Counter(family, network, variables, config, batch_sizes=batch_sizes)
+    with model_config.naming_config(model):
+        return Counter(family, network, variables, config, batch_sizes=batch_sizes)
 
 
 def load_model(model: str | os.PathLike = DEFAULT_MODEL, *, dtype: str = "float32"):
@@ -93,11 +97,7 @@ def _build(model: str | os.PathLike, maker: Any, config: dict[str, Any], dtype: 
     """(network, variables) of a model folder; `maker` is a family or an encoder."""
     from rac_jax.counting import weights
 
-    path = model_config.find_model(model) / model_config.CONFIG_FILE
-    try:
+    with model_config.naming_config(model):
         network = maker.network(**config["arguments"], dtype=dtype)
-    except (TypeError, ValueError) as error:
-        raise ModelError(f"{path}: {error}") from error
-    return network, weights.load_variables(
-        model, network, maker.example_inputs(network)
-    )
+        inputs = maker.example_inputs(network)
+        return network, weights.load_variables(model, network, inputs)

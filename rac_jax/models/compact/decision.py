@@ -145,6 +145,22 @@ def decide(
     return Decision(fused, decoded(found.sight), decoded(found.sound), reliability)
 
 
+def check_confidence(table: Any) -> Mapping[str, Any]:
+    """The table as it is; raises ValueError unless it is one that `confidence` can read."""
+    if not isinstance(table, Mapping):
+        raise ValueError(f"confidence: must be an object, not {table!r:.60}")  # noqa: TRY004
+    for name in ("positive", "negative"):
+        columns = [table.get(f"{name}_score"), table.get(name)]
+        lengths = {len(one) if isinstance(one, list) else 0 for one in columns}
+        numbers = all(isinstance(x, int | float) for one in columns for x in one or ())
+        if len(lengths) > 1 or 0 in lengths or not numbers:
+            raise ValueError(
+                f"confidence.{name}_score, confidence.{name}: must be lists of numbers "
+                "of one length"
+            )
+    return table
+
+
 def confidence(table: Mapping[str, Any], found: Decoded) -> float:
     """The probability that a count is off by one at most, as calibrated on scenes.
 

@@ -29,6 +29,7 @@ from rac_jax.models.compact import CompactOptions, panel
 from rac_jax.models.compact.decision import (
     CompactNetworks,
     Decision,
+    check_confidence,
     confidence,
     decide,
 )
@@ -101,7 +102,7 @@ class CompactEstimator:
       networks: the model's parts as compiled programs.
 
     Raises:
-      ValueError: for a field that "decoding" does not have.
+      ValueError: for a field that "decoding" does not have, or a "confidence" that is no table.
     """
 
     def __init__(
@@ -112,7 +113,7 @@ class CompactEstimator:
         batch_sizes: tuple[int, ...] | None = None,
     ):
         self._decoding = DecodingConfig.from_fields(config["decoding"])
-        self._confidence = config["confidence"]
+        self._confidence = check_confidence(config["confidence"])
         size = int(config["preprocessing"]["size"])
         self.networks = CompactNetworks(network, variables, size, batch_sizes)
 

@@ -33,6 +33,10 @@ class SightSoundState:
     inner: PaperState | ReleasedState
 
 
+# A clip at this stride is a minute of video: more is a mistake in a model's config.
+LARGEST_STRIDE = 32
+
+
 class SightSoundEstimator:
     """Counts by the procedure that the options, or else the model, say.
 
@@ -60,6 +64,11 @@ class SightSoundEstimator:
             network, variables, config["preprocessing"], batch_sizes
         )
         self._config = config
+        largest = config.get("max_stride", DEFAULT_MAX_STRIDE)
+        if not isinstance(largest, int) or not 1 <= largest <= LARGEST_STRIDE:
+            raise ValueError(
+                f"max_stride: must be from 1 to {LARGEST_STRIDE}, not {largest!r:.60}"
+            )
         names = _class_names(network, config)
         self._procedures = {
             "paper": PaperProcedure(self.programs, names),

@@ -60,6 +60,10 @@ class SightSoundPrograms:
         self.clip_frames = int(preprocessing["clip_frames"])
         self.size = int(preprocessing["size"])
         self.columns = int(preprocessing["columns"])
+        if min(self.clip_frames, self.size, self.columns) < 1:
+            raise ValueError(
+                "preprocessing: clip_frames, size and columns must be at least 1"
+            )
         self.batch_sizes = batch_sizes or choose_batch_sizes(
             CPU_BATCH_SIZES, self.clip_frames, self.size
         )
