@@ -58,7 +58,7 @@ def timed_pictures(path: str) -> Iterator[tuple[av.VideoFrame, float]]:
 
     files = find_frames(path) if os.path.isdir(path) else [pathlib.Path(path)]
     if not files:
-        raise MediaError(f"{path}: has no sequence of frames")
+        raise MediaError(f"{path}: is not a file, and no folder of frames")
     time_s = 0.0
     for file in files:
         try:
