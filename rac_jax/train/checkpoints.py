@@ -1,5 +1,11 @@
-"""Checkpoints of one stage: state, position in the data and settings together, by orbax."""
+"""Checkpoints of one stage: state, position in the data and settings together, by orbax.
 
+One that is damaged is named and set aside, beside the folder, and the one before it is taken.
+"""
+
+import json
+import logging
+import os
 import pathlib
 from collections.abc import Mapping
 from typing import Any, Self
@@ -8,15 +14,34 @@ import jax
 import orbax.checkpoint as ocp
 from orbax.checkpoint import checkpoint_managers as policies
 
+from rac_jax.train import hosts
+
 # Of the stage's folder.
 FOLDER = "checkpoints"
+# Of the stage's folder, too: checkpoints that could not be read.
+DAMAGED = "damaged_checkpoints"
 # The validation error; the lowest is the best.
 METRIC = "error"
 SCHEMA = 1
 
+LOG = logging.getLogger("rac_jax.train")
+# What reading a damaged file leads to, in orbax and in what it is made of.
+DAMAGE = (
+    ValueError,
+    TypeError,
+    LookupError,
+    AttributeError,
+    OSError,
+    RuntimeError,
+)
+
 
 class CheckpointError(ValueError):
     """Checkpoints that do not fit the run: one line with the folder and the reason."""
+
+
+class DamagedError(ValueError):
+    """A checkpoint that cannot be read: the reason."""
 
 
 class Checkpoints:
@@ -27,7 +52,7 @@ class Checkpoints:
     """
 
     def __init__(
-        self, folder: pathlib.Path, identity: Mapping[str, Any], keep: int = 1
+        self, folder: pathlib.Path, identity: Mapping[str, Any], keep: int = 2
     ):
         """Opens or creates the folder.
 
@@ -37,6 +62,7 @@ class Checkpoints:
           keep: number of latest checkpoints to keep beside the best.
         """
         self._folder, self._identity = folder, dict(identity)
+        self._set_unreadable_aside()
         preserve = policies.AnyPreservationPolicy(
             [
                 policies.LatestN(n=keep),
@@ -104,10 +130,7 @@ class Checkpoints:
         Raises:
           CheckpointError: if it does not; names the field that differs.
         """
-        meta = self._manager.restore(
-            step, args=ocp.args.Composite(meta=ocp.args.JsonRestore())
-        )["meta"]
-        found = meta.get("identity", {})
+        found = _read_json(self._folder / str(step) / "meta" / "metadata")["identity"]
         for name, value in self._identity.items():
             if name not in found or found[name] != value:
                 raise CheckpointError(
@@ -115,20 +138,29 @@ class Checkpoints:
                     f"{found.get(name)!r}, this run has {value!r}; use another workdir"
                 )
 
-    def restore(self, step: int, like: Any) -> tuple[Any, int]:
-        """Reads a checkpoint onto the devices of this run, however many wrote it.
+    def restore_latest(self, like: Any) -> tuple[Any, int] | None:
+        """Reads the last checkpoint that is whole; damaged ones after it are set aside.
 
         Args:
-          step: which.
           like: tree of `jax.ShapeDtypeStruct` with shardings, or of arrays.
 
         Returns:
-          The state, and the batch that the data goes on with.
+          The state on the devices of this run, however many wrote it, and the batch that the
+          data goes on with; None if there is no checkpoint.
 
         Raises:
           CheckpointError: if it belongs to another run, or its arrays are others.
         """
-        self.check(step)
+        while (step := self.latest) is not None:
+            self.check(step)
+            try:
+                return self._restore(step, like)
+            except DamagedError as error:
+                self._set_aside(step, str(error))
+                self._manager.reload()
+        return None
+
+    def _restore(self, step: int, like: Any) -> tuple[Any, int]:
         abstract = jax.tree.map(ocp.utils.to_shape_dtype_struct, like)
         try:
             restored = self._manager.restore(
@@ -138,12 +170,75 @@ class Checkpoints:
                     data=ocp.args.JsonRestore(),
                 ),
             )
-        except (ValueError, KeyError) as error:
-            line = str(error).splitlines()[0]
+            return restored["state"], int(restored["data"]["batches"])
+        except DAMAGE as error:
+            line = (str(error).splitlines() or [type(error).__name__])[0]
+            if self._fits(step, abstract):
+                raise DamagedError(line) from error
             raise CheckpointError(
                 f"{self._folder / str(step)}: does not fit this model ({line})"
             ) from error
-        return restored["state"], int(restored["data"]["batches"])
+
+    def _fits(self, step: int, abstract: Any) -> bool:
+        """Whether a checkpoint says of itself that it holds such arrays, or cannot say it."""
+        try:
+            held = jax.tree.leaves_with_path(self._manager.item_metadata(step)["state"])
+            shapes = {jax.tree_util.keystr(path): leaf.shape for path, leaf in held}
+        except DAMAGE:
+            return True
+        wanted = jax.tree.leaves_with_path(abstract)
+        return len(shapes) == len(wanted) and sorted(shapes.values()) == sorted(
+            leaf.shape for _, leaf in wanted
+        )
+
+    def _set_unreadable_aside(self) -> None:
+        """Sets aside what the manager would fail on before it can say where."""
+        if jax.process_index() == 0 and self._folder.is_dir():
+            for place in list(self._folder.iterdir()):
+                if place.name.isdigit():
+                    try:
+                        _check_readable(place)
+                    except DAMAGE as error:
+                        line = " ".join(str(error).split()) or type(error).__name__
+                        self._set_aside(int(place.name), line)
+        hosts.barrier(f"checkpoints of {self._folder}")
+
+    def _set_aside(self, step: int, why: str) -> None:
+        """Moves a checkpoint out of the folder and says so; never over another one."""
+        target = self._folder.parent / DAMAGED / str(step)
+        LOG.warning("%s: is damaged (%s), set aside", self._folder / str(step), why)
+        if jax.process_index() == 0:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            number = 0
+            while target.exists():
+                number += 1
+                target = target.with_name(f"{step}-{number}")
+            os.rename(self._folder / str(step), target)
+        hosts.barrier(f"set aside {step}")
+
+
+def _check_readable(place: pathlib.Path) -> None:
+    """Reads the small files of a checkpoint.
+
+    Raises:
+      What `DAMAGE` lists: if one is missing or not what it should be.
+    """
+    _read_json(place / "_CHECKPOINT_METADATA")
+    if not isinstance(_read_json(place / "meta" / "metadata")["identity"], dict):
+        raise TypeError("meta/metadata: identity is no object")
+    int(_read_json(place / "data" / "metadata")["batches"])
+    if (place / "metrics").exists():
+        float(_read_json(place / "metrics" / "metrics")[METRIC])
+    for name in ("_METADATA", "manifest.ocdbt"):
+        if not (place / "state" / name).stat().st_size:
+            raise ValueError(f"state/{name} is empty")
+
+
+def _read_json(path: pathlib.Path) -> dict[str, Any]:
+    found = json.loads(path.read_text(encoding="utf-8"))
+    if not isinstance(found, dict):
+        raise TypeError(f"{path.name}: is no object")
+    return found
 
 
 def _error(metrics: Mapping[str, float] | None) -> float:

@@ -119,9 +119,10 @@ def fit(
             checkpoints.Checkpoints(plan.folder / checkpoints.FOLDER, plan.identity)
         )
         done, restored = 0, None
-        if saved.latest is not None:
-            restored = saved.latest
-            state, done = saved.restore(restored, state)
+        found = saved.restore_latest(state)
+        if found is not None:
+            state, done = found
+            restored = done
             LOG.info("%s: goes on from step %d", task.name, done)
 
         writer = MetricWriter(plan.folder, done, active)

@@ -9,6 +9,7 @@ The workdir holds a folder per stage, `run.json` (what the run is made of), `eva
 stopped.
 """
 
+import contextlib
 import dataclasses
 import datetime
 import importlib.metadata
@@ -29,7 +30,7 @@ from rac_jax.counting import weights
 from rac_jax.counting.counter import Counter
 from rac_jax.counting.family import Family, Variables
 from rac_jax.data.pipeline import Source
-from rac_jax.train import hosts, loop, mesh, settings, stage_files, stages
+from rac_jax.train import hosts, lock, loop, mesh, settings, stage_files, stages
 from rac_jax.train.run import Run, check_stages, stage_key
 from rac_jax.version import __version__
 
@@ -83,7 +84,8 @@ def train(
       The finished run.
 
     Raises:
-      ValueError: for a wrong setting, a broken stage file, or a workdir of another run.
+      ValueError: for a wrong setting, a broken stage file, or a workdir of another run or one
+        in which another process is at work.
       TrainingError: if a loss or gradient is not finite any more.
       Stopped: when asked to; everything is saved.
     """
@@ -111,13 +113,16 @@ def train(
     recipe.check(run)
     variables = family.initialise(network, stage_key(config.seed, "init"))
     variables = started(config.start.to_dict(), variables)
-    stages.check_workdir(run)
+    # Of the processes of one run the first holds the workdir for all.
+    alone = jax.process_index() == 0
+    with lock.locked(run.workdir) if alone else contextlib.nullcontext():
+        stages.check_workdir(run)
 
-    # The workdir is this run's: train, measure and export.
-    describe_run(config, run.workdir)
-    variables = stages.run_stages(run, variables)
-    report = stage_files.read_json(run.workdir / stages.EVALUATION, "estimators")
-    export = _export(run, recipe.describe(run, report), variables)
+        # The workdir is this run's: train, measure and export.
+        describe_run(config, run.workdir)
+        variables = stages.run_stages(run, variables)
+        report = stage_files.read_json(run.workdir / stages.EVALUATION, "estimators")
+        export = _export(run, recipe.describe(run, report), variables)
     return Trained(run, variables, report, export)
 
 
