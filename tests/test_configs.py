@@ -45,7 +45,7 @@ def test_the_papers_numbers():
     thresholds = config.reliability.sight_threshold, config.reliability.sound_threshold
     assert thresholds == (0.36, 0.40)
     assert (config.model.sight_classes, config.model.sound_classes) == (41, 43)
-    assert config.loss.diversity == "class_cosine" and config.data.size == 112
+    assert config.loss.diversity == "paper" and config.data.size == 112
 
 
 def test_the_released_numbers():
@@ -53,7 +53,7 @@ def test_the_released_numbers():
     for stage in STAGES:
         optimiser = config[stage].optimiser
         assert (optimiser.momentum, optimiser.weight_decay) == (0.9, 1e-4)
-    assert config.loss.diversity == "sample_product"
+    assert config.loss.diversity == "released"
     assert config.stride.strides == tuple(range(1, 8))
     assert (config.stride.threshold, config.stride.margin) == (0.3, 1.0)
     assert config.stride.positive == "released"

@@ -20,7 +20,7 @@ from rac_jax.ops import compiling
 from rac_jax.train import checkpoints
 from rac_jax.train import mesh as meshes
 from rac_jax.train.logging import MetricWriter, Progress
-from rac_jax.train.metrics import Mean
+from rac_jax.train.metrics import Mean, largest_share
 from rac_jax.train.recipe import Batch, Task
 from rac_jax.train.state import TrainState, first_state, make_optimiser, trained_paths
 from rac_jax.train.step import make_train_step
@@ -28,6 +28,8 @@ from rac_jax.train.step import make_train_step
 LOG = logging.getLogger("rac_jax.train")
 # Several hosts ask one another this often whether one was told to stop.
 AGREE_STEPS = 10
+# A term that is more than this of an epoch's loss leaves the others no say.
+LARGEST_SHARE = 0.9
 
 
 class TrainingError(RuntimeError):
@@ -134,6 +136,7 @@ def fit(
         # The order is law: evaluate, save, then fetch the next batch, step, log. So the
         # checkpoint of step k holds what batch k, counted from 0, is given to.
         recent: list[dict[str, Mean]] = []
+        in_epoch: list[dict[str, Mean]] = []
         while True:
             # Evaluate: every so many whole epochs, and at the end. A step that was restored has
             # been evaluated and saved before.
@@ -166,15 +169,20 @@ def fit(
             state, metrics = train_step(state, batch)
             done += 1
             recent.append(metrics)
+            in_epoch.append(metrics)
             progress.step(waited)
 
             # Log.
             if done % settings.log_steps == 0 or done == steps:
                 _check_finite(task.name, state, saved)
-                values = _means(recent)
-                recent = []
+                values = _means(_added(recent))
+                recent, in_epoch = [], [_added(in_epoch)]
                 timing = progress.report(done, values)
                 writer.write(done, "train", values | timing)
+            if done % plan.epoch_steps == 0 or done == steps:
+                means = _means(_added(in_epoch))
+                _check_balance(task.name, -(-done // plan.epoch_steps), means)
+                in_epoch = []
 
 
 def _begin(
@@ -229,11 +237,30 @@ def _check_finite(name: str, state: TrainState, saved: checkpoints.Checkpoints) 
         )
 
 
-def _means(rows: list[dict[str, Mean]]) -> dict[str, float]:
-    """Means of metrics over steps."""
+def _check_balance(name: str, epoch: int, values: Mapping[str, float]) -> None:
+    """Warns where one term is nearly all of an epoch's loss; the first process does."""
+    largest = largest_share(values)
+    if largest is None or largest[1] <= LARGEST_SHARE or jax.process_index():
+        return
+    LOG.warning(
+        "%s: in epoch %d the term %r is %.0f %% of the loss, the others hardly count: "
+        "change its weight or its scale",
+        name,
+        epoch,
+        largest[0],
+        100 * largest[1],
+    )
+
+
+def _added(rows: list[dict[str, Mean]]) -> dict[str, Mean]:
+    """The sums of metrics over steps, on the host."""
     rows = jax.device_get(rows)
+    return jax.tree.map(lambda *leaves: np.sum(leaves, dtype=np.float64), *rows)
+
+
+def _means(added: dict[str, Mean]) -> dict[str, float]:
+    """Means of metrics that were added up."""
     return {
-        name: float(sum(row[name].total for row in rows))
-        / max(float(sum(row[name].weight for row in rows)), 1e-9)
-        for name in rows[0]
+        name: float(one.total) / max(float(one.weight), 1e-9)
+        for name, one in added.items()
     }

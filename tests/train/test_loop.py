@@ -4,11 +4,13 @@ import dataclasses
 from collections.abc import Callable
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from rac_jax.train import checkpoints, loop
 from rac_jax.train import mesh as meshes
+from rac_jax.train.metrics import Mean, part_name
 from tests.train import tiny_task
 
 STEPS = 12
@@ -24,8 +26,9 @@ class JudgedTask(tiny_task.TinyTask):
         return self.judge(variables, epoch)
 
 
-def fit(folder, batches, stop=None, judge=None, identity=None, **changes):
-    task = JudgedTask() if judge is None else JudgedTask(judge=judge)
+def fit(folder, batches, stop=None, judge=None, identity=None, task=None, **changes):
+    if task is None:
+        task = JudgedTask() if judge is None else JudgedTask(judge=judge)
     plan = loop.Plan(
         steps=STEPS,
         epoch_steps=4,
@@ -129,3 +132,32 @@ def test_another_runs_folder_is_refused(tmp_path):
     fit(tmp_path, good)
     with pytest.raises(checkpoints.CheckpointError, match="seed = 0, this run has 1"):
         fit(tmp_path, good, identity={"seed": 1})
+
+
+@dataclasses.dataclass(frozen=True)
+class UnevenTask(JudgedTask):
+    """The tiny task, whose loss has two parts, the second of a given share."""
+
+    share: float = 0.0
+
+    def loss(self, params, batch_stats, batch, key):
+        loss, (stats, metrics) = super().loss(params, batch_stats, batch, key)
+        ones = jnp.ones(())
+        parts = {"own": loss * (1 - self.share), "other": loss * self.share}
+        more = {part_name(name): Mean(part, ones) for name, part in parts.items()}
+        return loss, (stats, metrics | more)
+
+
+@pytest.mark.parametrize(("share", "epochs"), [(0.95, 3), (0.85, 0)])
+def test_a_term_that_is_nearly_all_of_the_loss_is_reported(
+    share, epochs, tmp_path, caplog
+):
+    fit(tmp_path, good, task=UnevenTask(share=share))
+    said = [
+        r.getMessage()
+        for r in caplog.records
+        if r.name == loop.LOG.name and r.levelname == "WARNING"
+    ]
+    assert len(said) == epochs
+    for epoch, line in enumerate(said, start=1):
+        assert line.startswith(f"tiny: in epoch {epoch} the term 'other' is 95 % of")

@@ -30,3 +30,10 @@ def test_what_is_masked_may_be_anything():
 def test_shapes_must_agree():
     with pytest.raises(ValueError, match="shapes differ"):
         metrics.mean(VALUES, jnp.ones(2, bool))
+
+
+def test_the_largest_share_is_of_the_parts_alone():
+    parts = {metrics.part_name("a"): -1.0, metrics.part_name("b"): 3.0, "error": 100.0}
+    assert metrics.largest_share(parts) == ("b", 0.75)
+    assert metrics.largest_share({metrics.part_name("a"): 1.0, "error": 1.0}) is None
+    assert metrics.largest_share(dict.fromkeys(parts, 0.0)) is None

@@ -110,9 +110,32 @@ def sample_product_diversity(classes: jax.Array, mask: jax.Array) -> jax.Array:
     return total - jnp.sum(jnp.square(classes))
 
 
+def mean_sample_product(classes: jax.Array, mask: jax.Array) -> jax.Array:
+    """The diversity term of our own recipes: the mean of T_i · T_k over pairs of samples.
+
+    `sample_product_diversity` by the number of pairs of real samples. Over random batches its
+    expectation is that of one pair, whatever the size of a batch, the pieces it is cut into
+    or the devices it lies on; the sums grow with all of them.
+
+    Args:
+      classes: [B, P] softmax over repetition classes.
+      mask: [B] bool.
+
+    Returns:
+      Scalar in [0, 1], 0 without a pair.
+
+    Raises:
+      ValueError: if the batches differ.
+    """
+    real = jnp.sum(mask)
+    return sample_product_diversity(classes, mask) / jnp.maximum(real * (real - 1), 1)
+
+
+# By the name in a config: Eq. 5 as it is printed, the sum of the authors' code, and ours.
 DIVERSITIES = {
-    "class_cosine": class_cosine_diversity,
-    "sample_product": sample_product_diversity,
+    "paper": class_cosine_diversity,
+    "released": sample_product_diversity,
+    "mean": mean_sample_product,
 }
 
 

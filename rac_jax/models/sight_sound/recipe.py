@@ -16,6 +16,7 @@ from rac_jax.models.sight_sound import (
 from rac_jax.models.sight_sound.heads import FUSION_HEAD
 from rac_jax.models.sight_sound.preprocessing import preprocessing
 from rac_jax.models.sight_sound.reliability_task import ReliabilityTask
+from rac_jax.models.sight_sound.samplers import SQUEEZES
 from rac_jax.models.sight_sound.sight_task import SightTask
 from rac_jax.models.sight_sound.sound_task import SoundTask
 from rac_jax.models.sight_sound.stride_task import StrideTask
@@ -49,10 +50,22 @@ def check(run: Run) -> None:
         splits.check_split(config.data, split)
     for stage in ("sight", "sound"):
         _check_examples(stage, config[stage])
+    _check_squeeze(config.sound)
     windows = config.sound.windows
     if windows < 1 or config.sound.batch % windows:
         raise ValueError(
             f"sound.windows: {windows} does not divide the batch of {config.sound.batch}"
+        )
+
+
+def _check_squeeze(settings: ml_collections.ConfigDict) -> None:
+    if settings.squeeze not in SQUEEZES:
+        raise ValueError(
+            f"sound.squeeze: {settings.squeeze!r} is not one of {', '.join(SQUEEZES)}"
+        )
+    if settings.squeeze == "released" and settings.examples == "device":
+        raise ValueError(
+            "sound.squeeze: 'released' is for videos, sound.examples is 'device'"
         )
 
 

@@ -9,11 +9,10 @@ import ml_collections
 from rac_jax.models.sight_sound import losses
 from rac_jax.models.sight_sound.heads import RepetitionOutput
 from rac_jax.models.sight_sound.network import SightOutput, SoundOutput
-from rac_jax.train.metrics import Mean, mean
+from rac_jax.train.metrics import Mean, mean, part_name
 from rac_jax.train.recipe import Batch
 
 TERMS = ("squared", "relative", "diversity")
-DIVERSITY_SCALES = ("sum", "mean")
 ACTION_CLASS = "action_class"
 # Parameter group of the auxiliary linear layer, which is thrown away after training.
 LOCAL = "local"
@@ -35,11 +34,6 @@ def check_loss(settings: ml_collections.ConfigDict) -> None:
     if settings.diversity not in known:
         raise ValueError(
             f"loss.diversity: {settings.diversity!r} is not one of {', '.join(known)}"
-        )
-    if settings.diversity_scale not in DIVERSITY_SCALES:
-        raise ValueError(
-            f"loss.diversity_scale: {settings.diversity_scale!r} is not one of "
-            f"{', '.join(DIVERSITY_SCALES)}"
         )
 
 
@@ -70,14 +64,7 @@ def class_term(
         chosen = jnp.take_along_axis(classes, jnp.maximum(labels, 0)[:, None], axis=1)
         entropy = -jnp.log(jnp.maximum(chosen[:, 0], PROBABILITY_FLOOR))
         return jnp.sum(entropy * mask) / jnp.maximum(jnp.sum(mask), 1)
-    value = losses.DIVERSITIES[settings.diversity](classes, mask)
-    if settings.diversity_scale == "sum":
-        return value
-    size, number = classes.shape
-    pairs = number * (number - 1) / 2
-    if settings.diversity == "sample_product":
-        pairs = size * (size - 1)
-    return value / max(pairs, 1)
+    return losses.DIVERSITIES[settings.diversity](classes, mask)
 
 
 def local_term(
@@ -127,7 +114,8 @@ def repetition_loss(
       batch: "count" [B], "rate" [B, n], "label" [B], "mask" [B].
 
     Returns:
-      Scalar loss, and its terms as means over the batch.
+      Scalar loss, and as means over the batch its terms, and the parts that it is the sum of:
+      the terms that are chosen, with their weights.
     """
     mask = batch["mask"]
     terms = {
@@ -136,18 +124,21 @@ def repetition_loss(
             losses.relative_error(output.count, batch["count"], mask), mask
         ),
     }
-    weights = {"squared": settings.squared, "relative": settings.relative}
-    loss = sum(
-        weights[name] * terms[name].total / jnp.maximum(terms[name].weight, 1)
-        for name in weights
-        if name in settings.terms
-    )
     apart = class_term(settings, output.classes, batch["label"], mask)
     terms["diversity"] = Mean(apart, jnp.ones(()))
-    if "diversity" in settings.terms:
-        loss = loss + settings.diversity_weight * apart
+    weights = {
+        "squared": settings.squared,
+        "relative": settings.relative,
+        "diversity": settings.diversity_weight,
+    }
+    chosen = {name: weights[name] for name in TERMS if name in settings.terms}
     if local is not None:
         along = local_term(output.timeline, local, batch["rate"], mask)
         terms["local"] = Mean(along, jnp.ones(()))
-        loss = loss + settings.local * along
-    return loss, terms
+        chosen["local"] = settings.local
+    parts = {
+        name: weight * terms[name].total / jnp.maximum(terms[name].weight, 1)
+        for name, weight in chosen.items()
+    }
+    means = {part_name(name): Mean(part, jnp.ones(())) for name, part in parts.items()}
+    return sum(parts.values()), terms | means

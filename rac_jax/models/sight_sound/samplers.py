@@ -20,6 +20,15 @@ from rac_jax.ops.sound_format import BINS, COLUMNS_PER_S, RATE
 
 Example = dict[str, np.ndarray]
 
+# How segments of sound are squeezed, see `SoundSampler`.
+SQUEEZES = ("two_repetitions", "random", "released")
+# Of the authors' scripts: a spectrogram of fewer columns has a part of itself appended, with
+# this probability; of more repetitions than this a span is cut out, so many segments long.
+APPEND_UNDER = 250
+APPEND_PROBABILITY = 0.3
+CROP_OVER = 8.0
+CROP_SEGMENTS = (0.8, 1.2)
+
 
 def cut_clip(video: LabelledVideo, positions: np.ndarray) -> np.ndarray:
     """Frames by number, -1 for padding, as uint8 [n, H, W, 3]; padding is black here."""
@@ -111,17 +120,23 @@ class SightSampler:
 
 @dataclasses.dataclass(frozen=True)
 class SoundSampler:
-    """A segment of the spectrogram, squeezed in time so that it holds two repetitions.
+    """A segment of 500 columns of the spectrogram, squeezed in time as `squeeze` says.
 
-    Half of the segments are as short as that allows, the others squeezed further at random.
+    "two_repetitions" is section 3.3: by as much as a segment of two repetitions needs.
+    "random" is ours: so are half of the segments, the others are squeezed further at random.
+    "released" is the authors' scripts: a span of 0.8 to 1.2 segments of a video with more than
+    8 repetitions, otherwise the whole, resized; a short spectrogram sometimes has a part of
+    itself appended before.
 
     Attributes:
       labels, classes: as in `SightSampler`.
+      squeeze: of `SQUEEZES`.
       highest: repetitions that squeezing further leads to at most.
     """
 
     labels: str = "share"
     classes: tuple[str, ...] = ()
+    squeeze: str = "two_repetitions"
     highest: float = 20.0
 
     def blank(self) -> Example:
@@ -139,18 +154,10 @@ class SoundSampler:
         if not available:
             # Counting silence would be guessing: it is not an example.
             return self.blank() | {"mask": np.False_}
-        # How much sound: two repetitions at least, `highest` at most.
-        per_frame = COLUMNS_PER_S / video.fps
-        period = video.period * per_frame  # columns per repetition
-        least = np.clip(LEAST_REPETITIONS * period, SEGMENT_COLUMNS, available)
-        most = np.clip(self.highest * period, least, max(available, least))
-        length = least if rng.random() < 0.5 else rng.uniform(least, most)
-        length = int(max(length, SEGMENT_COLUMNS))
-        # Where, and what is repeated in it.
-        first = int(rng.integers(0, max(available - length, 0), endpoint=True))
-        positions = clip_index.span_columns(first, first + length, available)
-        edges = first + np.linspace(0, length, SEGMENT_COLUMNS + 1)
-        rate = np.diff(video.progress(edges / per_frame, self.labels))
+        if self.squeeze == "released":
+            positions, rate = self._released_segment(video, available, rng)
+        else:
+            positions, rate = self._segment(video, available, rng)
         return {
             "spectrogram": spectrogram.read(positions).astype(np.float16),
             "columns": np.int32(np.sum((positions >= 0) & (positions < available))),
@@ -158,6 +165,52 @@ class SoundSampler:
             "count": rate.sum(dtype=np.float32),
             "label": _label(video, self.classes),
         }
+
+    def _segment(
+        self, video: LabelledVideo, available: int, rng: np.random.Generator
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Column positions [500], and the repetitions in each of them [500]."""
+        # How much sound: two repetitions at least, `highest` at most.
+        per_frame = COLUMNS_PER_S / video.fps
+        period = video.period * per_frame  # columns per repetition
+        length = np.clip(LEAST_REPETITIONS * period, SEGMENT_COLUMNS, available)
+        if self.squeeze == "random" and rng.random() >= 0.5:
+            most = np.clip(self.highest * period, length, max(available, length))
+            length = rng.uniform(length, most)
+        length = int(max(length, SEGMENT_COLUMNS))
+        # Where, and what is repeated in it.
+        first = int(rng.integers(0, max(available - length, 0), endpoint=True))
+        positions = clip_index.span_columns(first, first + length, available)
+        edges = first + np.linspace(0, length, SEGMENT_COLUMNS + 1)
+        return positions, np.diff(video.progress(edges / per_frame, self.labels))
+
+    def _released_segment(
+        self, video: LabelledVideo, available: int, rng: np.random.Generator
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """As `_segment`, by the authors' scripts."""
+        # The spectrogram, perhaps with a part of itself behind it: the numbers of its columns,
+        # and the repetitions in each.
+        columns = np.arange(available)
+        if available < APPEND_UNDER and rng.random() < APPEND_PROBABILITY:
+            added = int(rng.integers(1, available, endpoint=True))
+            begin = int(rng.integers(0, available - added, endpoint=True))
+            columns = np.append(columns, np.arange(begin, begin + added))
+        edges = np.arange(available + 1) * (video.fps / COLUMNS_PER_S)  # frames
+        rates = np.diff(video.progress(edges, self.labels))[columns]
+        # A span of it, resized to a segment.
+        total = len(columns)
+        first, length = 0, total
+        if rates.sum() > CROP_OVER:
+            length = min(int(rng.uniform(*CROP_SEGMENTS) * SEGMENT_COLUMNS), total)
+            first = int(rng.integers(0, total - length, endpoint=True))
+        places = clip_index.resized_columns(first, first + length)
+        # Where the appended part begins, its own first column stands, not a blend.
+        low = np.floor(places).astype(int)
+        joined = columns[np.minimum(low + 1, total - 1)] != columns[low] + 1
+        positions = columns[low] + np.where(joined, 0.0, places - low)
+        done = np.append(0.0, np.cumsum(rates))
+        ends = first + np.linspace(0, length, SEGMENT_COLUMNS + 1)
+        return positions, np.diff(np.interp(ends, np.arange(total + 1), done))
 
 
 @dataclasses.dataclass(frozen=True)

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 
 from rac_jax.models.sight_sound.clips import SEGMENT_COLUMNS
 from rac_jax.models.sight_sound.preprocessing import MEAN, STD
+from rac_jax.models.sight_sound.strides import LEAST_REPETITIONS
 from rac_jax.ops import spectrogram
 from rac_jax.ops.sound_format import HOP, SILENCE
 from rac_jax.scenes import SOUND_DAMAGE, Scene, SceneConfig, render_scene
@@ -115,17 +116,23 @@ def _cut_sound(
     scene: Scene,
     columns: jax.Array,
     config: SceneConfig,
-    highest: float,
+    highest: float | None,
 ):
     """One random input of a scene's sound, and the repetitions in it."""
     n = columns.shape[1]
     per_column = HOP / config.rate * config.fps  # frames
     which, at, size = jax.random.split(key, 3)
-    # Long spans hold at most `highest` repetitions: beyond, the counter uses native windows.
     density = jnp.mean(scene.rate) * per_column + 1e-6
-    longest = jnp.clip(highest / density, SEGMENT_COLUMNS, n)
-    squeezed = jax.random.uniform(size, minval=SEGMENT_COLUMNS, maxval=longest)
-    length = jnp.where(jax.random.bernoulli(which, 0.5), squeezed, SEGMENT_COLUMNS)
+    if highest is None:
+        # A scene that stands still has no repetition to wait for.
+        length = jnp.clip(LEAST_REPETITIONS / density, SEGMENT_COLUMNS, n)
+        length = jnp.where(density > 1e-5, length, SEGMENT_COLUMNS)
+    else:
+        # Long spans hold at most `highest` repetitions: beyond, the counter uses native
+        # windows.
+        longest = jnp.clip(highest / density, SEGMENT_COLUMNS, n)
+        squeezed = jax.random.uniform(size, minval=SEGMENT_COLUMNS, maxval=longest)
+        length = jnp.where(jax.random.bernoulli(which, 0.5), squeezed, SEGMENT_COLUMNS)
     length = length.astype(jnp.int32)
     # Native windows may hang over the end, as the last window of a file does.
     room = jnp.where(length > SEGMENT_COLUMNS, n - length, n - SEGMENT_COLUMNS // 4)
@@ -149,14 +156,15 @@ def _cut_sound(
 
 
 def render_spectrograms(
-    key: jax.Array, config: SceneConfig, highest: float, windows: int
+    key: jax.Array, config: SceneConfig, highest: float | None, windows: int
 ) -> dict[str, jax.Array]:
     """Renders inputs of the sound stream, all of one scene: native windows and squeezed spans.
 
     Args:
       key: PRNG key.
       config: the scenes, long enough for 500 columns (3.6 s) and more.
-      highest: repetitions that a squeezed span holds at most, about.
+      highest: repetitions that a squeezed span holds at most, about; None squeezes as section
+        3.3 of paper 1 says, by as much as two repetitions on average need.
       windows: W.
 
     Returns:

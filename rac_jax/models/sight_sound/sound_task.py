@@ -58,6 +58,7 @@ class SoundTask(Task):
         sampler = SoundSampler(
             labels=config.data.labels,
             classes=self.classes,
+            squeeze=config.sound.squeeze,
             highest=config.sound.highest,
         )
         return VideoExamples(sampler)
@@ -88,8 +89,9 @@ class SoundTask(Task):
             keys = jax.vmap(lambda row: jax.random.fold_in(key, row))(
                 batch["row"][::windows]
             )
+            highest = settings.highest if settings.squeeze == "random" else None
             batch = jax.vmap(
-                lambda k: render_spectrograms(k, self.scenes, settings.highest, windows)
+                lambda k: render_spectrograms(k, self.scenes, highest, windows)
             )(keys)
             batch = jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), batch)
         spectrograms, counts, rates = augment_spectrograms(

@@ -52,6 +52,24 @@ def test_sample_product_is_the_released_form():
     assert losses.sample_product_diversity(classes, two) == pytest.approx(1.0, 1e-5)
 
 
+def test_the_mean_over_pairs_is_the_same_however_a_batch_is_cut():
+    classes = jnp.asarray([[0.5, 0.5], [1.0, 0.0], [0.2, 0.8], [0.3, 0.7]])
+
+    def term(*rows):
+        part = classes[jnp.asarray(rows)]
+        return float(losses.DIVERSITIES["mean"](part, jnp.ones(len(rows), bool)))
+
+    whole = term(0, 1, 2, 3)
+    # On average over all ways to cut it into two pieces.
+    ways = [((0, 1), (2, 3)), ((0, 2), (1, 3)), ((0, 3), (1, 2))]
+    cut = np.mean([[term(*piece) for piece in way] for way in ways])
+    assert cut == pytest.approx(whole, rel=1e-5)
+    # A sample alone has no pair; what is masked is in none.
+    assert 0.0 < whole < 1.0 and term(0) == 0.0
+    masked = jnp.asarray([True, True, False, False])
+    assert float(losses.mean_sample_product(classes, masked)) == pytest.approx(0.5)
+
+
 def test_margin_ranking_is_equation_8():
     negative, positive = jnp.asarray([1.0, 0.0, 5.0]), jnp.asarray([2.0, 4.0, 1.0])
     mask = jnp.asarray([True, True, False])

@@ -22,9 +22,8 @@ def settings(**changes):
             "terms": ("squared", "relative", "diversity"),
             "squared": 1.0,
             "relative": 10.0,
-            "diversity": "sample_product",
+            "diversity": "released",
             "diversity_weight": 10.0,
-            "diversity_scale": "sum",
             "local": 0.0,
         }
         | changes
@@ -65,14 +64,20 @@ def test_equation_6_in_the_released_reading():
 
 
 def test_equation_6_in_the_papers_reading():
-    value, _ = loss(diversity="class_cosine")
+    value, _ = loss(diversity="paper")
     assert value == pytest.approx(SQUARED + 10 * RELATIVE + 10 * COSINE, rel=1e-5)
 
 
 def test_diversity_as_a_mean_over_pairs():
-    assert loss(diversity_scale="mean")[1]["diversity"] == pytest.approx(0.3)
-    cosine = loss(diversity="class_cosine", diversity_scale="mean")[1]["diversity"]
-    assert cosine == pytest.approx(COSINE / 3, rel=1e-5)
+    assert loss(diversity="mean")[1]["diversity"] == pytest.approx(0.3)
+
+
+def test_the_parts_of_the_loss_add_up_to_it():
+    for terms in (("squared", "relative", "diversity"), ("squared",)):
+        value, found = loss(terms=terms)
+        parts = {k: v for k, v in found.items() if k.startswith("part_")}
+        assert set(parts) == {f"part_{name}" for name in terms}
+        assert sum(parts.values()) == pytest.approx(value)
 
 
 @pytest.mark.parametrize(
@@ -115,7 +120,7 @@ def test_the_local_term_by_hand():
 
 @pytest.mark.parametrize(
     ("field", "value"),
-    [("terms", ("l1",)), ("terms", ()), ("diversity", "x"), ("diversity_scale", "x")],
+    [("terms", ("l1",)), ("terms", ()), ("diversity", "x")],
 )
 def test_wrong_settings_are_named(field, value):
     with pytest.raises(ValueError, match=f"loss.{field}: .* is not one of"):

@@ -108,9 +108,10 @@ def test_action_labels_are_numbers_of_classes():
     assert sampler(video(label="run"), rng())["label"] == -1
 
 
-def test_segments_of_sound_hold_two_repetitions(ramp):
+@pytest.mark.parametrize("squeeze", ["two_repetitions", "random"])
+def test_segments_of_sound_hold_two_repetitions(squeeze, ramp):
     slow = video(count=2.0, cycles=None)  # 512 columns each
-    sampler = samplers.SoundSampler()
+    sampler = samplers.SoundSampler(squeeze=squeeze)
     lengths = []
     for seed in range(20):
         example = sampler(slow, rng(seed))
@@ -121,17 +122,62 @@ def test_segments_of_sound_hold_two_repetitions(ramp):
     assert min(lengths) > 1000
 
 
-def test_segments_of_fast_sound_are_native_or_squeezed(ramp):
-    steps = set()
-    for seed in range(20):
-        example = samplers.SoundSampler(highest=6.0)(video(), rng(seed))
+def columns_and_counts(sampler, of, number=20):
+    """[N, 2]: columns to a column of the segment, and the counts; each labelled by its rates."""
+    found = []
+    for seed in range(number):
+        example = sampler(of, rng(seed))
         row = example["spectrogram"][0].astype(float)[: example["columns"]]
         step = (row[-1] - row[0]) / (len(row) - 1)
-        covered = step * 500 / 128  # a repetition is 128 columns long
-        assert example["count"] == pytest.approx(covered, rel=0.02)
-        assert example["count"] <= 6.01
-        steps.add(round(float(step), 1))
-    assert 1.0 in steps and len(steps) > 2
+        assert example["count"] == pytest.approx(example["rate"].sum(), rel=1e-5)
+        found.append((round(float(step), 1), float(example["count"])))
+    return np.array(found)
+
+
+def test_segments_of_fast_sound_are_native_or_squeezed(ramp):
+    # A repetition is 128 columns long.
+    sampler = samplers.SoundSampler(squeeze="random", highest=6.0)
+    steps, counts = columns_and_counts(sampler, video()).T
+    np.testing.assert_allclose(counts, steps * 500 / 128, rtol=0.06)
+    assert counts.max() <= 6.01 and 1.0 in steps and len(set(steps)) > 2
+
+
+def test_segments_of_fast_sound_stay_native_in_the_papers_reading(ramp):
+    steps, counts = columns_and_counts(samplers.SoundSampler(), video()).T
+    assert set(steps) == {1.0} and counts == pytest.approx(500 / 128, rel=1e-3)
+
+
+def test_released_segments_are_the_whole_or_spans_of_about_one(ramp):
+    sampler = samplers.SoundSampler(squeeze="released")
+    # 8 repetitions are not over 8: all 1024 columns.
+    steps, counts = columns_and_counts(sampler, video(cycles=None)).T
+    assert steps == pytest.approx(2.0) and counts == pytest.approx(8.0, rel=1e-5)
+    # 64 columns each, .8 to 1.2 segments of them.
+    steps, counts = columns_and_counts(sampler, video(count=16.0, cycles=None)).T
+    assert 0.8 <= steps.min() < 0.95 and 1.05 < steps.max() <= 1.2
+    np.testing.assert_allclose(counts, steps * 500 / 64, rtol=0.07)
+
+
+def test_a_short_released_spectrogram_may_have_a_part_of_itself_appended(ramp):
+    short = video(
+        frames=video().frames[:50],
+        waveform=video().waveform[: WINDOW + 199 * HOP],
+        count=2.0,
+        cycles=None,
+    )
+    sampler = samplers.SoundSampler(squeeze="released")
+    counts, jumps = [], []
+    for seed in range(40):
+        example = sampler(short, rng(seed))
+        row = example["spectrogram"][0].astype(float)
+        assert example["columns"] == 500 and row.max() <= 199
+        # The numbers fall where the appended part begins.
+        jumps.append(bool((np.diff(row) < -0.01).any()))
+        counts.append(float(example["count"]))
+    counts, jumps = np.array(counts), np.array(jumps)
+    assert 4 <= jumps.sum() <= 22
+    np.testing.assert_allclose(counts[~jumps], 2.0, rtol=1e-5)
+    assert (counts[jumps] > 2.0).all() and counts.max() <= 4.0
 
 
 SILENT = {"waveform": None, "audio_rate": 0}
@@ -145,7 +191,7 @@ def test_silence_is_no_example_of_sound():
 def test_sound_goes_by_time_where_it_ends_before_the_picture():
     # The second half of the picture is silent: what is cut is labelled by when it is heard.
     half = video(waveform=video().waveform[: WINDOW + (COLUMNS // 2 - 1) * HOP])
-    example = samplers.SoundSampler(highest=1.0)(half, rng())
+    example = samplers.SoundSampler()(half, rng())
     assert example["columns"] == 500
     assert example["count"] == pytest.approx(500 / 128, rel=1e-3)
 

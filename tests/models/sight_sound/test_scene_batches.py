@@ -81,3 +81,18 @@ def test_rendered_spectrograms_count_what_they_cover():
     ):
         assert (columns[:, real:] == 0).all() and columns[:, :real].any(0).all()
         assert np.abs(rate[real:]).max(initial=0) < 1e-3
+
+
+def test_rendered_spectrograms_are_squeezed_to_two_repetitions():
+    # A repetition takes 60 frames at 25 per second, 333 columns: two do not fit into 500.
+    config = SceneConfig(
+        frames=240, height=8, width=8, period=(60, 60.1), max_cycles=24, still=0.0
+    )
+
+    def render(key):
+        return scene_batches.render_spectrograms(key, config, highest=None, windows=4)
+
+    batch = jax.tree.map(np.asarray, jax.jit(render)(jax.random.key(0)))
+    assert batch["columns"].min() > 300
+    whole = batch["columns"] == 500
+    assert whole.any() and batch["count"][whole] == pytest.approx(2.0, abs=0.15)
