@@ -20,16 +20,46 @@ SHEET_SCENES = 12
 ALL = "all"  # of the challenges, in turn
 
 
+LARGEST_SIDE = 4096
+LEAST_FRAMES = 8
+MOST_PIXELS = 2_000_000_000  # of all frames of a scene, which is rendered in memory
+SEEDS = 2**32
+
+
 def _size(text: str) -> tuple[int, int]:
     try:
         height, width = (int(part) for part in text.split("x"))
     except ValueError:
         height = width = 0
-    if min(height, width) < 16:
+    if min(height, width) < 16 or max(height, width) > LARGEST_SIDE:
         raise argparse.ArgumentTypeError(
-            f"{text!r} is not HEIGHTxWIDTH in pixels, 16 or more each"
+            f"{text!r} is not HEIGHTxWIDTH in pixels, from 16 to {LARGEST_SIDE} each"
         )
     return height, width
+
+
+def _share(text: str) -> float:
+    """A number from 0 to 1."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value <= 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a share from 0 to 1")
+    return value
+
+
+def _seed(text: str) -> int:
+    """A whole number that a random key can be made of."""
+    try:
+        value = int(text)
+    except ValueError:
+        value = SEEDS
+    if not 0 <= value < SEEDS:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is not a whole number from 0 to 2^32 - 1"
+        )
+    return value
 
 
 def _field(text: str) -> tuple[str, object]:
@@ -55,7 +85,7 @@ def add_arguments(parser: argparse.ArgumentParser, argv: Sequence[str]) -> None:
         metavar="N",
         help=f"how many scenes (default: 8; {SHEET_SCENES} for a sheet)",
     )
-    parser.add_argument("--seed", type=int, default=0, metavar="S")
+    parser.add_argument("--seed", type=_seed, default=0, metavar="S")
     parser.add_argument(
         "--seconds",
         type=positive_number,
@@ -85,13 +115,13 @@ def add_arguments(parser: argparse.ArgumentParser, argv: Sequence[str]) -> None:
     )
     parser.add_argument(
         "--still",
-        type=float,
+        type=_share,
         default=0.1,
         help="share of scenes without repetition (default: %(default)s)",
     )
     parser.add_argument(
         "--damage",
-        type=float,
+        type=_share,
         default=0.0,
         help="share of damaged pictures, and of damaged sounds (default: %(default)s)",
     )
@@ -123,7 +153,13 @@ def _config(args: argparse.Namespace):
     """The scenes that the options ask for, but for challenges that take turns."""
     from rac_jax import scenes
 
-    frames = max(1, round(args.seconds * args.fps))
+    frames = round(args.seconds * args.fps)
+    pixels = frames * args.size[0] * args.size[1]
+    if frames < LEAST_FRAMES or pixels > MOST_PIXELS:
+        raise ValueError(
+            f"--seconds {args.seconds:g}, --fps {args.fps:g}: {frames} frames; a scene has "
+            f"{LEAST_FRAMES} or more, and at most {MOST_PIXELS:.0e} pixels in all"
+        )
     low, high = sorted(args.period)
     plain = {"camera": 0.0, "distractor": 0.0} if args.clean else {}
     config = scenes.SceneConfig(

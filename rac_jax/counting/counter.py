@@ -4,7 +4,7 @@ import contextlib
 import math
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -63,7 +63,13 @@ class Counter:
 
     def count(
         self,
-        video: str | os.PathLike | FileSource | np.ndarray | None,
+        video: str
+        | bytes
+        | os.PathLike
+        | FileSource
+        | Sequence[np.ndarray]
+        | np.ndarray
+        | None,
         *,
         fps: float | None = None,
         waveform: np.ndarray | None = None,
@@ -77,7 +83,7 @@ class Counter:
 
         Args:
           video: a media file, one that was opened for this model (see `FileSource`), or
-            frames uint8 [T, H, W, 3] (None: sound alone).
+            frames uint8 [T, H, W, 3], as an array or a list (None: sound alone).
           fps: frames per second of an array, 25 by default; not for files.
           waveform: float [S] samples that go with an array.
           audio_rate: their rate.
@@ -188,6 +194,15 @@ class Counter:
         self, video, options, fps, waveform, audio_rate, *, start_s, end_s
     ) -> Source:
         needs = self.family.needs(self.config, options)
+        if isinstance(video, bytes):
+            video = os.fsdecode(video)
+        if not isinstance(
+            video, str | os.PathLike | FileSource | np.ndarray | Sequence | None
+        ):
+            raise ValueError(  # noqa: TRY004, one kind of error for arguments
+                "video: must be a file's path, or frames uint8 [T, H, W, 3], not "
+                f"{type(video).__name__}"
+            )
         if isinstance(video, str | os.PathLike | FileSource):
             if fps is not None or waveform is not None or audio_rate is not None:
                 raise ValueError(

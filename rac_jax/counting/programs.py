@@ -15,6 +15,7 @@ import os
 import pathlib
 import pickle
 import platform
+import stat
 import tempfile
 import threading
 import uuid
@@ -71,7 +72,9 @@ def _cache_file(*identity: Any) -> pathlib.Path | None:
 def _store(path: pathlib.Path, content: bytes) -> None:
     """Writes a file whole; a folder that cannot be written to only costs time."""
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        # Only the user's own: whoever could write there could run code here.
+        path.parent.parent.mkdir(parents=True, exist_ok=True)
+        path.parent.mkdir(mode=0o700, exist_ok=True)
         handle, draft = tempfile.mkstemp(dir=path.parent)
         with open(handle, "wb") as file:
             file.write(hashlib.sha256(content).digest() + content)
@@ -80,9 +83,24 @@ def _store(path: pathlib.Path, content: bytes) -> None:
         LOG.debug("not cached: %s", error)
 
 
+def _is_ours(path: pathlib.Path) -> bool:
+    """Whether nobody but this user can have written a file: reading a program runs code."""
+    if os.name == "nt":
+        return True  # a user's folders are his own
+    for place in (path, path.parent, path.parent.parent):
+        about = place.stat()
+        others = about.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
+        if about.st_uid != os.geteuid() or others:
+            LOG.debug("not read: %s is not this user's alone", place)
+            return False
+    return True
+
+
 def _stored(path: pathlib.Path) -> bytes | None:
     """What `_store` wrote; None if there is nothing, or something else."""
     try:
+        if not _is_ours(path):
+            return None
         found = path.read_bytes()
     except OSError:
         return None

@@ -8,7 +8,7 @@ import dataclasses
 import math
 import os
 import pathlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Protocol
 
 import numpy as np
@@ -245,10 +245,10 @@ class ArraySource:
     """Frames and samples in memory.
 
     Args:
-      frames: uint8 [T, H, W, 3], or None.
+      frames: uint8 [T, H, W, 3] or a list of pictures, or None.
       needs: what the family wants of it.
       fps: frames per second; None means 25.
-      waveform: float [S] mono or [S, channels], in [-1, 1], or None.
+      waveform: [S] mono or [S, channels], float in [-1, 1] or int16 or int32, or None.
       audio_rate: its samples per second; resampled where the family wants another rate.
 
     Raises:
@@ -274,12 +274,8 @@ class ArraySource:
             )
         self.faults = ()
         has_frames = frames is not None and len(frames) > 0
-        if has_frames and (
-            frames.ndim != 4 or frames.shape[-1] != 3 or frames.dtype != np.uint8
-        ):
-            raise ValueError(
-                f"frames: must be uint8 [T, H, W, 3], not {frames.dtype} {list(frames.shape)}"
-            )
+        if has_frames:
+            frames = _checked_frames(frames)
         has_samples = waveform is not None and len(waveform) > 0
         if has_samples:
             waveform, audio_rate = _checked_sound(waveform, audio_rate)
@@ -321,22 +317,54 @@ class ArraySource:
         return media.resample(waveform, self._audio_rate, rate)
 
 
+def _checked_frames(frames: np.ndarray | Sequence[np.ndarray]) -> np.ndarray:
+    """Frames as one array; a list of equal pictures is taken, too.
+
+    Raises:
+      ValueError: for wrong shapes or types.
+    """
+    try:
+        frames = np.asarray(frames)
+    except ValueError:
+        raise ValueError("frames: must be of one size, uint8 [T, H, W, 3]") from None
+    if frames.ndim != 4 or frames.shape[-1] != 3 or frames.dtype != np.uint8:
+        raise ValueError(
+            f"frames: must be uint8 [T, H, W, 3], not {frames.dtype} {list(frames.shape)}"
+        )
+    if not frames.size:
+        raise ValueError(f"frames: hold no pixel, {list(frames.shape)}")
+    return frames
+
+
+# Of whole numbers, full scale.
+FULL_SCALE = {np.dtype(np.int16): 2.0**15, np.dtype(np.int32): 2.0**31}
+MOST_CHANNELS = 32
+
+
 def _checked_sound(waveform: np.ndarray, rate: int | None) -> tuple[np.ndarray, int]:
-    """A waveform and its rate.
+    """A waveform [S] or [S, channels] in [-1, 1], and its rate.
+
+    Whole numbers of 16 and 32 bits are shares of full scale; [channels, S] is turned, which is
+    told by its being shorter than 32.
 
     Raises:
       ValueError: for wrong shapes, types or rates.
     """
     waveform = np.asarray(waveform)
     shaped = waveform.ndim in (1, 2) and waveform.size > 0
-    # Integers would be taken for samples a thousand times too loud.
-    if not shaped or waveform.dtype.kind != "f":
+    scale = FULL_SCALE.get(waveform.dtype, 1.0)
+    if not shaped or (waveform.dtype.kind != "f" and scale == 1.0):
         raise ValueError(
-            "waveform: must be float [S] or [S, channels], not "
+            "waveform: must be float, int16 or int32 [S] or [S, channels], not "
             f"{waveform.dtype} {list(waveform.shape)}"
         )
     if rate is None or rate < 1 or int(rate) != rate:
         raise ValueError(
             f"audio_rate: must be the waveform's samples per second, not {rate}"
         )
+    if waveform.ndim == 2 and waveform.shape[0] <= MOST_CHANNELS < waveform.shape[1]:
+        waveform = waveform.T
+    waveform = (waveform / scale).astype(np.float32)
+    if not np.isfinite(waveform).all():
+        raise ValueError("waveform: holds a value that is not finite")
     return waveform, int(rate)

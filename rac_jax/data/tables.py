@@ -1,32 +1,47 @@
 """Tables of labels as CSV files: their rows with line numbers, and their numbers checked."""
 
+import codecs
 import csv
 import pathlib
 from collections.abc import Iterable, Iterator
+
+# Between cells: comma, or what spreadsheets of other countries write.
+DELIMITERS = ",;\t"
+BOMS = {codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
 
 
 def read_rows(
     path: pathlib.Path, required: Iterable[str]
 ) -> Iterator[tuple[int, dict[str, str]]]:
-    """The rows of a CSV with a header line, UTF-8.
+    """The rows of a table of text with a header line.
 
     Args:
-      path: the CSV.
+      path: the table: UTF-8, or UTF-16 with a byte order mark; cells between commas, semicolons
+        or tabs, whichever the header line has most of. Rows without content are passed over.
       required: columns that it must have.
 
     Yields:
       The number of the line that a row ends on, and its cells by column.
 
     Raises:
-      OSError: if the CSV cannot be read.
+      OSError: if the file cannot be read.
       ValueError: "<name>:<line>: <what is wrong>" for a missing column, a row with another number
-        of cells than the header, or a file that is no such table.
+        of cells than the header, no row at all, or a file that is no such table.
     """
     required = list(required)
-    with path.open(newline="", encoding="utf-8-sig") as file:
-        reader = csv.DictReader(file, strict=True)
+    with path.open("rb") as file:
+        encoding = BOMS.get(file.read(2), "utf-8-sig")
+    with path.open(newline="", encoding=encoding) as file:
+        line, rows = 1, 0
         try:
-            header = reader.fieldnames or []
+            first = file.readline()
+            file.seek(0)
+            delimiter = max(DELIMITERS, key=first.count)
+            reader = csv.reader(file, strict=True, delimiter=delimiter)
+            header = [name.strip() for name in next(reader, [])]
+            # A trailing delimiter makes a column without a name.
+            while header and not header[-1]:
+                header.pop()
             if repeated := {name for name in header if header.count(name) > 1}:
                 raise wrong(path, 1, f"the column {min(repeated)!r} is there twice")
             if missing := [name for name in required if name not in header]:
@@ -35,15 +50,24 @@ def read_rows(
                     1,
                     f"has no column {missing[0]!r}, needs {','.join(required)}",
                 )
-            for row in reader:
-                if None in row or None in row.values():
-                    what = "has another number of cells than the header"
-                    raise wrong(path, reader.line_num, what)
-                yield reader.line_num, row
+            for cells in reader:
+                line = reader.line_num
+                if not any(cell.strip() for cell in cells):
+                    continue
+                extra = cells[len(header) :]
+                if len(cells) < len(header) or any(cell.strip() for cell in extra):
+                    raise wrong(
+                        path, line, "has another number of cells than the header"
+                    )
+                rows += 1
+                yield line, dict(zip(header, cells, strict=False))
         except csv.Error as error:
-            raise wrong(path, reader.reader.line_num, str(error)) from None
-        except UnicodeDecodeError:
-            raise wrong(path, reader.line_num + 1, "is not UTF-8 text") from None
+            raise wrong(path, max(line, reader.line_num), str(error)) from None
+        except UnicodeError:
+            what = "is not UTF-8 text" if encoding != "utf-16" else "is not UTF-16 text"
+            raise wrong(path, line + (rows > 0 or line == 1), what) from None
+        if not rows:
+            raise wrong(path, line, "has a header and no rows")
 
 
 def number(
@@ -58,11 +82,12 @@ def number(
     if not text:
         return None
     try:
-        value = float(text)
+        # A comma in a cell can only be a decimal one.
+        value = float(text.replace(",", ".") if text.count(",") == 1 else text)
     except ValueError:
         raise wrong(path, line, f"{name} {text!r} is not a number") from None
     if not 0 <= value < float("inf"):
-        raise wrong(path, line, f"{name} {text} must be at least 0")
+        raise wrong(path, line, f"{name} {text} must be a number from 0 on")
     return value
 
 

@@ -90,12 +90,30 @@ def state_dict(
             raise ConversionError(
                 f"{path}: {name} is a {type(tensor).__name__}, not a tensor"
             )
+        if (kind := _unusual(torch, tensor)) is not None:
+            raise ConversionError(f"{path}: {name} is {kind}, not a plain tensor")
         if tensor.is_floating_point():
             tensor = tensor.to(torch.float32)
         arrays[str(name).removeprefix(LEAD)] = tensor.detach().numpy()
     if len(arrays) < len(state):
         raise ConversionError(f"{path}: holds names both with and without {LEAD!r}")
     return arrays
+
+
+def _unusual(torch, tensor) -> str | None:
+    """Why a tensor is not made an array: what makes it may ask for any amount of memory."""
+    if tensor.is_meta:
+        return "without values (device meta)"
+    if tensor.is_quantized:
+        return "quantised"
+    if tensor.layout is not torch.strided:
+        return f"sparse ({tensor.layout})"
+    # A view that repeats a small storage: a file of a kilobyte can stand for any size.
+    if tensor.numel() * tensor.element_size() > tensor.untyped_storage().nbytes():
+        return f"expanded to {list(tensor.shape)} from less"
+    if tensor.is_complex():
+        return "complex"
+    return None
 
 
 def write_checkpoints(

@@ -69,3 +69,24 @@ def test_fields_of_the_scenes_can_be_set(tmp_path, capsys):
     with pytest.raises(SystemExit):
         main.main(["scenes", "--out", str(out), "--config", "pause=often"])
     assert "is not FIELD=VALUE" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--seconds", "0.01"), "scenes: --seconds 0.01, --fps 25: 0 frames"),
+        (("--fps", "1e9"), "scenes: --seconds 8, --fps 1e"),
+        (("--seed", "12345678901234567890"), "--seed: '12345678901234567890' is not"),
+        (("--seed", "-1"), "--seed: '-1' is not a whole number from 0"),
+        (("--size", "99999x99999"), "--size: '99999x99999' is not"),
+        (("--still", "3"), "--still: '3' is not a share from 0 to 1"),
+        (("--damage", "nan"), "--damage: 'nan' is not a share from 0 to 1"),
+    ],
+)
+def test_what_no_scene_can_be(tmp_path, capsys, arguments, message):
+    try:
+        code = main.main(["scenes", "--out", str(tmp_path / "out"), *arguments])
+    except SystemExit as exit_:
+        code = exit_.code
+    assert code in (1, 2)
+    assert message in capsys.readouterr().err

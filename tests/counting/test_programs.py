@@ -2,6 +2,7 @@
 
 import concurrent.futures
 import functools
+import os
 import shutil
 
 import flax.linen as nn
@@ -202,3 +203,17 @@ def test_shapes_of_a_model_are_stored(folder, monkeypatch):
 def test_counters_of_one_process_share_programs():
     first, second = _toy(), programs.CompiledProgram(lambda x: x, Toy())
     assert first.programs is second.programs
+
+
+@pytest.mark.skipif(os.name == "nt", reason="modes of POSIX")
+@pytest.mark.parametrize("place", [".", "programs", "programs/name"])
+def test_what_others_could_have_written_is_not_read(tmp_path, place):
+    folder = tmp_path / "cache"
+    folder.mkdir(mode=0o700)
+    path = folder / "programs" / "name"
+    programs._store(path, b"code")
+    path.chmod(0o600)
+    assert programs._stored(path) == b"code"
+    assert path.parent.stat().st_mode & 0o777 == 0o700
+    (folder / place).chmod(0o777)
+    assert programs._stored(path) is None

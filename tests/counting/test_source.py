@@ -304,8 +304,8 @@ def test_arrays_without_a_rate_have_25_frames_per_second():
         ({"rate": 0}, "audio_rate: must be the waveform's .*, not 0"),
         ({"rate": 8000.5}, "audio_rate: must be the waveform's .*, not 8000.5"),
         (
-            {"waveform": np.zeros(9, np.int16)},
-            r"waveform: must be float \[S\] or \[S, channels\], not int16 \[9\]",
+            {"waveform": np.zeros(9, np.uint8)},
+            r"waveform: must be float, int16 or int32 \[S\] or .*, not uint8 \[9\]",
         ),
         ({"waveform": np.zeros((9, 2, 2))}, r"not float64 \[9, 2, 2\]"),
         ({"waveform": np.zeros((9, 0))}, r"not float64 \[9, 0\]"),
@@ -324,3 +324,39 @@ def test_files_that_cannot_be_read_are_named(tmp_path):
     (tmp_path / "text.mp4").write_text("nothing to see")
     with pytest.raises(media.MediaError, match="text.mp4"):
         FileSource(tmp_path / "text.mp4", needs)
+
+
+def test_lists_of_pictures_and_whole_numbers_of_samples():
+    needs = Needs(FrameNeeds(), SoundNeeds(rate=RATE))
+    frames = coded_frames(5)
+    loud = np.full(RATE, 16384, np.int16)
+    for pictures, waveform in (
+        (list(frames), loud),
+        (tuple(frames), np.stack([loud, loud])),
+        (frames, np.stack([loud, loud], axis=1)),
+        (frames, loud.astype(np.int32) << 16),
+    ):
+        source = ArraySource(
+            pictures, needs, fps=None, waveform=waveform, audio_rate=RATE
+        )
+        chunks = list(source.chunks())
+        assert sum(len(chunk.frames) for chunk in chunks) == 5
+        samples = np.concatenate([chunk.samples for chunk in chunks])
+        assert samples.shape == (RATE,) and samples == pytest.approx(0.5)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"frames": [np.zeros((4, 4, 3), np.uint8), np.zeros((5, 4, 3), np.uint8)]}, "size"),
+        ({"frames": np.zeros((3, 8, 0, 3), np.uint8)}, "hold no pixel"),
+        ({"waveform": np.array([0.0, np.nan])}, "not finite"),
+    ],
+)  # fmt: skip
+def test_arrays_that_hold_nothing_to_count(changes, message):
+    known = {"frames": coded_frames(3), "waveform": np.zeros(9)} | changes
+    needs = Needs(FrameNeeds(), SoundNeeds(rate=RATE))
+    with pytest.raises(ValueError, match=message):
+        ArraySource(
+            known["frames"], needs, fps=25, waveform=known["waveform"], audio_rate=RATE
+        )

@@ -71,9 +71,9 @@ def test_byte_order_mark_and_column_order(tmp_path):
         (HEADER + "a.mp4,5.0,3.2,4\n", "clips.csv:2: end_s 3.2 is before start_s 5.0"),
         (HEADER + "a.mp4,0,1,4\n\nb.mp4,0,1,x\n", "clips.csv:4: count 'x' is not a number"),
         (HEADER + "a.mp4,0,1,\n", "clips.csv:2: count is empty"),
-        (HEADER + "a.mp4,0,1,-1\n", "clips.csv:2: count -1 must be at least 0"),
-        (HEADER + "a.mp4,0,inf,1\n", "clips.csv:2: end_s inf must be at least 0"),
-        (HEADER + "a.mp4,nan,1,1\n", "clips.csv:2: start_s nan must be at least 0"),
+        (HEADER + "a.mp4,0,1,-1\n", "clips.csv:2: count -1 must be a number from 0 on"),
+        (HEADER + "a.mp4,0,inf,1\n", "clips.csv:2: end_s inf must be a number from 0 on"),
+        (HEADER + "a.mp4,nan,1,1\n", "clips.csv:2: start_s nan must be a number from 0 on"),
         (HEADER + ",0,1,1\n", "clips.csv:2: file is empty"),
         (HEADER + "a.mp4,0,1\n", "clips.csv:2: has another number of cells"),
         (HEADER + "a.mp4,0,1,4,5\n", "clips.csv:2: has another number of cells"),
@@ -87,6 +87,34 @@ def test_bad_tables(tmp_path, text, message):
     with pytest.raises(ValueError) as caught:
         annotations.read_csv(write(tmp_path, text))
     assert str(caught.value).startswith(message)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+@pytest.mark.parametrize("delimiter", [",", ";", "\t"])
+def test_what_spreadsheets_write(tmp_path, delimiter, encoding):
+    decimal = "." if delimiter == "," else ","
+    rows = [
+        ["file", "start_s", "end_s", "count", ""],
+        ["ü.mp4", f"0{decimal}5", "3", "4", ""],
+        ["", "", "", "", ""],
+        ["b.mp4", "", "", f"2{decimal}5", ""],
+        ["", "", "", ""],
+    ]
+    text = "\r\n".join(delimiter.join(row) for row in rows) + "\r\n\r\n"
+    first, second = annotations.read_csv(write(tmp_path, text, encoding))
+    assert (first.video_id, first.start_s, first.end_s) == ("ü", 0.5, 3.0)
+    assert (second.count, second.start_s) == (2.5, None)
+
+
+def test_line_numbers_after_empty_rows(tmp_path):
+    text = HEADER + "a.mp4,0,1,4\n\n,,,\nb.mp4,0,1,1e400\n"
+    with pytest.raises(ValueError, match=r"csv:5: count 1e400 must be a number from 0"):
+        annotations.read_csv(write(tmp_path, text))
+
+
+def test_a_header_alone_is_no_table(tmp_path):
+    with pytest.raises(ValueError, match=r"clips\.csv:1: has a header and no rows"):
+        annotations.read_csv(write(tmp_path, HEADER))
 
 
 def test_not_a_text(tmp_path):

@@ -41,3 +41,34 @@ def test_nothing_is_left_half_written(tmp_path, monkeypatch):
     with pytest.raises(torch_io.ConversionError, match="No space left"):
         torch_io.write_checkpoints(tmp_path / "out", {"a.pt": {"x": np.ones(2)}})
     assert list((tmp_path / "out").iterdir()) == []
+
+
+@pytest.mark.filterwarnings("ignore:Sparse", "ignore:.*quantiz", "ignore:.*Typed")
+@pytest.mark.parametrize(
+    ("make", "kind"),
+    [
+        (lambda: torch.ones(4, 4).to_sparse(), r"sparse \(torch.sparse_coo\)"),
+        (lambda: torch.ones(4, device="meta"), r"without values \(device meta\)"),
+        (lambda: torch.ones(1).expand(1 << 34), r"expanded to \[17179869184\] from less"),
+        (lambda: torch.ones(2, dtype=torch.complex64), "complex"),
+        (
+            lambda: torch.quantize_per_tensor(torch.ones(4), 0.1, 0, torch.qint8),
+            "quantised",
+        ),
+    ],
+)
+def test_tensors_that_are_refused_before_they_are_made(tmp_path, make, kind):
+    torch.save({"w": make()}, tmp_path / "a.pt")
+    assert (tmp_path / "a.pt").stat().st_size < 10_000
+    with pytest.raises(
+        torch_io.ConversionError, match=f"a.pt: (w is {kind}, not a plain tensor|not a)"
+    ):
+        checkpoint = torch_io.read_checkpoint(tmp_path / "a.pt")
+        torch_io.state_dict(tmp_path / "a.pt", checkpoint, (None,))
+
+
+def test_views_of_a_whole_storage_are_read(tmp_path):
+    torch.save({"w": torch.arange(6.0).reshape(2, 3).T}, tmp_path / "a.pt")
+    checkpoint = torch_io.read_checkpoint(tmp_path / "a.pt")
+    state = torch_io.state_dict(tmp_path / "a.pt", checkpoint, (None,))
+    assert state["w"].tolist() == [[0, 3], [1, 4], [2, 5]]
