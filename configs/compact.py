@@ -27,6 +27,7 @@ def _stage(steps: int, **changes) -> dict:
             "warmup": 60,
         },
         "evaluate_epochs": 1,
+        "keep_best": False,
         "log_steps": 50,
         "checkpoint_steps": 200,
     } | changes

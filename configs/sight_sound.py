@@ -40,6 +40,7 @@ def _stage(epochs: int, **changes) -> dict:
         "rematerialise": "nothing",
         "optimiser": _optimiser(),
         "evaluate_epochs": 1,
+        "keep_best": False,
         "log_steps": 20,
         "checkpoint_steps": 200,
     } | changes

@@ -160,6 +160,28 @@ class Checkpoints:
                 self._manager.reload()
         return None
 
+    def restore_best(self, like: Any) -> tuple[Any, int] | None:
+        """Reads the checkpoint of the lowest validation error; damaged ones are set aside.
+
+        Args:
+          like: as in `restore_latest`.
+
+        Returns:
+          The state, and the step that it is of; None if none was validated.
+
+        Raises:
+          CheckpointError: as `restore_latest`.
+        """
+        self.wait()
+        while (step := self.best) is not None:
+            self.check(step)
+            try:
+                return self._restore(step, like)[0], step
+            except DamagedError as error:
+                self._set_aside(step, str(error))
+                self._manager.reload()
+        return None
+
     def _restore(self, step: int, like: Any) -> tuple[Any, int]:
         abstract = jax.tree.map(ocp.utils.to_shape_dtype_struct, like)
         try:

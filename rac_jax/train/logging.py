@@ -100,8 +100,20 @@ class Progress:
     def _begin(self) -> None:
         self._since, self._waited, self._taken = time.monotonic(), 0.0, 0
 
-    def restart(self) -> None:
-        """Leaves out the time of whatever else was done since the last report."""
+    def validated(self, step: int, scores: Mapping[str, float]) -> None:
+        """Shows scores, and leaves out the time since the last report.
+
+        Args:
+          step: steps taken.
+          scores: of the validation.
+        """
+        text = "  ".join(f"{name} {value:.3f}" for name, value in scores.items())
+        line = f"{self._name} {step}/{self._steps}  validation: {text}"
+        if not self._bar.disable:
+            # Above the bar, which goes on below.
+            self._bar.write(line, file=sys.stderr)
+        elif self._active:
+            LOG.info("%s", line)
         self._begin()
 
     def step(self, waited_s: float) -> None:

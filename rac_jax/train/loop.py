@@ -107,7 +107,8 @@ def fit(
       plan: how long, on what, and where.
 
     Returns:
-      The state after the last step.
+      The state after the last step, or of the lowest validation error where the settings
+      keep the best.
 
     Raises:
       TrainingError: if a loss or gradient is not finite any more.
@@ -144,10 +145,10 @@ def fit(
             if done != restored and _is_validated(done, settings, plan):
                 _check_finite(task.name, state, saved)
                 epoch = done // plan.epoch_steps
-                found = task.validate(meshes.to_host(state.variables), epoch)
+                found = task.validate(kept(task, state), epoch)
                 error = found["error"]
                 writer.write(done, "validation", found)
-                progress.restart()
+                progress.validated(done, found)
 
             # Save: what was evaluated, every so many steps, and before stopping.
             stopping = done < steps and plan.stop.agreed(done)
@@ -160,7 +161,7 @@ def fit(
                 saved.wait()
                 raise Stopped(f"{task.name}: stopped at step {done} of {steps}")
             if done == steps:
-                return state
+                return _chosen(task.name, state, done, settings, saved)
 
             # Fetch and step. The step is only waited for when somebody looks at its results.
             began = time.monotonic()
@@ -183,6 +184,32 @@ def fit(
                 means = _means(_added(in_epoch))
                 _check_balance(task.name, -(-done // plan.epoch_steps), means)
                 in_epoch = []
+
+
+def kept(task: Task, state: TrainState) -> Variables:
+    """The variables of a state on the host, without what only training needs."""
+    return {
+        kind: {name: tree[name] for name in tree if name not in task.auxiliary}
+        for kind, tree in meshes.to_host(state.variables).items()
+    }
+
+
+def _chosen(
+    name: str,
+    state: TrainState,
+    done: int,
+    settings: ml_collections.ConfigDict,
+    saved: checkpoints.Checkpoints,
+) -> TrainState:
+    """The state that the stage is left with: the last, or the best by validation."""
+    if not settings.keep_best:
+        return state
+    found = saved.restore_best(state)
+    if found is None:
+        return state
+    best, step = found
+    LOG.info("%s: keeps step %d of %d, the best by validation", name, step, done)
+    return best
 
 
 def _begin(

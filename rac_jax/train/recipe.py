@@ -86,7 +86,7 @@ class Task(Protocol):
         ...
 
     def validate(self, variables: Variables, epoch: int) -> Mapping[str, float]:
-        """Metrics of host variables, auxiliary ones among them, after an epoch counted from 1.
+        """Metrics of host variables, without auxiliary ones, after an epoch counted from 1.
 
         "error" is the lower the better.
         What counts videos counts them by the family's own estimator (`Run.counter`).

@@ -52,6 +52,8 @@ STAGE_FIELDS = (
     "optimiser.warmup",
     # Validated every so many epochs, and after the last.
     "evaluate_epochs",
+    # Whether the epoch of the lowest validation error is kept, not the last.
+    "keep_best",
     "log_steps",
     # 0: checkpoints at validations only.
     "checkpoint_steps",

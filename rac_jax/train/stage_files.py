@@ -19,7 +19,6 @@ SCHEMA = 1
 FINISHED = "finished.json"
 PREDICTIONS = "predictions.json"
 VARIABLES = "variables.safetensors"
-EPOCHS = "epochs"
 
 
 class StageFileError(ValueError):
@@ -80,48 +79,3 @@ def load_variables(path: pathlib.Path) -> Variables:
     except (OSError, safetensors.SafetensorError) as error:
         raise StageFileError(f"{path}: cannot be read ({error})") from error
     return flax.traverse_util.unflatten_dict(flat, sep="/")
-
-
-def write_epoch(
-    folder: pathlib.Path, epoch: int, error: float, predictions: Mapping[str, float]
-) -> None:
-    """Records what a stage's model predicted for the training videos after an epoch."""
-    record = {"epoch": epoch, "error": error, "predictions": dict(predictions)}
-    write_json(folder / EPOCHS / f"epoch_{epoch:04d}.json", record)
-
-
-def read_epochs(folder: pathlib.Path) -> list[dict[str, Any]]:
-    """The records of `write_epoch` in order."""
-    paths = sorted((folder / EPOCHS).glob("epoch_*.json"))
-    return [read_json(path, "epoch", "error", "predictions") for path in paths]
-
-
-def empirical_predictions(
-    folder: pathlib.Path, threshold: float
-) -> tuple[dict[str, float], list[int]]:
-    """What a stage's model predicted on average while it was good, the last epoch or not.
-
-    Args:
-      folder: of the stage, with the records of its epochs.
-      threshold: θ: epochs whose validation error is under it count.
-
-    Returns:
-      Video to the mean of its predictions over those epochs, and their numbers.
-
-    Raises:
-      StageFileError: if no epoch counts; the message has the lowest error.
-    """
-    records = read_epochs(folder)
-    chosen = [record for record in records if record["error"] < threshold]
-    if not chosen:
-        lowest = min((record["error"] for record in records), default=float("nan"))
-        raise StageFileError(
-            f"{folder / EPOCHS}: no epoch has a validation error under {threshold} "
-            f"(the lowest is {lowest:.3f}): raise the threshold or train longer"
-        )
-    names = chosen[0]["predictions"]
-    mean = {
-        name: float(np.mean([record["predictions"][name] for record in chosen]))
-        for name in names
-    }
-    return mean, [record["epoch"] for record in chosen]

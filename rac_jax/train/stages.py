@@ -206,11 +206,7 @@ def fit_stage(run: Run, stage: Stage, task: Task, variables: Variables) -> Varia
         stop=run.stop,
     )
     state = loop.fit(task, settings, variables, plan)
-    trained = meshes.to_host(state.variables)
-    return {
-        kind: {name: tree[name] for name in tree if name not in task.auxiliary}
-        for kind, tree in trained.items()
-    }
+    return loop.kept(task, state)
 
 
 def _whole_epoch(run: Run, stage: Stage, task: Task) -> int:

@@ -51,6 +51,7 @@ def get_config() -> ml_collections.ConfigDict:
                     "warmup": 0,
                 },
                 "evaluate_epochs": 1,
+                "keep_best": False,
                 "log_steps": 10,
                 "checkpoint_steps": 10,
             },

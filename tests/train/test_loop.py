@@ -161,3 +161,30 @@ def test_a_term_that_is_nearly_all_of_the_loss_is_reported(
     assert len(said) == epochs
     for epoch, line in enumerate(said, start=1):
         assert line.startswith(f"tiny: in epoch {epoch} the term 'other' is 95 % of")
+
+
+@pytest.mark.parametrize(("keep_best", "kept"), [(False, 3), (True, 2)])
+def test_the_best_epoch_is_kept_where_it_is_asked_for(keep_best, kept, tmp_path):
+    seen = []
+
+    def judge(variables, epoch):
+        seen.append(variables["params"]["last"]["kernel"].copy())
+        return {"error": {1: 3.0, 2: 1.0, 3: 2.0}[epoch]}
+
+    def last():
+        state = fit(tmp_path, good, judge=judge, keep_best=keep_best)
+        return np.asarray(state.params["last"]["kernel"])
+
+    left = last()
+    np.testing.assert_array_equal(left, seen[kept - 1])
+    # A finished stage that is asked for again gives the same.
+    np.testing.assert_array_equal(last(), left)
+    assert len(seen) == 3
+
+
+def test_validation_scores_are_shown(tmp_path, caplog):
+    caplog.set_level("INFO", logger="rac_jax.train")
+    fit(tmp_path, good, judge=lambda variables, epoch: {"error": epoch / 8, "mae": 0.5})
+    lines = [line for line in caplog.messages if "validation" in line]
+    assert lines[0] == "tiny 4/12  validation: error 0.125  mae 0.500"
+    assert len(lines) == 3

@@ -42,22 +42,3 @@ def test_variables_survive(tmp_path):
     path.write_bytes(path.read_bytes()[:20])
     with pytest.raises(StageFileError, match="variables.safetensors: cannot be read"):
         stage_files.load_variables(path)
-
-
-def epochs(folder):
-    for epoch, error, count in ((1, 0.9, 9.0), (2, 0.3, 4.0), (3, 0.35, 7.0)):
-        stage_files.write_epoch(folder, epoch, error, {"v": count, "w": 2 * count})
-
-
-def test_empirical_predictions_are_means_over_good_epochs(tmp_path):
-    epochs(tmp_path)
-    mean, chosen = stage_files.empirical_predictions(tmp_path, 0.36)
-    assert chosen == [2, 3] and mean == {"v": 5.5, "w": 11.0}
-    mean, chosen = stage_files.empirical_predictions(tmp_path, 0.35)
-    assert chosen == [2] and mean == {"v": 4.0, "w": 8.0}
-
-
-def test_without_a_good_epoch_the_lowest_error_is_told(tmp_path):
-    epochs(tmp_path)
-    with pytest.raises(StageFileError, match=r"under 0.2 \(the lowest is 0.300\)"):
-        stage_files.empirical_predictions(tmp_path, 0.2)

@@ -102,6 +102,7 @@ def settings(**changes):
             "average_decay": 0.0,
             "rematerialise": "nothing",
             "evaluate_epochs": 1,
+            "keep_best": False,
             "log_steps": 5,
             "checkpoint_steps": 3,
             "optimiser": {

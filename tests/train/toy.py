@@ -36,6 +36,8 @@ FIELDS = {
     "reliability.epochs": 1,
     "reliability.stride": "positive",
     # Nothing so small learns to count: let every epoch be good enough.
+    "sight.record_under": 1000.0,
+    "sound.record_under": 1000.0,
     "reliability.sight_threshold": 1000.0,
     "reliability.sound_threshold": 1000.0,
 }

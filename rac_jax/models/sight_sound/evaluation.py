@@ -5,15 +5,16 @@ Validation, the counts that later stages learn from and the final measurement ar
 """
 
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
 from rac_jax.counting.counter import Counter
 from rac_jax.counting.result import CountResult
 from rac_jax.data.labelled import LabelledVideo
+from rac_jax.models.sight_sound import epoch_records
 from rac_jax.models.sight_sound.strides import positive_stride
-from rac_jax.train import hosts, report, stage_files
+from rac_jax.train import hosts, report
 from rac_jax.train.recipe import Variables
 from rac_jax.train.run import Run
 
@@ -195,8 +196,8 @@ def validate_stream(
 ) -> dict[str, float]:
     """Validates sight or sound, and records what it says of the training videos.
 
-    The records are what the reliability stage learns from: of the last epoch, and of every
-    epoch whose validation error is under `record_under`.
+    Predictions for them are what the reliability stage learns from: of the last epoch, and of
+    every epoch whose validation error is under `record_under`.
 
     Args:
       run: the run.
@@ -209,10 +210,10 @@ def validate_stream(
     """
     settings = run.config[name]
     scores = report.validation_scores(count("val"), run.videos("val"))
+    predicted = None
     if epoch == settings.epochs or scores["error"] < settings.record_under:
         predicted = by_video(run, "train", count("train"))
-        folder = run.workdir / name
-        stage_files.write_epoch(folder, epoch, scores["error"], predicted)
+    epoch_records.write_epoch(run.workdir / name, epoch, scores["error"], predicted)
     return scores
 
 
@@ -220,10 +221,3 @@ def by_video(run: Run, split: str, values: np.ndarray) -> dict[str, float]:
     """Numbers [N] by the videos' names."""
     names = [video.video_id for video in run.videos(split)]
     return dict(zip(names, map(float, values), strict=True))
-
-
-def without(variables: Variables, auxiliary: Sequence[str]) -> Variables:
-    """Variables without the parameter groups that only training needs."""
-    params: Mapping = variables["params"]
-    left = {name: group for name, group in params.items() if name not in auxiliary}
-    return variables | {"params": left}

@@ -8,6 +8,7 @@ import ml_collections
 import numpy as np
 
 from rac_jax.models.sight_sound import (
+    epoch_records,
     evaluation,
     reliability_task,
     repetition_loss,
@@ -51,11 +52,26 @@ def check(run: Run) -> None:
     for stage in ("sight", "sound"):
         _check_examples(stage, config[stage])
     _check_squeeze(config.sound)
+    _check_recorded(config)
     windows = config.sound.windows
     if windows < 1 or config.sound.batch % windows:
         raise ValueError(
             f"sound.windows: {windows} does not divide the batch of {config.sound.batch}"
         )
+
+
+def _check_recorded(config: ml_collections.ConfigDict) -> None:
+    """Epochs that the reliability stage would learn from must have been recorded."""
+    for stage in ("sight", "sound"):
+        threshold, under = (
+            config.reliability[f"{stage}_threshold"],
+            config[stage].record_under,
+        )
+        if config.reliability.predictions == "empirical" and under < threshold:
+            raise ValueError(
+                f"{stage}.record_under: {under} is below reliability.{stage}_threshold "
+                f"({threshold}): predictions of epochs between them would not be there"
+            )
 
 
 def _check_squeeze(settings: ml_collections.ConfigDict) -> None:
@@ -162,6 +178,19 @@ def make_stride_task(run: Run, variables: Variables) -> StrideTask:
     return StrideTask(run, *stride_roles_of(run, _sight_predictions(run)))
 
 
+def _final_predictions(run: Run, stream: str) -> dict[str, float]:
+    """What the model that a stream's stage has left says: video_id to count."""
+    if stream == "sound":
+        path = run.workdir / "sound" / stage_files.PREDICTIONS
+        return stage_files.read_json(path, "videos")["videos"]
+    counts, strides = _sight_predictions(run), evaluation.positive_strides(run, "train")
+    videos = run.videos("train")
+    return {
+        video.video_id: counts[video.video_id][stride]
+        for video, stride in zip(videos, strides, strict=True)
+    }
+
+
 def make_reliability_task(run: Run, variables: Variables) -> ReliabilityTask:
     """Stage reliability, on empirical predictions (section 3.4) or the final ones."""
     settings, epochs, predictions = run.config.reliability, {}, {}
@@ -170,14 +199,14 @@ def make_reliability_task(run: Run, variables: Variables) -> ReliabilityTask:
     for stream in ("sight", "sound"):
         place = run.workdir / stream
         if settings.predictions == "final":
-            last = stage_files.read_epochs(place)[-1]
-            predictions[stream], chosen = last["predictions"], [last["epoch"]]
+            predictions[stream], chosen = _final_predictions(run, stream), []
         else:
-            predictions[stream], chosen = stage_files.empirical_predictions(
+            predictions[stream], chosen = epoch_records.empirical_predictions(
                 place, settings[f"{stream}_threshold"]
             )
         epochs[stream] = chosen
-        LOG.info("reliability: predictions of %s from epochs %s", stream, chosen)
+        if chosen:
+            LOG.info("reliability: predictions of %s from epochs %s", stream, chosen)
     # Where each video's clips are cut.
     names = [video.video_id for video in run.videos("train")]
     own = evaluation.positive_strides(run, "train")

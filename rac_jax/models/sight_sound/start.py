@@ -1,6 +1,6 @@
 """What the stages begin with."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import jax.numpy as jnp
 import ml_collections
@@ -37,9 +37,9 @@ def stream_start(
 
 
 def check_classes(
-    loss: ml_collections.ConfigDict, head: str, number: int, classes: int
+    loss: ml_collections.ConfigDict, head: str, number: int, classes: Sequence[str]
 ) -> None:
-    """Checks that action labels have a unit each where they supervise.
+    """Checks that action labels are there and have a unit each where they supervise.
 
     Args:
       loss: the config's `loss` section.
@@ -50,9 +50,16 @@ def check_classes(
     Raises:
       ValueError: if they have not.
     """
-    if loss.diversity == repetitions.ACTION_CLASS and classes > number:
+    if loss.diversity != repetitions.ACTION_CLASS:
+        return
+    if not classes:
         raise ValueError(
-            f"model.{head}: {number} repetition classes, but {classes} action classes "
+            "loss.diversity: 'action_class' learns from action labels, no video of "
+            "data.train has one"
+        )
+    if len(classes) > number:
+        raise ValueError(
+            f"model.{head}: {number} repetition classes, but {len(classes)} action classes "
             "supervise them"
         )
 

@@ -10,13 +10,12 @@ import pytest
 from rac_jax.counting.rate import Rate
 from rac_jax.counting.result import CountResult, Stream
 from rac_jax.data.labelled import LabelledVideo, summarise
-from rac_jax.models.sight_sound import evaluation
+from rac_jax.models.sight_sound import epoch_records, evaluation
 from rac_jax.models.sight_sound.network import SightOutput, SoundOutput
 from rac_jax.models.sight_sound.sight_task import SightTask
 from rac_jax.models.sight_sound.sound_task import SoundTask
 from rac_jax.models.sight_sound.stride_task import StrideTask
 from rac_jax.ops.sound_format import RATE
-from rac_jax.train import stage_files
 from tests.train import toy
 
 
@@ -155,10 +154,11 @@ def test_epochs_that_are_good_or_last_are_recorded(tmp_path):
     for epoch, threshold in ((1, 1.0), (2, 2.0), (settings.epochs, 1.0)):
         settings.record_under = threshold
         SightTask(run).validate(variables, epoch)
-    found = stage_files.read_epochs(tmp_path / "sight")
-    assert [one["epoch"] for one in found] == [2, settings.epochs]
-    assert found[0]["predictions"] == {"loud": 6.0, "mute": 9.0}
-    assert found[0]["error"] == pytest.approx(1.25)
+    found = epoch_records.read_epochs(tmp_path / "sight")
+    assert [one["epoch"] for one in found] == [1, 2, settings.epochs]
+    assert [one["error"] for one in found] == pytest.approx([1.25] * 3)
+    predicted = {"loud": 6.0, "mute": 9.0}
+    assert [one["predictions"] for one in found] == [None, predicted, predicted]
 
 
 def test_sight_leaves_counts_at_every_stride(tmp_path):
@@ -180,6 +180,29 @@ def test_sound_is_validated_alone_and_leaves_its_last_counts(tmp_path):
     assert run.asked == [{"sight": False}] * 2
     assert scores["mae"] == pytest.approx((4 / 4 + 3 / 3) / 2)
     assert task.record({}) == {"videos": {"loud": 8.0, "mute": 0.0}}
+    assert len(run.asked) == 2
+    # The kept epoch may be another one than the last: its model is asked.
+    run.config.sound.keep_best = True
+    assert task.record({}) == {"videos": {"loud": 8.0, "mute": 0.0}}
+    assert len(run.asked) == 3
+
+
+def test_a_threshold_that_no_epoch_reaches_is_told_when_the_stage_is_over(
+    tmp_path, caplog
+):
+    run = fake_run(tmp_path)
+    run.config.reliability.sight_threshold = 1.0
+    SightTask(run).validate({"params": {}, "batch_stats": {}}, 1)
+    SightTask(run).record({})
+    (line,) = caplog.messages
+    assert (
+        "no epoch of sight has a validation error under 1 (the lowest: 1.250)" in line
+    )
+    assert "raise reliability.sight_threshold" in line
+    caplog.clear()
+    run.config.reliability.sight_threshold = 1.5
+    SightTask(run).record({})
+    assert not caplog.messages
 
 
 def test_rankers_are_validated_by_the_counts_at_their_strides(tmp_path):
@@ -195,13 +218,6 @@ def test_rankers_are_validated_by_the_counts_at_their_strides(tmp_path):
         "ranker_mae_rounded": 0,
         "error": 0,
     }
-
-
-def test_auxiliary_parameters_do_not_count():
-    variables = {"params": {"local": 1, "sight_head": 2}, "batch_stats": {"x": 3}}
-    found = evaluation.without(variables, ("local",))
-    assert found == {"params": {"sight_head": 2}, "batch_stats": {"x": 3}}
-    assert "local" in variables["params"]
 
 
 class Listener(nn.Module):

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from rac_jax.data.labelled import LabelledVideo, VideoSummary
-from rac_jax.models.sight_sound import evaluation, recipe
+from rac_jax.models.sight_sound import epoch_records, evaluation, recipe
 from rac_jax.models.sight_sound.recipe import RECIPE
 from rac_jax.train import stage_files
 from tests.conftest import knocks, moving_square
@@ -37,7 +37,7 @@ def run(tmp_path):
         for epoch, error in ((1, 9.0), (2, 0.4), (3, 0.2)):
             predicted = {v.video_id: shift + epoch for v in VIDEOS}
             folder = tmp_path / stream
-            stage_files.write_epoch(folder, epoch, error, predicted)
+            epoch_records.write_epoch(folder, epoch, error, predicted)
     config.reliability.update({"sight_threshold": 0.5, "sound_threshold": 0.3})
     return types.SimpleNamespace(
         config=config, workdir=tmp_path, videos=lambda split: VIDEOS
@@ -57,6 +57,13 @@ def run(tmp_path):
         ("data.val.kind", "x", "data.val.kind: 'x' is not one of"),
         ("sight.examples", "x", "sight.examples: 'x' is not one of videos, device"),
         ("sound.epoch_steps", 0, "sound.epoch_steps: rendered clips have no epoch"),
+        ("sound.squeeze", "x", "sound.squeeze: 'x' is not one of two_repetitions,"),
+        ("sound.squeeze", "released", "'released' is for videos, sound.examples is"),
+        (
+            "sound.record_under",
+            0.5,
+            r"sound.record_under: 0.5 is below reliability.sound_threshold \(1.5\)",
+        ),
         ("sound.windows", 3, "sound.windows: 3 does not divide the batch of 16"),
     ],
 )
@@ -94,10 +101,15 @@ def test_reliability_learns_from_epochs_under_their_thresholds(run):
     assert record["videos"] == {"sight": task.sight, "sound": task.sound}
 
 
-def test_reliability_may_learn_from_the_last_epoch(run):
+def test_reliability_may_learn_from_the_models_that_were_left(run):
+    heard = {video.video_id: 42.0 for video in VIDEOS}
+    path = run.workdir / "sound" / stage_files.PREDICTIONS
+    stage_files.write_json(path, {"videos": heard})
     run.config.reliability.update({"stride": "positive", "predictions": "final"})
     task = recipe.make_reliability_task(run, {})
-    assert set(task.sight.values()) == {3.0} and set(task.sound.values()) == {103.0}
+    # Sight at each video's own stride: 1, 2 and, where nothing repeats, 3.
+    assert task.sight == {"fast": 10.0, "slow": 8.0, "still": 3.0}
+    assert task.sound == heard
 
 
 def test_reliability_may_learn_at_the_ranker_s_strides(run, monkeypatch):

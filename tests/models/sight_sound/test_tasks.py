@@ -159,9 +159,12 @@ def test_class_biases_start_evenly_over_a_range_of_counts():
 
 def test_action_classes_need_a_unit_each(config):
     config.loss.diversity = "action_class"
-    start.check_classes(config.loss, "sight_classes", 41, 41)
+    labels = [f"action {number}" for number in range(42)]
+    start.check_classes(config.loss, "sight_classes", 41, labels[:41])
     with pytest.raises(ValueError, match="model.sight_classes: 41 repetition classes"):
-        start.check_classes(config.loss, "sight_classes", 41, 42)
+        start.check_classes(config.loss, "sight_classes", 41, labels)
+    with pytest.raises(ValueError, match="no video of data.train has one"):
+        start.check_classes(config.loss, "sight_classes", 41, ())
 
 
 def test_videos_with_cycles_know_their_period():
