@@ -11,10 +11,10 @@ from tests import own_process
 ROOT = pathlib.Path(__file__).parents[1]
 PACKAGE = "rac_jax"
 
-# Which rooms of the package a room may import from; these three are open to all: "version" is a
-# constant, "drafts" renames files into place, "weights" holds the shipped models' folder and the
-# name of the default one.
-OPEN = {"version", "__version__", "drafts"}
+# Which rooms of the package a room may import from; these are open to all: "version" is a
+# constant, "drafts" renames files into place, "shipped" finds configs and the sample. "weights"
+# holds the shipped models' folder and the name of the default one.
+OPEN = {"version", "__version__", "drafts", "shipped"}
 MAY_IMPORT = {
     "ops": set(),
     "interop": set(),

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
+from rac_jax import shipped
 from rac_jax.cli.items import attempt, describe, exit_code, terminable
 from rac_jax.cli.options import add_model_arguments, counting_options
 from rac_jax.cli.output import (
@@ -43,10 +44,15 @@ def add_arguments(parser: argparse.ArgumentParser, argv: Sequence[str]) -> None:
     """Adds the arguments of `rac count`; those of the model depend on the command line."""
     parser.add_argument(
         "paths",
-        nargs="+",
+        nargs="*",
         metavar="PATH",
         help="video or sound files, or folders of them; a silent clip.mp4 takes the sound of "
         "clip.wav beside it",
+    )
+    parser.add_argument(
+        "--sample",
+        action="store_true",
+        help="count the sample video that comes with the package",
     )
     parser.add_argument(
         "--start", type=_seconds, default=0.0, metavar="S", help="start at this second"
@@ -87,6 +93,11 @@ def run(args: argparse.Namespace) -> int:
     """
     from rac_jax import media
 
+    if args.sample:
+        args.paths.append(str(shipped.find_shipped(*shipped.SAMPLE)))
+    if not args.paths:
+        complain("count: give a video, a sound file or a folder, or --sample")
+        return 2
     if args.end is not None and args.end <= args.start:
         complain(f"--end: {args.end:g} s is not after --start {args.start:g} s")
         return 2

@@ -26,6 +26,17 @@ COMMANDS = {
     "train": "train a system, and export it as a model",
 }
 
+# Packages that not everybody needs, and the extra that has them.
+EXTRAS = {
+    "array_record": "train",
+    "grain": "train",
+    "ml_collections": "train",
+    "orbax": "train",
+    "tensorboardX": "train",
+    "tensorflow_datasets": "train",
+    "torch": "bench",
+}
+
 LOG = "write a debug log to stderr"
 VERBOSE = {"count": "say what each stream counted, and write a debug log to stderr"}
 
@@ -66,6 +77,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     escape_what_cannot_be_shown()
     try:
         return _run(argv)
+    except ModuleNotFoundError as error:
+        extra = EXTRAS.get((error.name or "").partition(".")[0])
+        if extra is None:
+            raise
+        complain(
+            f"{argv[0]}: needs {error.name}, which is not installed; "
+            f'pip install "rac_jax[{extra}]"'
+        )
+        return 2
     except KeyboardInterrupt as stop:
         complain("interrupted")
         return exit_code(stop)

@@ -13,12 +13,13 @@ import ml_collections
 from absl import flags
 from ml_collections import config_flags
 
+from rac_jax import shipped
 from rac_jax.cli import runs
 from rac_jax.cli.output import complain
 from rac_jax.train import settings
 
 USAGE = """\
-usage: rac train --config FILE[:VARIANT] --workdir DIR [--config.FIELD=VALUE ...]
+usage: rac train --config FILE|NAME[:VARIANT] --workdir DIR [--config.FIELD=VALUE ...]
                  [--sweep NAME] [--num_processes N --process_id I --coordinator HOST:PORT]
 
 Trains a model; run the same command again to go on where it stopped. Every field of the
@@ -34,7 +35,10 @@ def make_flags() -> flags.FlagValues:
     """The flags of the command but for the config's, apart from those of the process."""
     values = flags.FlagValues()
     flags.DEFINE_string(
-        "config", None, "the config, FILE or FILE:VARIANT", flag_values=values
+        "config",
+        None,
+        "the config, FILE or NAME, with :VARIANT behind it",
+        flag_values=values,
     )
     flags.DEFINE_string(
         "workdir", None, "folder of the run: made, or gone on with", flag_values=values
@@ -95,16 +99,24 @@ def run_file(path: pathlib.Path) -> ModuleType:
 
 
 def load_config(config: str) -> ml_collections.ConfigDict:
-    """The config of FILE or FILE:VARIANT.
+    """The config of FILE or FILE:VARIANT; NAME is that of a config that comes with the package.
 
     Raises:
       OSError, ValueError: if there is none.
     """
     name, _, variant = config.partition(":")
-    module = run_file(pathlib.Path(name))
+    module = run_file(find_config(name))
     if not hasattr(module, "get_config"):
         raise ValueError(f"{name}: has no get_config()")
     return module.get_config(variant) if variant else module.get_config()
+
+
+def find_config(name: str) -> pathlib.Path:
+    """The file of a config: the one of that path, or one that comes with the package."""
+    path = pathlib.Path(name)
+    if path.suffix or path.exists():
+        return path
+    return shipped.find_shipped(shipped.CONFIGS, f"{name}.py") or path
 
 
 def _fields(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -250,7 +262,7 @@ def load_sweeps(config_file: str) -> dict[str, dict]:
     Raises:
       OSError: if there is no such file.
     """
-    path = pathlib.Path(config_file.partition(":")[0])
+    path = find_config(config_file.partition(":")[0])
     path = path.with_name(path.stem + SWEEPS_SUFFIX + path.suffix)
     module = run_file(path)
     return module.get_sweeps()

@@ -1,7 +1,10 @@
 """JAX's persistent compilation cache in the user's cache folder."""
 
+import contextlib
 import os
 import pathlib
+
+import platformdirs
 
 VARIABLE = "RAC_JAX_CACHE"  # a folder, or "off"
 
@@ -9,16 +12,15 @@ VARIABLE = "RAC_JAX_CACHE"  # a folder, or "off"
 def cache_folder() -> pathlib.Path | None:
     """Where compiled functions are kept, or None when that is switched off.
 
-    The environment variable RAC_JAX_CACHE names a folder or says "off"; otherwise it is
-    `rac_jax/xla` in XDG_CACHE_HOME or ~/.cache.
+    The environment variable RAC_JAX_CACHE names a folder or says "off"; otherwise it is `xla` in
+    the system's folder for what `rac_jax` caches.
     """
     chosen = os.environ.get(VARIABLE)
     if chosen == "off":
         return None
     if chosen:
         return pathlib.Path(chosen)
-    base = os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache"
-    return pathlib.Path(base) / "rac_jax" / "xla"
+    return platformdirs.user_cache_path("rac_jax", appauthor=False) / "xla"
 
 
 def enable_compilation_cache() -> pathlib.Path | None:
@@ -27,10 +29,15 @@ def enable_compilation_cache() -> pathlib.Path | None:
     Must be called before the first function is compiled.
 
     Returns:
-      The folder, or None when the cache is off.
+      The folder, or None when the cache is off or its folder cannot be written to.
     """
     folder = cache_folder()
     if folder is None:
+        return None
+    # A home that is missing or read-only only costs time.
+    with contextlib.suppress(OSError):
+        folder.mkdir(parents=True, exist_ok=True)
+    if not os.access(folder, os.W_OK):
         return None
     import jax  # the command line calls this before anything has imported JAX
 

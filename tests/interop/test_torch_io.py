@@ -49,7 +49,10 @@ def test_nothing_is_left_half_written(tmp_path, monkeypatch):
     [
         (lambda: torch.ones(4, 4).to_sparse(), r"sparse \(torch.sparse_coo\)"),
         (lambda: torch.ones(4, device="meta"), r"without values \(device meta\)"),
-        (lambda: torch.ones(1).expand(1 << 34), r"expanded to \[17179869184\] from less"),
+        (
+            lambda: torch.ones(1).expand(1 << 34),
+            r"expanded to \[17179869184\] from less",
+        ),
         (lambda: torch.ones(2, dtype=torch.complex64), "complex"),
         (
             lambda: torch.quantize_per_tensor(torch.ones(4), 0.1, 0, torch.qint8),
