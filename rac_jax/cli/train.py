@@ -3,6 +3,7 @@
 import difflib
 import importlib.util
 import logging
+import os
 import pathlib
 import sys
 from collections.abc import Mapping, Sequence
@@ -236,7 +237,11 @@ def main(argv: Sequence[str]) -> int:
 
 
 def _start_logging(verbose: bool) -> None:
-    """Writes the log of a run to stderr."""
+    """Writes the log of a run to stderr, and keeps XLA's own out of it unless it is asked for."""
+    # Read when jaxlib is loaded. What fails comes as an exception; what is left is talk of slow
+    # compiles in XLA's terms.
+    if not verbose:
+        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     logging.basicConfig(format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
     level = logging.DEBUG if verbose else logging.INFO
     logging.getLogger("rac_jax").setLevel(level)

@@ -1,11 +1,13 @@
 """Metrics of a run: JSON lines, TensorBoard event files, and a line or a bar for people."""
 
+import contextlib
 import json
 import logging
 import pathlib
 import sys
+import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import tensorboardX
 import tqdm
@@ -16,6 +18,10 @@ LOG = logging.getLogger("rac_jax.train")
 METRICS_FILE = "metrics.jsonl"
 # Short, so that the pace is still seen in 80 columns; the metrics come after it.
 BAR = "{desc} {bar:5} {n_fmt}/{total_fmt} [{elapsed}<{remaining}]{postfix}"
+# What takes less than this is not worth a word.
+WORTH_SAYING_S = 1.0
+# Where lines stay, they come less often than a terminal's line is written anew.
+LOG_EVERY_S, TERMINAL_EVERY_S = 60.0, 1.0
 
 
 class MetricWriter:
@@ -78,11 +84,61 @@ def _lines(path: pathlib.Path) -> list[dict]:
     return rows
 
 
+@contextlib.contextmanager
+def busy(what: str, active: bool = True) -> Iterator[None]:
+    """Says that something takes its time, and how much it has taken so far.
+
+    On a terminal in a line that goes away; otherwise in plain lines, the last of which says what
+    it took. What is done within a second is not mentioned.
+
+    Args:
+      what: in plain words.
+      active: false to say nothing.
+    """
+    terminal = sys.stderr.isatty()
+    began, done = time.monotonic(), threading.Event()
+    line = None
+
+    def say() -> None:
+        nonlocal line
+        pause_s = WORTH_SAYING_S
+        while not done.wait(pause_s):
+            text = f"{what}, {_duration(time.monotonic() - began)} so far"
+            if not terminal:
+                LOG.info("%s", text)
+            elif line is None:
+                line = tqdm.tqdm(desc=text, bar_format="{desc}", leave=False)
+            else:
+                line.set_description_str(text)
+            pause_s = TERMINAL_EVERY_S if terminal else LOG_EVERY_S
+
+    speaker = threading.Thread(target=say, daemon=True)
+    if active:
+        speaker.start()
+    try:
+        yield
+    finally:
+        done.set()
+        if active:
+            speaker.join()
+        spent = time.monotonic() - began
+        if line is not None:
+            line.close()
+        elif active and spent >= WORTH_SAYING_S:
+            LOG.info("%s took %s", what, _duration(spent))
+
+
+def _duration(seconds: float) -> str:
+    """Whole seconds, and minutes where there are some."""
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest} s" if minutes else f"{rest} s"
+
+
 class Progress:
     """Throughput of a stage: a bar on a terminal, plain lines otherwise.
 
-    Time is split into waiting for data and the rest, which is computing: steps are only waited
-    for when metrics are read, so over many steps the split is right and over one it is not.
+    Time is split into waiting for data and the rest, which is computing: a step is waited for
+    when the next one has begun, so over many steps the split is right and over one it is not.
     """
 
     def __init__(self, name: str, steps: int, done: int, batch: int, active: bool):
@@ -114,7 +170,13 @@ class Progress:
             self._bar.write(line, file=sys.stderr)
         elif self._active:
             LOG.info("%s", line)
+        self.restart()
+
+    def restart(self) -> None:
+        """Leaves out the time of whatever else was done since the last report."""
         self._begin()
+        if not self._bar.disable:
+            self._bar.unpause()
 
     def step(self, waited_s: float) -> None:
         """Notes a step that waited so long for its data."""

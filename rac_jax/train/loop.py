@@ -19,7 +19,7 @@ from rac_jax.counting.family import Variables
 from rac_jax.ops import compiling
 from rac_jax.train import checkpoints
 from rac_jax.train import mesh as meshes
-from rac_jax.train.logging import MetricWriter, Progress
+from rac_jax.train.logging import MetricWriter, Progress, busy
 from rac_jax.train.metrics import Mean, largest_share
 from rac_jax.train.recipe import Batch, Task
 from rac_jax.train.state import TrainState, first_state, make_optimiser, trained_paths
@@ -133,11 +133,14 @@ def fit(
         progress = Progress(task.name, steps, done, settings.batch, active)
         closing.callback(progress.close)
         upcoming = closing.enter_context(contextlib.closing(plan.batches(done)))
+        compiling_step = busy(f"{task.name}: compiling the training step", active)
 
         # The order is law: evaluate, save, then fetch the next batch, step, log. So the
         # checkpoint of step k holds what batch k, counted from 0, is given to.
         recent: list[dict[str, Mean]] = []
         in_epoch: list[dict[str, Mean]] = []
+        # What is waited for before the next step counts: the metrics of the one before.
+        running: dict[str, Mean] | None = None
         while True:
             # Evaluate: every so many whole epochs, and at the end. A step that was restored has
             # been evaluated and saved before.
@@ -145,7 +148,8 @@ def fit(
             if done != restored and _is_validated(done, settings, plan):
                 _check_finite(task.name, state, saved)
                 epoch = done // plan.epoch_steps
-                found = task.validate(kept(task, state), epoch)
+                with busy(f"{task.name}: validating after epoch {epoch}", active):
+                    found = task.validate(kept(task, state), epoch)
                 error = found["error"]
                 writer.write(done, "validation", found)
                 progress.validated(done, found)
@@ -163,11 +167,19 @@ def fit(
             if done == steps:
                 return _chosen(task.name, state, done, settings, saved)
 
-            # Fetch and step. The step is only waited for when somebody looks at its results.
+            # Fetch and step. The device always has one step to go on with; that the host is not
+            # further ahead lets the counter move with the steps.
             began = time.monotonic()
             batch = next(upcoming)
             waited = time.monotonic() - began
-            state, metrics = train_step(state, batch)
+            if running is None:
+                with compiling_step:
+                    state, metrics = train_step(state, batch)
+                progress.restart()
+            else:
+                state, metrics = train_step(state, batch)
+                jax.block_until_ready(running)
+            running = metrics
             done += 1
             recent.append(metrics)
             in_epoch.append(metrics)

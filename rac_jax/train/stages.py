@@ -24,6 +24,7 @@ from rac_jax.counting.family import Variables
 from rac_jax.data import pipeline
 from rac_jax.train import checkpoints, hosts, loop, stage_files
 from rac_jax.train import mesh as meshes
+from rac_jax.train.logging import busy
 from rac_jax.train.recipe import (
     ArrayExamples,
     Batch,
@@ -67,7 +68,9 @@ def run_stages(run: Run, variables: Variables) -> Variables:
         own = stage_files.load_variables(folder / stage_files.VARIABLES)
         variables = {kind: tree | own.get(kind, {}) for kind, tree in variables.items()}
     if changed or not is_measured(run):
-        record = {"test": _test_videos(run)} | run.recipe.evaluate(run, variables)
+        with busy("measuring on the test videos", jax.process_index() == 0):
+            measured = run.recipe.evaluate(run, variables)
+        record = {"test": _test_videos(run)} | measured
         stage_files.write_json(run.workdir / EVALUATION, record)
     hosts.barrier("measured")
     return variables
@@ -95,7 +98,8 @@ def _run_stage(run: Run, stage: Stage, variables: Variables) -> None:
     """Trains a stage and leaves its files; `finished.json` comes last."""
     began, folder = time.monotonic(), run.workdir / stage.name
     LOG.info("stage %s", stage.name)
-    task = stage.task(run, variables)
+    with busy(f"{stage.name}: preparing", jax.process_index() == 0):
+        task = stage.task(run, variables)
     _check_task(stage, task)
     trained = fit_stage(run, stage, task, variables)
     record = task.record(trained)

@@ -31,6 +31,7 @@ from rac_jax.counting.counter import Counter
 from rac_jax.counting.family import Family, Variables
 from rac_jax.data.pipeline import Source
 from rac_jax.train import hosts, lock, loop, mesh, settings, stage_files, stages
+from rac_jax.train.logging import busy
 from rac_jax.train.run import Run, check_stages, stage_key
 from rac_jax.version import __version__
 
@@ -111,10 +112,11 @@ def train(
     )
     check_stages(run)
     recipe.check(run)
-    variables = family.initialise(network, stage_key(config.seed, "init"))
-    variables = started(config.start.to_dict(), variables)
-    # Of the processes of one run the first holds the workdir for all.
+    # Of the processes of one run the first speaks, and holds the workdir for all.
     alone = jax.process_index() == 0
+    with busy("making the first weights", alone):
+        variables = family.initialise(network, stage_key(config.seed, "init"))
+        variables = started(config.start.to_dict(), variables)
     with lock.locked(run.workdir) if alone else contextlib.nullcontext():
         stages.check_workdir(run)
 

@@ -1,7 +1,10 @@
 """`rac train` from the command line: a whole run at toy size, and what can go wrong."""
 
 import json
+import os
 import shutil
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -352,3 +355,29 @@ def test_a_sweeps_thresholds_are_in_proportion_to_the_configs():
     assert found["reliability.sound_threshold"] == pytest.approx(1.5 * 0.42 / 0.40)
     assert found["reliability.sight_threshold"] == pytest.approx(0.365)
     assert train.in_proportion({"seed": 1}, sweep, config) == {"seed": 1}
+
+
+SLOW_COMPILE = """
+import sys
+from rac_jax.cli import train
+
+train._start_logging(verbose=sys.argv[1] == "verbose")
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+# XLA sorts a constant when it compiles, and complains when that takes more than a second.
+rows = np.random.default_rng(0).random((130, 130), np.float32)
+jax.jit(lambda: jnp.sort(jnp.asarray(rows))).lower().compile()
+"""
+
+
+@pytest.mark.parametrize("how", ["quiet", "verbose"])
+def test_xlas_own_log_is_for_those_who_ask(how):
+    words = [sys.executable, "-c", SLOW_COMPILE, how]
+    environment = {k: v for k, v in os.environ.items() if k != "TF_CPP_MIN_LOG_LEVEL"}
+    done = subprocess.run(
+        words, capture_output=True, text=True, check=True, env=environment
+    )
+    assert ("slow_operation_alarm" in done.stderr) == (how == "verbose")
+    assert how == "verbose" or not done.stderr

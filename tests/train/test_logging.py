@@ -5,11 +5,19 @@ import json
 import logging
 import re
 import struct
+import threading
+import time
 
 import pytest
 from tensorboardX.proto import event_pb2
 
-from rac_jax.train.logging import METRICS_FILE, MetricWriter, Progress
+from rac_jax.train import logging as train_logging
+from rac_jax.train.logging import METRICS_FILE, MetricWriter, Progress, busy
+
+
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
 
 
 def lines(folder):
@@ -85,10 +93,6 @@ def test_progress_tells_where_the_time_goes(caplog, monkeypatch):
 
 
 def test_a_terminal_gets_a_bar(monkeypatch):
-    class Terminal(io.StringIO):
-        def isatty(self):
-            return True
-
     terminal = Terminal()
     monkeypatch.setattr("sys.stderr", terminal)
     progress = Progress("sight", 40, 10, batch=8, active=True)
@@ -99,3 +103,73 @@ def test_a_terminal_gets_a_bar(monkeypatch):
         r"sight .+ 11/40 .+ clips/s \(data 0\.000, compute \d+\.\d{3} s a step\)  loss 1\.25",
         terminal.getvalue(),
     )
+
+
+def test_the_time_that_is_left_leaves_out_what_was_no_step(monkeypatch):
+    terminal = Terminal()
+    monkeypatch.setattr("sys.stderr", terminal)
+    clock = [100.0]
+    monkeypatch.setattr("tqdm.std.time", lambda: clock[0])
+    progress = Progress("sight", 11, 0, batch=8, active=True)
+    clock[0] += 600.0  # compiling
+    progress.restart()
+    clock[0] += 2.0
+    progress.step(waited_s=0.0)
+    progress.close()
+    assert "1/11 [00:02<00:20]" in terminal.getvalue()
+
+
+@pytest.fixture
+def impatient(monkeypatch):
+    for name in ("WORTH_SAYING_S", "TERMINAL_EVERY_S", "LOG_EVERY_S"):
+        monkeypatch.setattr(train_logging, name, 0.02)
+
+
+def wait_for(found):
+    until = time.monotonic() + 20
+    while not found():
+        assert time.monotonic() < until
+        time.sleep(0.01)
+
+
+def test_what_takes_long_says_so_in_lines(caplog, impatient):
+    caplog.set_level(logging.INFO, "rac_jax.train")
+    with busy("compiling the step"):
+        wait_for(lambda: caplog.text.count("compiling the step, 0 s so far") > 1)
+    assert re.search(r"compiling the step took \d+ s$", caplog.messages[-1])
+
+
+def test_what_takes_long_ticks_on_a_terminal(impatient, monkeypatch):
+    terminal = Terminal()
+    monkeypatch.setattr("sys.stderr", terminal)
+    with busy("compiling the step"):
+        wait_for(lambda: "compiling the step, 1 s so far" in terminal.getvalue())
+        assert "compiling the step, 0 s so far" in terminal.getvalue()
+    # The line goes away.
+    assert terminal.getvalue().rpartition("\r")[0].endswith(" ")
+
+
+def test_what_is_quick_or_another_processs_is_not_mentioned(
+    caplog, impatient, monkeypatch
+):
+    caplog.set_level(logging.INFO, "rac_jax.train")
+    with busy("compiling the step", active=False):
+        time.sleep(0.1)
+    monkeypatch.setattr(train_logging, "WORTH_SAYING_S", 1e6)
+    with busy("compiling the step"):
+        time.sleep(0.1)
+    assert not caplog.messages
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(0.4, "0 s"), (59.4, "59 s"), (59.6, "1 min 0 s"), (3725, "62 min 5 s")]
+)  # fmt: skip
+def test_durations_are_for_people(seconds, text):
+    assert train_logging._duration(seconds) == text
+
+
+def test_nothing_is_left_running_after_a_failure(impatient):
+    before = threading.active_count()
+    with pytest.raises(RuntimeError, match="fails"), busy("compiling the step"):
+        raise RuntimeError("fails")
+    assert threading.active_count() == before

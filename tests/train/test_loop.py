@@ -1,6 +1,8 @@
 """The loop stops where it must, and keeps what was good."""
 
+import contextlib
 import dataclasses
+import time
 from collections.abc import Callable
 
 import jax
@@ -26,12 +28,21 @@ class JudgedTask(tiny_task.TinyTask):
         return self.judge(variables, epoch)
 
 
-def fit(folder, batches, stop=None, judge=None, identity=None, task=None, **changes):
+def fit(
+    folder,
+    batches,
+    stop=None,
+    judge=None,
+    identity=None,
+    task=None,
+    epoch_steps=4,
+    **changes,
+):
     if task is None:
         task = JudgedTask() if judge is None else JudgedTask(judge=judge)
     plan = loop.Plan(
         steps=STEPS,
-        epoch_steps=4,
+        epoch_steps=epoch_steps,
         batches=batches,
         mesh=meshes.make_mesh(),
         folder=folder,
@@ -188,3 +199,52 @@ def test_validation_scores_are_shown(tmp_path, caplog):
     lines = [line for line in caplog.messages if "validation" in line]
     assert lines[0] == "tiny 4/12  validation: error 0.125  mae 0.500"
     assert len(lines) == 3
+
+
+@dataclasses.dataclass(frozen=True)
+class SlowTask(JudgedTask):
+    """The tiny task, whose step takes a while on the device."""
+
+    def prepare(self, batch, key):
+        matrix = jax.random.normal(key, (400, 400)) / 20
+        slow = jax.lax.fori_loop(0, 20, lambda _, x: jnp.tanh(x @ matrix), matrix)
+        return batch | {"y": batch["y"] + 1e-9 * slow[0, 0]}
+
+
+def test_the_counter_moves_with_the_steps(tmp_path, monkeypatch):
+    times = []
+
+    class Noting(loop.Progress):
+        def step(self, waited):
+            times.append(time.monotonic())
+            super().step(waited)
+
+        def report(self, step, values):
+            times.append(time.monotonic())
+            return super().report(step, values)
+
+    monkeypatch.setattr(loop, "Progress", Noting)
+    changes = {"log_steps": STEPS, "checkpoint_steps": 0}
+    fit(tmp_path, good, task=SlowTask(), epoch_steps=STEPS, **changes)
+    *steps, reported = times
+    assert len(steps) == STEPS
+    # Without the first, which is compiled. If they were only waited for when they are reported,
+    # they would all be counted at once.
+    assert steps[-1] - steps[1] > 0.5 * (reported - steps[1])
+
+
+def test_the_compile_of_the_step_is_said_once(tmp_path, monkeypatch):
+    said = []
+
+    @contextlib.contextmanager
+    def busy(what, active):
+        said.append((what, active))
+        yield
+
+    monkeypatch.setattr(loop, "busy", busy)
+    fit(tmp_path, good, evaluate_epochs=2)
+    assert said == [
+        ("tiny: compiling the training step", True),
+        ("tiny: validating after epoch 2", True),
+        ("tiny: validating after epoch 3", True),
+    ]
