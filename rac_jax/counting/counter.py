@@ -109,7 +109,9 @@ class Counter:
             video, chosen, fps, waveform, audio_rate, start_s=start_s, end_s=end_s
         )
         if not (source.has_picture or source.has_sound):
-            raise media.MediaError(f"{source.name}: has no {_wanted(source)}")
+            why = [fault.removeprefix(f"{source.name}: ") for fault in source.faults]
+            lacks = f"{source.name}: has no {_wanted(source)}"
+            raise media.MediaError("; ".join([lacks, *why]))
         with media.collect_faults() as faults:
             for fault in source.faults:
                 media.pass_on_fault(fault)
