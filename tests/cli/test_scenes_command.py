@@ -44,6 +44,7 @@ def test_says_what_is_missing_or_wrong(tmp_path, capsys):
     assert "walk" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_challenges_take_turns(tmp_path, capsys):
     out = tmp_path / "hard"
     options = ["--num", "3", "--seconds", "1", "--size", "16x16", "--challenges", "all"]

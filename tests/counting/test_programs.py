@@ -164,7 +164,9 @@ def test_what_cannot_be_written_runs_all_the_same(folder, monkeypatch):
     assert not folder.exists()
 
 
-@pytest.mark.parametrize("family", ["sight_sound", "compact"])
+@pytest.mark.parametrize(
+    "family", ["compact", pytest.param("sight_sound", marks=pytest.mark.slow)]
+)
 def test_a_second_counter_compiles_nothing(
     folder, clip, tiny_model, family, monkeypatch
 ):

@@ -64,12 +64,17 @@ def test_s3d(shape):
     check("s3d", shape)
 
 
-@pytest.mark.parametrize("shape", [(1, 16, 56, 60, 3), (2, 5, 25, 31, 3)])
+@pytest.mark.parametrize(
+    "shape",
+    [pytest.param((1, 16, 56, 60, 3), marks=pytest.mark.slow), (2, 5, 25, 31, 3)],
+)
 def test_r2plus1d18(shape):
     check("r2plus1d18", shape)
 
 
-@pytest.mark.parametrize("shape", [(1, 257, 500, 1), (3, 65, 77, 1)])
+@pytest.mark.parametrize(
+    "shape", [pytest.param((1, 257, 500, 1), marks=pytest.mark.slow), (3, 65, 77, 1)]
+)
 def test_resnet18(shape):
     check("resnet18", shape)
 

@@ -11,8 +11,6 @@ import pytest
 
 from tests import own_process
 
-KILLS = 10
-
 run = functools.partial(own_process.start, "tests.train.tiny_run")
 finish = functools.partial(own_process.finish, timeout_s=300)
 
@@ -57,10 +55,13 @@ def follow(process: subprocess.Popen, batches: int) -> int:
     return began
 
 
-def test_killed_at_random_moments_it_ends_bit_for_bit_the_same(straight, tmp_path):
+@pytest.mark.parametrize("kills", [3, pytest.param(10, marks=pytest.mark.slow)])
+def test_killed_at_random_moments_it_ends_bit_for_bit_the_same(
+    straight, tmp_path, kills
+):
     rng = np.random.default_rng(0)
     began = []
-    for _ in range(KILLS):
+    for _ in range(kills):
         process = run(tmp_path, "--pause", "0.05")
         began.append(follow(process, int(rng.integers(0, 9))))
         # While a step runs, a checkpoint is written, or neither.
@@ -88,6 +89,7 @@ def test_sigterm_saves_and_exits_with_0(straight, tmp_path):
     same(final(tmp_path), final(straight))
 
 
+@pytest.mark.slow
 def test_eight_devices_are_as_one_and_a_run_may_change_their_number(straight, tmp_path):
     finish(run(tmp_path, "--devices", "8", "--fsdp", "2"))
     same(final(tmp_path), final(straight), 1e-5)

@@ -85,6 +85,7 @@ def _example(rng, period, helpful):
     }
 
 
+@pytest.mark.slow
 def test_the_reliability_learns_which_sound_to_trust():
     rng = np.random.default_rng(0)
     rows = [_example(rng, 6.0 + i % 12, i % 2 == 0) for i in range(32)]
