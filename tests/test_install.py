@@ -2,11 +2,13 @@
 
 import os
 import re
+import runpy
 import shutil
 import subprocess
 import sys
 
 import pytest
+import setuptools
 
 from rac_jax import shipped
 from rac_jax.cli import main, train
@@ -91,18 +93,25 @@ def test_a_missing_home_is_quiet(monkeypatch, tmp_path):
     "platform",
     ["windows", "macos", "aarch64-unknown-linux-gnu", "x86_64-manylinux_2_28"],
 )
-def test_the_core_resolves_on_other_systems(platform, tmp_path):
+def test_the_core_resolves_on_other_systems(platform, monkeypatch):
     if shutil.which("uv") is None:
         pytest.skip("uv is not installed")
-    words = ["uv", "pip", "compile", "--quiet", "--python-platform", platform]
-    words += ["--python-version", "3.11", "--only-binary", ":all:", "setup.py"]
-    words += ["--no-binary", "rac_jax"]
+    stated = {}
+    monkeypatch.setattr(setuptools, "setup", lambda **fields: stated.update(fields))
+    runpy.run_path(str(ROOT / "setup.py"))
+    words = ["uv", "pip", "compile", "-", "--quiet", "--python-platform", platform]
+    words += ["--python-version", "3.11", "--only-binary", ":all:"]
     # PyAV's wheels for macOS are of version 14 and later.
     target = os.environ | {"MACOSX_DEPLOYMENT_TARGET": "14.0"}
     done = subprocess.run(
-        words, cwd=ROOT, env=target, capture_output=True, text=True, check=False
+        words,
+        input="\n".join(stated["install_requires"]),
+        env=target,
+        capture_output=True,
+        text=True,
+        check=False,
     )
-    if re.search("error sending request|dns|connect", done.stderr, re.IGNORECASE):
+    if re.search("error sending request|dns error", done.stderr, re.IGNORECASE):
         pytest.skip("no package index can be reached")
     assert done.returncode == 0, done.stderr
     assert "av==" in done.stdout and "grain==" not in done.stdout
