@@ -97,6 +97,9 @@ def paper() -> ml_collections.ConfigDict:
         "val": _split(2),
         "test": _split(3),
     }
+    # As what the model counts, in training and after it: "paper" or "released", at strides from 1
+    # on (Appendix A; the ranker is trained on more).
+    config.counting = {"protocol": "paper", "max_stride": 5}
     # Eq. 4-7. `local` weighs an auxiliary term of ours for training from scratch, 0 for the
     # paper's loss.
     config.loss = {
@@ -131,6 +134,8 @@ def paper() -> ml_collections.ConfigDict:
             "append": 0.5,
             "resize": 0.5,
             "band": 0.5,
+            # How wide a band is, 0 for a random width.
+            "band_rows": 0,
         },
         # Of a segment's columns: "two_repetitions" is section 3.3; "random" squeezes half of
         # them further, up to `highest` repetitions; "released" is the authors' scripts.
@@ -141,20 +146,37 @@ def paper() -> ml_collections.ConfigDict:
         record_under=0.5,
         **no_scenes,
     )
+    ranking = {
+        "threshold": 0.29,
+        "margin": 2.9,
+        # Or "released": deviations either way, one start for both clips, far strides where none
+        # is negative.
+        "pairs": "paper",
+        # Prefixes of parameters, () for all of the rankers.
+        "trained": (),
+        "augment_sound": False,
+        "optimiser": _optimiser(learning_rate=1e-3),
+    }
+    # The sight-only ranker by itself, before the other one: only with epochs.
+    config.sight_stride = _stage(0, rankers=("solo_ranker",), **ranking)
     config.stride = _stage(
         5,
         strides=(1, 2, 3, 4, 5, 6, 7, 8),
         positive="two_repetitions",
-        threshold=0.29,
-        margin=2.9,
         rankers=("solo_ranker", "ranker"),
-        optimiser=_optimiser(learning_rate=1e-3),
+        **ranking,
     )
     config.reliability = _stage(
         20,
         predictions="empirical",
-        # Of clips and counts: the true S*, or "ranker" for what that chooses.
+        # Of clips and counts: the true S*, or "ranker" for what that chooses; "random" is of
+        # clips alone.
         stride="positive",
+        # Whether the sound is all of a video's, not what is under the clip, and augmented.
+        whole_sound=False,
+        augment_sound=False,
+        # How much further off the worse of two predictions is moved, as a share of its error.
+        push=0.0,
         sight_threshold=0.36,
         sound_threshold=0.40,
         fusion="reliability",
@@ -175,22 +197,54 @@ def released() -> ml_collections.ConfigDict:
             "reliability": "released",
         }
     )
+    config.counting.protocol = "released"
     config.loss.diversity = "released"
-    for stage in (config.sight, config.sound, config.stride, config.reliability):
+    stages = (
+        config.sight,
+        config.sound,
+        config.sight_stride,
+        config.stride,
+        config.reliability,
+    )
+    for stage in stages:
         stage.optimiser.update({"momentum": 0.9, "weight_decay": 1e-4})
+        stage.keep_best = True
+    config.sight.augment.flip = 0.0
+    config.sound.update({"epochs": 30, "squeeze": "released"})
     config.sound.trained = (
         "sound_encoder/stage3",
         "sound_encoder/stage4",
         "sound_head",
     )
+    # Appending and resizing are part of the squeeze.
+    config.sound.augment.update(
+        {"noise": 1.0, "append": 0.0, "resize": 0.0, "band": 1.0, "band_rows": 9}
+    )
+    ranking = {"epochs": 15, "batch": 2, "pairs": "released"}
+    config.sight_stride.update(ranking)
     config.stride.update(
-        {
+        ranking
+        | {
             "strides": (1, 2, 3, 4, 5, 6, 7),
             "positive": "released",
             "threshold": 0.3,
             "margin": 1.0,
+            "rankers": ("ranker",),
+            # The last layer alone has gradients.
+            "trained": ("ranker/score",),
+            "augment_sound": True,
         }
     )
+    config.reliability.update(
+        {
+            "epochs": 15,
+            "stride": "random",
+            "whole_sound": True,
+            "augment_sound": True,
+            "push": 0.17,
+        }
+    )
+    config.reliability.optimiser.learning_rate = 1e-3
     return config
 
 
@@ -256,6 +310,7 @@ def scenes() -> ml_collections.ConfigDict:
         "append": 0.0,
         "resize": 0.3,
         "band": 0.3,
+        "band_rows": 0,
     }
     config.sound.scenes = {
         "frames": 240,

@@ -41,6 +41,7 @@ def test_the_papers_numbers():
     assert config.reliability.optimiser.learning_rate == 1e-4
     assert config.loss.relative == config.loss.diversity_weight == 10.0
     assert config.stride.strides == tuple(range(1, 9))
+    assert config.counting.max_stride == 5
     assert (config.stride.threshold, config.stride.margin) == (0.29, 2.9)
     thresholds = config.reliability.sight_threshold, config.reliability.sound_threshold
     assert thresholds == (0.36, 0.40)
@@ -56,6 +57,17 @@ def test_the_released_numbers():
     assert config.loss.diversity == "released"
     assert config.stride.strides == tuple(range(1, 8))
     assert (config.stride.threshold, config.stride.margin) == (0.3, 1.0)
+    alone = config.sight_stride
+    assert (alone.threshold, alone.margin) == (0.29, 2.9)
+    assert all(one.epochs == 15 and one.batch == 2 for one in (alone, config.stride))
+    assert config.sound.epochs == 30 and config.sound.squeeze == "released"
+    assert config.sight.augment.flip == 0.0
+    reliability = config.reliability
+    assert (reliability.epochs, reliability.optimiser.learning_rate) == (15, 1e-3)
+    assert (reliability.stride, reliability.push) == ("random", 0.17)
+    assert reliability.whole_sound and reliability.augment_sound
+    assert config.counting.protocol == "released"
+    assert all(config[stage].keep_best for stage in STAGES)
     assert config.stride.positive == "released"
     assert "sound_encoder/stage3" in config.sound.trained
 
@@ -93,6 +105,6 @@ def test_what_a_stage_depends_on():
 def test_every_stage_reads_what_the_ones_before_were_made_of():
     config = toy.load_config("small")
     found = [set(runs.identity(config, stage)) for stage in RECIPE.stages]
-    sight, sound, stride, reliability = found
-    assert sight | sound <= stride <= reliability
+    sight, sound, sight_stride, stride, reliability = found
+    assert sight | sound <= sight_stride <= stride <= reliability
     assert all(name in sight for name in ("seed", "data.size", "data.audio_rate"))

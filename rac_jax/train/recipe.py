@@ -109,12 +109,14 @@ class Stage:
       reads: sections of the config ("model") or fields of them ("loss.terms") that the
         stage's result depends on; a finished stage is not reused if one of them has changed.
       leaves: groups of parameters that it trains and leaves, as far as there are such.
+      optional: whether it is left out where its section has 0 epochs.
     """
 
     name: str
     task: Callable[["Run", Variables], Task]
     reads: tuple[str, ...]
     leaves: tuple[str, ...]
+    optional: bool = False
 
 
 def _nothing_to_check(run: "Run") -> None:

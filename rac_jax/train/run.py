@@ -60,6 +60,13 @@ class Run:
         default_factory=dict, init=False
     )
 
+    @property
+    def stages(self) -> tuple[Stage, ...]:
+        """The stages that are run, in order: without optional ones that have no epochs."""
+        return tuple(
+            stage for stage in self.recipe.stages if self.config[stage.name].epochs
+        )
+
     def source(self, split: str) -> Source:
         """The videos of a split, decoded once; opened when first asked for."""
         if split not in self.sources:
@@ -141,7 +148,7 @@ def check_stages(run: Run) -> None:
       ValueError: naming the field.
     """
     for stage in run.recipe.stages:
-        settings.check_stage(run.config, stage.name)
+        settings.check_stage(run.config, stage.name, stage.optional)
         # Asks for every field that the stage says it reads.
         identity(run.config, stage)
         section = run.config[stage.name]

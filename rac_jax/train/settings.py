@@ -78,13 +78,22 @@ def check_config(config: ml_collections.ConfigDict) -> None:
     _check_fields(config, CONFIG_FIELDS)
 
 
-def check_stage(config: ml_collections.ConfigDict, stage: str) -> None:
+def check_stage(
+    config: ml_collections.ConfigDict, stage: str, optional: bool = False
+) -> None:
     """Checks that a stage's section is there, and its numbers.
+
+    Args:
+      config: the whole config.
+      stage: its name.
+      optional: whether 0 epochs, which leave it out, are fine.
 
     Raises:
       ValueError: naming the field.
     """
     _check_fields(config, [f"{stage}.{field}" for field in STAGE_FIELDS])
+    if optional and config[stage].epochs == 0:
+        return
     for field, least in AT_LEAST.items():
         if config[stage][field] < least:
             raise ValueError(

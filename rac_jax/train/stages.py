@@ -57,7 +57,7 @@ def run_stages(run: Run, variables: Variables) -> Variables:
       TrainingError, Stopped: as `loop.fit`.
     """
     changed = False
-    for stage in run.recipe.stages:
+    for stage in run.stages:
         folder = run.workdir / stage.name
         if run.config.share_stages:
             adopt_sibling(run, stage)
@@ -82,7 +82,7 @@ def check_workdir(run: Run) -> None:
     Raises:
       StageFileError, CheckpointError: naming the file and the setting that differs.
     """
-    for stage in run.recipe.stages:
+    for stage in run.stages:
         if is_finished(run, stage):
             continue
         folder = run.workdir / stage.name / checkpoints.FOLDER

@@ -1,6 +1,8 @@
 """What a run checks before it begins, what its stages depend on, and how it counts."""
 
 import numpy as np
+import dataclasses
+
 import pytest
 
 from rac_jax.train import loop, mesh, run, settings
@@ -92,6 +94,19 @@ def test_a_stage_without_a_field_is_refused(name, tmp_path):
 def test_wrong_settings_of_stages_are_named(changes, message, tmp_path):
     with pytest.raises(ValueError, match=message):
         run.check_stages(make_run(tmp_path, tiny_config(**changes)))
+
+
+def test_an_optional_stage_is_left_out_by_having_no_epochs(tmp_path):
+    one = make_run(tmp_path, tiny_config(epochs=0))
+    with pytest.raises(ValueError, match="tiny.epochs: must be at least 1, not 0"):
+        run.check_stages(one)
+    (stage,) = one.recipe.stages
+    stage = dataclasses.replace(stage, optional=True)
+    one.recipe = dataclasses.replace(one.recipe, stages=(stage,))
+    run.check_stages(one)
+    assert one.stages == ()
+    one.config.tiny.epochs = 1
+    assert one.stages == (stage,)
 
 
 def test_a_stage_has_a_section(tmp_path):

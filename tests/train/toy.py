@@ -32,6 +32,7 @@ FIELDS = {
     "stride.batch": 2,
     "stride.epochs": 1,
     "stride.strides": (1, 2, 3),
+    "counting.max_stride": 3,
     "reliability.batch": 2,
     "reliability.epochs": 1,
     "reliability.stride": "positive",

@@ -14,7 +14,7 @@ from rac_jax.models.sight_sound.scene_batches import normalise
 
 NOISE = 0.05  # the released amplitude
 RESIZE = (0.8, 1.2)  # the released range of resizing in time
-LONGEST_BAND = 0.1  # of the rows; the release does not say how wide a band may be
+LONGEST_BAND = 0.1  # of the rows, where the settings do not say how wide a band is
 
 
 def augment_clips(
@@ -90,7 +90,8 @@ def augment_spectrograms(
       columns: [B] int, real columns.
       counts: [B] repetitions in the real columns.
       rates: [B, n] repetitions per column.
-      settings: probabilities `noise`, `reverse`, `append`, `resize`, `band`.
+      settings: probabilities `noise`, `reverse`, `append`, `resize`, `band`; `band_rows`, how
+        wide a band is, 0 for a random width.
 
     Returns:
       Spectrograms as float32, counts and rates. What is appended counts by its share of the
@@ -163,7 +164,31 @@ def _augment_spectrogram(
     result = result + jnp.where(happens("noise"), noise, 0.0)
     width, place = jax.random.uniform(keys["band"], (2,))
     width = jnp.floor(width * LONGEST_BAND * rows)
+    if settings.band_rows:
+        width = jnp.float32(settings.band_rows)
     first = jnp.floor(place * (rows - width))
     band = (jnp.arange(rows) >= first) & (jnp.arange(rows) < first + width)
     result = jnp.where(happens("band") & band[:, None], 0.0, result)
     return result, count, rates
+
+
+def augment_sound(
+    key: jax.Array, batch: dict[str, jax.Array], settings: ml_collections.ConfigDict
+) -> jax.Array:
+    """The same for spectrograms whose repetitions nobody asks for.
+
+    Args:
+      key: PRNG key.
+      batch: "spectrogram" [..., 257, n] and "columns" [...] int.
+      settings: as in `augment_spectrograms`.
+
+    Returns:
+      [..., 257, n] float32.
+    """
+    shape, columns = batch["spectrogram"].shape, batch["columns"].reshape(-1)
+    flat = batch["spectrogram"].reshape(-1, *shape[-2:])  # [N, 257, n]
+    nothing = jnp.zeros((len(flat), shape[-1]))
+    found, _, _ = augment_spectrograms(
+        key, flat, columns, nothing[:, 0], nothing, settings
+    )
+    return found.reshape(shape)

@@ -5,6 +5,7 @@ Validation, the counts that later stages learn from and the final measurement ar
 """
 
 import dataclasses
+import math
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -40,8 +41,21 @@ def count_video(counter: Counter, video: LabelledVideo, **options) -> CountResul
 
 
 def counted_strides(run: Run) -> tuple[int, ...]:
-    """The strides among which the model in training will choose: 1 to S_K."""
-    return tuple(range(1, max(run.config.stride.strides) + 1))
+    """The strides that training asks for: 1 to S_K, and all that counting chooses from."""
+    config = run.config
+    largest = max(*config.stride.strides, config.counting.max_stride)
+    return tuple(range(1, largest + 1))
+
+
+def validation_scores(run: Run, counts: np.ndarray, split: str) -> dict[str, float]:
+    """Scores of counts [N], see `report.validation_scores`.
+
+    Models that count as the release does are chosen by rounded counts, as it rounds them.
+    """
+    scores = report.validation_scores(counts, run.videos(split))
+    if run.config.counting.protocol == "released":
+        scores["error"] = scores["mae_rounded"]
+    return scores
 
 
 def positive_strides(run: Run, split: str) -> list[int]:
@@ -82,10 +96,37 @@ def sight_counts_by_stride(run: Run, variables: Variables, split: str) -> np.nda
 
     def measure(counter: Counter, video: LabelledVideo, index: int) -> list[float]:
         del index
-        details = count_video(counter, video, sound=False).details
-        return [details["stride_counts"][str(stride)] for stride in strides]
+        return _each_stride(run, counter, video, strides)
 
     return _measure_all(run, variables, split, measure)
+
+
+def _each_stride(
+    run: Run, counter: Counter, video: LabelledVideo, strides: Sequence[int]
+) -> list[float]:
+    """Counts of a video by sight at given strides."""
+    if run.config.counting.protocol == "paper":
+        # All of them in one reading.
+        options = {"sound": False, "max_stride": max(strides)}
+        known = count_video(counter, video, **options).details["stride_counts"]
+        return [known[str(stride)] for stride in strides]
+    return [
+        count_video(counter, video, stride=stride, sound=False).count
+        for stride in strides
+    ]
+
+
+def solo_counts(run: Run, variables: Variables, split: str) -> np.ndarray:
+    """Counts by sight at the strides of the sight-only ranker: float64 [N].
+
+    By the paper's procedure also where the model counts as the release does, which has none.
+    """
+
+    def measure(counter: Counter, video: LabelledVideo, index: int) -> list[float]:
+        del index
+        return [count_video(counter, video, protocol="paper", sound=False).count]
+
+    return _measure_all(run, variables, split, measure)[:, 0]
 
 
 def sound_counts(run: Run, variables: Variables, split: str) -> np.ndarray:
@@ -105,7 +146,8 @@ class AudiovisualCounts:
     """What a model says of N videos by sight and sound.
 
     Attributes:
-      by_stride: [N, S] counts by sight of the whole video, see `counted_strides`.
+      by_stride: [N, S] counts by sight of the whole video, see `counted_strides`; nan at those
+        that nobody asked for.
       stride: int [N], chosen by the ranker in use: the one with sound, or the sight-only one
         where there is no sound.
       solo_stride: int [N], chosen by the sight-only ranker; `stride` in a model without.
@@ -131,7 +173,8 @@ class AudiovisualCounts:
 def describe_result(result: CountResult, strides: Sequence[int]) -> list[float]:
     """The numbers of a result, in the order of `AudiovisualCounts`."""
     details = result.details
-    by_stride = [details["stride_counts"][str(stride)] for stride in strides]
+    known = details["stride_counts"]
+    by_stride = [known.get(str(stride), math.nan) for stride in strides]
     solo = details["solo_stride_scores"]
     solo_stride = int(max(solo, key=solo.get)) if solo else details["stride"]
     sound, reliability = result.stream("sound"), details["reliability"]
@@ -146,13 +189,31 @@ def describe_result(result: CountResult, strides: Sequence[int]) -> list[float]:
     ]
 
 
-def audiovisual_counts(run: Run, variables: Variables, split: str) -> AudiovisualCounts:
-    """Counts every video of a split as `rac count` does, at every stride beside the chosen."""
+def audiovisual_counts(
+    run: Run, variables: Variables, split: str, every_stride: bool = False
+) -> AudiovisualCounts:
+    """Counts every video of a split as `rac count` does.
+
+    Args:
+      run: the run.
+      variables: of the model in training.
+      split: of the config's data.
+      every_stride: count also at the strides that were not counted for the choice.
+
+    Returns:
+      The counts.
+    """
     strides = counted_strides(run)
 
     def measure(counter: Counter, video: LabelledVideo, index: int) -> list[float]:
         del index
-        return describe_result(count_video(counter, video), strides)
+        row = describe_result(count_video(counter, video), strides)
+        left = [one for one in strides if math.isnan(row[one - 1])]
+        if every_stride and left:
+            counts = _each_stride(run, counter, video, left)
+            for one, count in zip(left, counts, strict=True):
+                row[one - 1] = count
+        return row
 
     rows = _measure_all(run, variables, split, measure)
     stride, solo_stride, sound, audible, reliability, fused = rows[:, len(strides) :].T
@@ -209,7 +270,7 @@ def validate_stream(
       {"error", "mae", "obo"}.
     """
     settings = run.config[name]
-    scores = report.validation_scores(count("val"), run.videos("val"))
+    scores = validation_scores(run, count("val"), "val")
     predicted = None
     if epoch == settings.epochs or scores["error"] < settings.record_under:
         predicted = by_video(run, "train", count("train"))

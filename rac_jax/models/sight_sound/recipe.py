@@ -1,4 +1,8 @@
-"""The four stages of paper 1: sight, sound, stride, reliability."""
+"""The stages of paper 1: sight, sound, stride, reliability.
+
+The authors' scripts train the sight-only ranker before the other one: the stage sight_stride,
+which is left out where it has no epochs.
+"""
 
 import logging
 from collections.abc import Mapping
@@ -8,12 +12,14 @@ import ml_collections
 import numpy as np
 
 from rac_jax.models.sight_sound import (
+    PROTOCOLS,
     epoch_records,
     evaluation,
     reliability_task,
     repetition_loss,
     stride_task,
 )
+from rac_jax.models.sight_sound.estimator import LARGEST_STRIDE
 from rac_jax.models.sight_sound.heads import FUSION_HEAD
 from rac_jax.models.sight_sound.preprocessing import preprocessing
 from rac_jax.models.sight_sound.reliability_task import ReliabilityTask
@@ -40,7 +46,12 @@ def check(run: Run) -> None:
     """
     config = run.config
     repetition_loss.check_loss(config.loss)
-    stride_task.check_settings(config.stride, run.network.use_sight_only_ranker)
+    stride_task.check_strides(config.stride)
+    for stage in ("sight_stride", "stride"):
+        stride_task.check_settings(
+            stage, config[stage], run.network.use_sight_only_ranker
+        )
+    _check_counting(config.counting)
     reliability_task.check_settings(config.reliability)
     if config.data.audio_rate != RATE:
         raise ValueError(
@@ -57,6 +68,19 @@ def check(run: Run) -> None:
     if windows < 1 or config.sound.batch % windows:
         raise ValueError(
             f"sound.windows: {windows} does not divide the batch of {config.sound.batch}"
+        )
+
+
+def _check_counting(settings: ml_collections.ConfigDict) -> None:
+    if settings.protocol not in PROTOCOLS:
+        raise ValueError(
+            f"counting.protocol: {settings.protocol!r} is not one of "
+            f"{', '.join(PROTOCOLS)}"
+        )
+    if not 1 <= settings.max_stride <= LARGEST_STRIDE:
+        raise ValueError(
+            f"counting.max_stride: must be from 1 to {LARGEST_STRIDE}, not "
+            f"{settings.max_stride}"
         )
 
 
@@ -134,19 +158,21 @@ def _sight_predictions(run: Run) -> dict[str, dict[int, float]]:
 
 
 def stride_roles_of(
-    run: Run, predicted: Mapping[str, Mapping[int, float]]
+    run: Run, predicted: Mapping[str, Mapping[int, float]], stage: str
 ) -> tuple[dict[str, int], dict[str, np.ndarray]]:
     """Which strides of the training videos are positive and negative (Eq. 9).
 
     Args:
       run: the run.
       predicted: video_id to count by sight by stride.
+      stage: whose section has the threshold and says which pairs there are.
 
     Returns:
       video_id to the index of its positive stride, and to those of its negative ones: none
       for a video without repetitions.
     """
     settings, videos = run.config.stride, run.videos("train")
+    own = run.config[stage]
     strides = tuple(settings.strides)
     counts = [
         [predicted[video.video_id][stride] for stride in strides] for video in videos
@@ -155,13 +181,15 @@ def stride_roles_of(
         np.array(counts),
         np.array([video.period for video in videos]),
         strides,
-        settings.threshold,
+        own.threshold,
         settings.positive,
+        own.pairs,
     )
     repeats = np.array([video.count > 0 for video in videos])
     negatives &= repeats[:, None]
     LOG.info(
-        "stride: %d of %d videos have a negative stride",
+        "%s: %d of %d videos have a negative stride",
+        stage,
         np.count_nonzero(negatives.any(axis=1)),
         len(videos),
     )
@@ -175,7 +203,14 @@ def stride_roles_of(
 def make_stride_task(run: Run, variables: Variables) -> StrideTask:
     """Stage stride, on roles that the trained sight stream's counts give."""
     del variables
-    return StrideTask(run, *stride_roles_of(run, _sight_predictions(run)))
+    return StrideTask(run, *stride_roles_of(run, _sight_predictions(run), "stride"))
+
+
+def make_sight_stride_task(run: Run, variables: Variables) -> StrideTask:
+    """Stage sight_stride, likewise: the sight-only ranker before the other one."""
+    del variables
+    roles = stride_roles_of(run, _sight_predictions(run), "sight_stride")
+    return StrideTask(run, *roles, name="sight_stride")
 
 
 def _final_predictions(run: Run, stream: str) -> dict[str, float]:
@@ -218,6 +253,9 @@ def make_reliability_task(run: Run, variables: Variables) -> ReliabilityTask:
             predictions["sight"], strides, chosen, _sight_predictions(run)
         )
         strides = chosen
+    if settings.push:
+        labels = {video.video_id: video.count for video in run.videos("train")}
+        predictions = reliability_task.pushed(predictions, labels, settings.push)
     return ReliabilityTask(
         run,
         strides,
@@ -263,14 +301,14 @@ def model_config(run: Run) -> dict[str, Any]:
         "family": "sight_sound",
         "arguments": config.model.to_dict(),
         "preprocessing": preprocessing(config.data.size),
-        "protocol": "paper",
-        "max_stride": max(evaluation.counted_strides(run)),
+        "protocol": config.counting.protocol,
+        "max_stride": config.counting.max_stride,
     }
 
 
 def evaluate(run: Run, variables: Variables) -> dict[str, Any]:
     """Measures every estimator on the test videos."""
-    counts = evaluation.audiovisual_counts(run, variables, "test")
+    counts = evaluation.audiovisual_counts(run, variables, "test", every_stride=True)
     extra = {"stride": counts.stride, "reliability": counts.reliability}
     return report.report(evaluation.estimators(counts), run.videos("test"), extra)
 
@@ -290,8 +328,10 @@ def describe(run: Run, measurement: Mapping[str, Any]) -> dict[str, Any] | None:
 
 
 # Fields of later stages' sections that the first two read: where clips are cut.
-_FIRST = ("model", "loss", "data", "stride.strides", "stride.positive")
-_LATER = ("model", "loss", "data", "sight", "sound", "stride")
+_ALL = ("model", "loss", "data", "counting")
+_FIRST = (*_ALL, "stride.strides", "stride.positive")
+_RANKER = (*_FIRST, "sight", "sound", "sight_stride")
+_LATER = (*_ALL, "sight", "sound", "sight_stride", "stride")
 
 RECIPE = Recipe(
     stages=(
@@ -306,6 +346,13 @@ RECIPE = Recipe(
             task=make_sound_task,
             reads=(*_FIRST, "sound"),
             leaves=("sound_encoder", "sound_head"),
+        ),
+        Stage(
+            name="sight_stride",
+            task=make_sight_stride_task,
+            reads=_RANKER,
+            leaves=("solo_ranker",),
+            optional=True,
         ),
         Stage(
             name="stride",

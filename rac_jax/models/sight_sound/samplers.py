@@ -159,12 +159,10 @@ class SoundSampler:
         else:
             positions, rate = self._segment(video, available, rng)
         return {
-            "spectrogram": spectrogram.read(positions).astype(np.float16),
-            "columns": np.int32(np.sum((positions >= 0) & (positions < available))),
             "rate": rate.astype(np.float32),
             "count": rate.sum(dtype=np.float32),
             "label": _label(video, self.classes),
-        }
+        } | _sound(spectrogram, positions)
 
     def _segment(
         self, video: LabelledVideo, available: int, rng: np.random.Generator
@@ -222,12 +220,14 @@ class StrideSampler:
       strides: rising, those of the roles.
       positive: video_id to index of its positive stride.
       negatives: video_id to indices of its negative strides.
+      one_start: whether both clips start at the same frame, as in the authors' scripts.
     """
 
     size: int
     strides: tuple[int, ...]
     positive: Mapping[str, int]
     negatives: Mapping[str, Sequence[int]]
+    one_start: bool = False
 
     def blank(self) -> Example:
         clips = (2, CLIP_FRAMES, self.size, self.size, 3)
@@ -235,6 +235,7 @@ class StrideSampler:
             "clip": np.zeros(clips, np.uint8),
             "real": np.zeros((2, CLIP_FRAMES), bool),
             "spectrogram": np.zeros((2, BINS, SEGMENT_COLUMNS), np.float16),
+            "columns": np.zeros(2, np.int32),
         }
 
     def __call__(self, video: LabelledVideo, rng: np.random.Generator) -> Example:
@@ -242,9 +243,12 @@ class StrideSampler:
         if not len(negatives):
             return self.blank() | {"mask": np.False_}
         chosen = (self.positive[video.video_id], rng.choice(negatives))
+        strides = [self.strides[index] for index in chosen]
+        # Where both start at once, there is room for the longer one.
+        both = _start(video, max(strides), rng) if self.one_start else None
         spectrogram, pair = read_spectrogram(video), []
-        for stride in (self.strides[index] for index in chosen):
-            start = _start(video, stride, rng)
+        for stride in strides:
+            start = _start(video, stride, rng) if both is None else both
             pair.append(_audiovisual(video, spectrogram, stride, start))
         return {name: np.stack([one[name] for one in pair]) for name in pair[0]}
 
@@ -259,6 +263,9 @@ class ReliabilitySampler:
       strides: video_id to the stride at which its clips are cut.
       sight: video_id to count by sight.
       sound: video_id to count by sound.
+      random_strides: above 0, clips are cut at a random stride up to this in place of the
+        video's, as in the authors' scripts.
+      whole_sound: whether the sound is the video's, in one segment, not the clip's.
     """
 
     size: int
@@ -266,12 +273,15 @@ class ReliabilitySampler:
     strides: Mapping[str, int]
     sight: Mapping[str, float]
     sound: Mapping[str, float]
+    random_strides: int = 0
+    whole_sound: bool = False
 
     def blank(self) -> Example:
         return {
             "clip": np.zeros((CLIP_FRAMES, self.size, self.size, 3), np.uint8),
             "real": np.zeros(CLIP_FRAMES, bool),
             "spectrogram": np.zeros((BINS, SEGMENT_COLUMNS), np.float16),
+            "columns": np.int32(0),
             "sight": np.float32(0),
             "sound": np.float32(0),
             "count": np.float32(0),
@@ -282,9 +292,17 @@ class ReliabilitySampler:
         if video.count <= 0:  # Eq. 11 has no meaning
             return self.blank() | {"mask": np.False_}
         stride = self.strides[video.video_id]
+        if self.random_strides:
+            stride = int(rng.integers(1, self.random_strides, endpoint=True))
         start = _start(video, stride, rng)
         end = start + CLIP_FRAMES * stride
-        return _audiovisual(video, read_spectrogram(video), stride, start) | {
+        spectrogram = read_spectrogram(video)
+        example = _audiovisual(video, spectrogram, stride, start)
+        if self.whole_sound:
+            columns = spectrogram.columns
+            whole = clip_index.span_columns(0, columns, columns)
+            example |= _sound(spectrogram, whole)
+        return example | {
             "clip_count": np.float32(video.repetitions(start, end, self.labels)),
             "sight": np.float32(self.sight[video.video_id]),
             "sound": np.float32(self.sound[video.video_id]),
@@ -312,5 +330,13 @@ def _audiovisual(
     return {
         "clip": cut_clip(video, frames),
         "real": frames >= 0,
-        "spectrogram": spectrogram.read(under).astype(np.float16),
+    } | _sound(spectrogram, under)
+
+
+def _sound(spectrogram: SpectrogramReader, positions: np.ndarray) -> Example:
+    """Columns of a spectrogram at positions, and how many of them are no padding."""
+    there = (positions >= 0) & (positions < spectrogram.columns)
+    return {
+        "spectrogram": spectrogram.read(positions).astype(np.float16),
+        "columns": np.int32(np.sum(there)),
     }

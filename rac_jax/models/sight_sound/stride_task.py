@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -11,11 +11,11 @@ import numpy as np
 
 from rac_jax.counting.scores import MAES
 from rac_jax.models.sight_sound import evaluation, losses, start
+from rac_jax.models.sight_sound.augment import augment_sound
 from rac_jax.models.sight_sound.network import SightSound
 from rac_jax.models.sight_sound.samplers import StrideSampler
 from rac_jax.models.sight_sound.scene_batches import normalise
-from rac_jax.models.sight_sound.strides import POSITIVES
-from rac_jax.train import report
+from rac_jax.models.sight_sound.strides import PAIRS, POSITIVES
 from rac_jax.train.metrics import Mean, mean
 from rac_jax.train.recipe import Batch, Task, Variables, VideoExamples
 from rac_jax.train.run import Run
@@ -23,12 +23,8 @@ from rac_jax.train.run import Run
 RANKERS = ("solo_ranker", "ranker")
 
 
-def check_settings(settings: ml_collections.ConfigDict, with_solo: bool) -> None:
-    """Checks a config's `stride` section.
-
-    Args:
-      settings: the section.
-      with_solo: whether the model has a sight-only ranker.
+def check_strides(settings: ml_collections.ConfigDict) -> None:
+    """Checks which strides a config's `stride` section names.
 
     Raises:
       ValueError: naming the field.
@@ -40,15 +36,34 @@ def check_settings(settings: ml_collections.ConfigDict, with_solo: bool) -> None
         raise ValueError(
             f"stride.positive: {settings.positive!r} is not one of {', '.join(POSITIVES)}"
         )
+
+
+def check_settings(
+    name: str, settings: ml_collections.ConfigDict, with_solo: bool
+) -> None:
+    """Checks a stage's section.
+
+    Args:
+      name: of the stage.
+      settings: the section.
+      with_solo: whether the model has a sight-only ranker.
+
+    Raises:
+      ValueError: naming the field.
+    """
+    if settings.pairs not in PAIRS:
+        raise ValueError(
+            f"{name}.pairs: {settings.pairs!r} is not one of {', '.join(PAIRS)}"
+        )
     unknown = set(settings.rankers) - set(RANKERS)
     if unknown or not settings.rankers:
         raise ValueError(
-            f"stride.rankers: {min(unknown, default='none')!r} is not one of "
+            f"{name}.rankers: {min(unknown, default='none')!r} is not one of "
             f"{', '.join(RANKERS)}"
         )
     if "solo_ranker" in settings.rankers and not with_solo:
         raise ValueError(
-            "stride.rankers: model.use_sight_only_ranker is False, so there is no "
+            f"{name}.rankers: model.use_sight_only_ranker is False, so there is no "
             "'solo_ranker' to train"
         )
 
@@ -58,21 +73,36 @@ class StrideTask(Task):
     """What the stride stage trains: the sight-only ranker, the one with sound, or both.
 
     Attributes:
-      run: whose network is trained, by whose config; `stride.rankers` chooses of `RANKERS`.
+      run: whose network is trained, by whose config; the stage's `rankers` chooses of `RANKERS`.
       positive: video_id to index of its positive stride.
       negatives: video_id to indices of its negative strides.
+      name: of the stage: "stride", or "sight_stride" where the sight-only ranker is trained
+        before the other one, which then starts from it.
     """
 
     run: Run
     positive: Mapping[str, int]
     negatives: Mapping[str, Sequence[int]]
 
-    name: ClassVar[str] = "stride"
+    name: str = "stride"
+
+    @property
+    def _settings(self) -> ml_collections.ConfigDict:
+        return self.run.config[self.name]
+
+    @property
+    def _rankers(self) -> tuple[str, ...]:
+        return tuple(self._settings.rankers)
 
     @property
     def trained(self) -> tuple[str, ...]:
         """Prefixes of the parameters that change."""
-        return tuple(self.run.config.stride.rankers)
+        return tuple(self._settings.trained) or self._rankers
+
+    @property
+    def trained_groups(self) -> tuple[str, ...]:
+        """Groups of the model that are in training mode: those that change as a whole."""
+        return tuple(name for name in self.trained if name in RANKERS)
 
     @property
     def examples(self) -> VideoExamples:
@@ -82,6 +112,7 @@ class StrideTask(Task):
             strides=tuple(self.run.config.stride.strides),
             positive=self.positive,
             negatives=self.negatives,
+            one_start=self._settings.pairs == "released",
         )
         return VideoExamples(sampler)
 
@@ -91,14 +122,26 @@ class StrideTask(Task):
             "solo_ranker": {"sight": "sight_encoder"},
             "ranker": {"sight": "sight_encoder", "sound": "sound_encoder"},
         }
-        chosen = {name: parts[name] for name in self.trained}
-        return start.copy_last_stages(variables, chosen)
+        chosen = {name: parts[name] for name in self._rankers}
+        variables = start.copy_last_stages(variables, chosen)
+        if "solo_ranker" in self._rankers or not self.run.config.sight_stride.epochs:
+            return variables
+        # The sight-only ranker is trained: its last stage is a better one to begin with.
+        changed = {}
+        for kind in ("params", "batch_stats"):
+            tree = variables[kind]
+            own = tree["ranker"] | {"sight": tree["solo_ranker"]["sight"]}
+            changed[kind] = tree | {"ranker": own}
+        return changed
 
     def prepare(self, batch: Batch, key: jax.Array) -> Batch:
-        """Normalises the clips; scores must not depend on augmentation."""
-        del key
+        """Normalises the clips, and augments the sound where the settings say so."""
         real = batch["real"][..., None, None, None]
-        return batch | {"clip": normalise(batch["clip"]) * real}
+        batch = batch | {"clip": normalise(batch["clip"]) * real}
+        if self._settings.augment_sound:
+            sound = augment_sound(key, batch, self.run.config.sound.augment)
+            batch |= {"spectrogram": sound}
+        return batch
 
     def loss(
         self, params: Any, batch_stats: Any, batch: Batch, key: jax.Array
@@ -107,12 +150,12 @@ class StrideTask(Task):
         del key
 
         def run(network: SightSound, clips, spectrograms):
-            sight = network.sight(clips, train=self.trained)
+            sight = network.sight(clips, train=self.trained_groups)
             scores = {}
-            if "solo_ranker" in self.trained:
+            if "solo_ranker" in self._rankers:
                 scores["solo_ranker"] = sight.solo_score
-            if "ranker" in self.trained:
-                sound = network.sound(spectrograms, train=self.trained)
+            if "ranker" in self._rankers:
+                sound = network.sound(spectrograms, train=self.trained_groups)
                 scores["ranker"] = network.score(sight, sound)
             return scores
 
@@ -130,7 +173,7 @@ class StrideTask(Task):
         )
         # Each ranker has its own hinge; one more pair does not make them weigh more.
         loss, metrics, mask = jnp.zeros(()), {}, batch["mask"]
-        margin = self.run.config.stride.margin
+        margin = self._settings.margin
         for name, score in scores.items():
             positive, negative = score.reshape(pairs, 2).T
             hinge = losses.margin_ranking(negative, positive, mask, margin)
@@ -144,12 +187,20 @@ class StrideTask(Task):
     def validate(self, variables: Variables, epoch: int) -> Mapping[str, float]:
         """Errors of the counts by sight at the strides that each trained ranker chooses."""
         del epoch
-        counts = evaluation.audiovisual_counts(self.run, variables, "val")
-        chosen = {"solo_ranker": counts.solo_stride, "ranker": counts.stride}
-        videos = self.run.videos("val")
+        found = self._chosen_counts(variables)
         scores, errors = {}, []
-        for name in self.trained:
-            found = report.validation_scores(counts.at(chosen[name]), videos)
-            errors.append(found["error"])
-            scores |= {f"{name}_{metric}": found[metric] for metric in MAES}
+        for name in self._rankers:
+            one = evaluation.validation_scores(self.run, found[name], "val")
+            errors.append(one["error"])
+            scores |= {f"{name}_{metric}": one[metric] for metric in MAES}
         return scores | {"error": float(np.mean(errors))}
+
+    def _chosen_counts(self, variables: Variables) -> dict[str, np.ndarray]:
+        """Counts by sight of the validation videos, [N] by ranker."""
+        if self._rankers == ("solo_ranker",):
+            return {"solo_ranker": evaluation.solo_counts(self.run, variables, "val")}
+        counts = evaluation.audiovisual_counts(self.run, variables, "val")
+        return {
+            "solo_ranker": counts.at(counts.solo_stride),
+            "ranker": counts.at(counts.stride),
+        }

@@ -7,6 +7,10 @@ import numpy as np
 from rac_jax.models.sight_sound.clips import CLIP_FRAMES
 
 POSITIVES = ("two_repetitions", "released")
+# How clips at two strides are paired, see `stride_roles` and `samplers.StrideSampler`.
+PAIRS = ("paper", "released")
+# In the authors' scripts a stride further than this from S* is negative where none else is.
+FAR = 2
 # That a clip or a segment of sound is to hold.
 LEAST_REPETITIONS = 2.0
 # Counts at the positive stride under this are taken for it when others are compared with them.
@@ -66,11 +70,13 @@ def stride_roles(
     strides: Sequence[int],
     threshold: float,
     positive: str = "two_repetitions",
+    pairs: str = "paper",
 ) -> tuple[np.ndarray, np.ndarray]:
     """Which strides train the ranker as positive and as negative, section 3.3.
 
     Positive is S*, see `positive_stride`; negative are the strides below it, and those that
-    lose more than `threshold` of the count (Eq. 9).
+    lose more than `threshold` of the count (Eq. 9). In the authors' scripts a deviation counts
+    whichever way it goes, and where no stride is negative those far from S* are.
 
     Args:
       counts: [N, S] counts of the whole video as the trained sight stream predicts them.
@@ -78,13 +84,16 @@ def stride_roles(
       strides: S of them, rising.
       threshold: θs, 0.29 in the paper.
       positive: as in `positive_stride`.
+      pairs: of `PAIRS`.
 
     Returns:
       positive int64 [N], the index of the positive stride, and negatives bool [N, S].
 
     Raises:
-      ValueError: for another `positive`, or counts that are not [N, S].
+      ValueError: for another `positive` or `pairs`, or counts that are not [N, S].
     """
+    if pairs not in PAIRS:
+        raise ValueError(f"pairs: {pairs!r} is not one of {', '.join(PAIRS)}")
     counts, row = np.asarray(counts, np.float64), np.asarray(strides)
     if counts.shape != (len(periods), len(row)):
         raise ValueError(
@@ -96,5 +105,12 @@ def stride_roles(
     chosen = enough.argmax(axis=1)  # [N]
     best = np.take_along_axis(counts, chosen[:, None], axis=1)  # [N, 1]
     best = np.broadcast_to(np.maximum(best, COUNT_FLOOR), counts.shape)
-    negatives = ~enough | (stride_deviation(counts, best) > threshold)
-    return chosen, negatives & (np.arange(len(row))[None] != chosen[:, None])
+    deviation = stride_deviation(counts, best)
+    if pairs == "released":
+        deviation = np.abs(deviation)
+    others = np.arange(len(row))[None] != chosen[:, None]
+    negatives = (~enough | (deviation > threshold)) & others
+    if pairs == "released":
+        far = np.abs(row[None] - row[chosen][:, None]) > FAR
+        negatives = np.where(negatives.any(axis=1, keepdims=True), negatives, far)
+    return chosen, negatives

@@ -11,7 +11,8 @@ from rac_jax.models.sight_sound.scene_batches import normalise
 
 KEY = jax.random.key(0)
 STILL = {"flip": 0.0, "crop": 0.0, "colour": 0.0}
-QUIET = {"noise": 0.0, "reverse": 0.0, "append": 0.0, "resize": 0.0, "band": 0.0}
+QUIET = dict.fromkeys(("noise", "reverse", "append", "resize", "band"), 0.0)
+QUIET["band_rows"] = 0
 
 
 def clips(batch=4):
@@ -137,3 +138,5 @@ def test_noise_is_small_and_bands_are_zero():
         assert len(rows) <= augment.LONGEST_BAND * 257
         assert len(rows) == 0 or np.ptp(rows) == len(rows) - 1
     assert any(not one[:, :12].any(1).all() for one in banded)
+    wide, _, _ = heard(band=1.0, band_rows=9)
+    assert [int((~one[:, :12].any(1)).sum()) for one in wide] == [9] * len(wide)

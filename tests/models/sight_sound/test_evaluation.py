@@ -102,7 +102,7 @@ class FakeCounter:
 def fake_run(tmp_path, with_solo: bool = True):
     """A run of two videos, counted by a stand-in."""
     config = toy.load_config("small")
-    config.stride.strides = (1, 2)
+    config.stride.strides, config.counting.max_stride = (1, 2), 2
     videos = Videos([video("loud", 4.0), video("mute", 3.0, sound=False)])
     counter = FakeCounter(with_solo)
     return types.SimpleNamespace(
@@ -167,7 +167,37 @@ def test_sight_leaves_counts_at_every_stride(tmp_path):
         "strides": [1, 2],
         "videos": {"loud": [6.0, 4.0], "mute": [3.0, 9.0]},
     }
-    assert run.asked == [{"sound": False}] * 2
+    assert run.asked == [{"sound": False, "max_stride": 2}] * 2
+
+
+def test_the_released_procedure_is_asked_for_each_stride(tmp_path):
+    run = fake_run(tmp_path)
+    run.config.counting.protocol = "released"
+    found = evaluation.sight_counts_by_stride(run, {}, "train")
+    np.testing.assert_array_equal(found, [[6.0, 4.0], [3.0, 9.0]])
+    asked = [{"stride": stride, "sound": False} for stride in (1, 2)]
+    assert run.asked == asked * 2
+    # The sight-only ranker, which it does not have, is asked by the paper's.
+    evaluation.solo_counts(run, {}, "val")
+    assert run.asked[4:] == [{"protocol": "paper", "sound": False}] * 2
+
+
+def test_models_of_the_released_procedure_are_chosen_by_rounded_counts(tmp_path):
+    run = fake_run(tmp_path)
+    counts = np.array([4.4, 3.0])
+    assert evaluation.validation_scores(run, counts, "val")["error"] == pytest.approx(
+        0.05
+    )
+    run.config.counting.protocol = "released"
+    assert evaluation.validation_scores(run, counts, "val")["error"] == 0.0
+
+
+def test_strides_beyond_those_that_are_chosen_from_are_counted_where_asked(tmp_path):
+    run = fake_run(tmp_path)
+    run.config.stride.strides = (1, 2, 3)
+    counts = evaluation.audiovisual_counts(run, {}, "val")
+    assert np.isnan(counts.by_stride[:, 2]).all()
+    np.testing.assert_array_equal(counts.by_stride[:, :2], [[6.0, 4.0], [3.0, 9.0]])
 
 
 def test_sound_is_validated_alone_and_leaves_its_last_counts(tmp_path):
@@ -283,6 +313,7 @@ def listening(tmp_path):
     """A run whose network listens, with a slow video of 30 s and one of 60 s to validate on."""
     config = toy.load_config("small")
     config.data.size, config.stride.strides = 8, (1, 2)
+    config.counting.max_stride = 1
     videos = Videos([bursts(30, 4), bursts(60, 6)])
     sources = {split: videos for split in ("train", "val", "test")}
     return toy.make_run(config, tmp_path, Listener(), sources)
@@ -307,7 +338,8 @@ def test_sound_is_squeezed_in_training_as_it_is_by_the_counter(listening):
 
 
 def test_training_counts_as_the_counter_does(listening):
-    counts = evaluation.audiovisual_counts(listening, NOTHING, "val")
+    # It chooses from stride 1 alone; stride 2 is measured beside it.
+    counts = evaluation.audiovisual_counts(listening, NOTHING, "val", every_stride=True)
     counter = listening.counter(NOTHING)
     for index, one in enumerate(listening.source("val")):
         result = counter.count(

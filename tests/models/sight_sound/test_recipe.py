@@ -9,6 +9,7 @@ import pytest
 from rac_jax.data.labelled import LabelledVideo, VideoSummary
 from rac_jax.models.sight_sound import epoch_records, evaluation, recipe
 from rac_jax.models.sight_sound.recipe import RECIPE
+from rac_jax.models.sight_sound.reliability_task import pushed
 from rac_jax.train import stage_files
 from tests.conftest import knocks, moving_square
 from tests.train import toy
@@ -29,7 +30,7 @@ VIDEOS = [
 def run(tmp_path):
     """A run whose first two stages have left their predictions."""
     config = toy.load_config("small")
-    config.stride.strides = (1, 2, 3)
+    config.stride.strides, config.counting.max_stride = (1, 2, 3), 3
     sight = {"fast": [10.0, 9.0, 5.0], "slow": [4.0, 8.0, 7.0], "still": [1.0, 2, 3]}
     record = {"strides": [1, 2, 3], "videos": sight}
     stage_files.write_json(tmp_path / "sight" / stage_files.PREDICTIONS, record)
@@ -50,6 +51,10 @@ def run(tmp_path):
         ("loss.diversity", "x", "loss.diversity: 'x' is not one of"),
         ("stride.strides", (2, 1), "stride.strides: .* do not rise"),
         ("stride.rankers", (), "stride.rankers: 'none' is not one of"),
+        ("stride.pairs", "x", "stride.pairs: 'x' is not one of paper, released"),
+        ("counting.protocol", "x", "counting.protocol: 'x' is not one of paper, rel"),
+        ("counting.max_stride", 0, "counting.max_stride: must be from 1 to 32, not 0"),
+        ("reliability.push", -1.0, "reliability.push: -1.0 is below 0"),
         ("stride.positive", "x", "stride.positive: 'x' is not one of"),
         ("model.use_sight_only_ranker", False, "so there is no 'solo_ranker'"),
         ("reliability.fusion", "gamma", "reliability.fusion: 'gamma' is not one of"),
@@ -147,11 +152,40 @@ def test_the_model_in_training_counts_as_the_exported_one(tmp_path):
     assert recipe.describe(run, measured) is None
 
 
+def test_the_papers_model_chooses_from_fewer_strides_than_its_ranker_learns(tmp_path):
+    run = toy.make_run(toy.load_config(""), tmp_path)
+    assert recipe.model_config(run)["max_stride"] == 5
+    assert evaluation.counted_strides(run) == tuple(range(1, 9))
+
+
+def test_the_released_variant_exports_its_procedure(tmp_path):
+    run = toy.make_run(toy.load_config("released"), tmp_path)
+    known = recipe.model_config(run)
+    assert (known["protocol"], known["max_stride"]) == ("released", 5)
+    names = [stage.name for stage in run.stages]
+    assert names == ["sight", "sound", "sight_stride", "stride", "reliability"]
+    paper = toy.make_run(toy.load_config(""), tmp_path)
+    assert [stage.name for stage in paper.stages] == [n for n in names if "_" not in n]
+
+
+def test_the_worse_prediction_is_pushed_further_off():
+    given = {
+        "sight": {"a": 12.0, "b": 3.0, "c": 1.0},
+        "sound": {"a": 9.0, "b": 5.0, "c": 0.0},
+    }
+    found = pushed(given, {"a": 10.0, "b": 4.0, "c": 2.0}, 0.5)
+    # Off by 2 and 1; by 1 both; by 1 and 2, and no count is below 0.
+    assert found["sight"] == {"a": 13.0, "b": 3.0, "c": 1.0}
+    assert found["sound"] == {"a": 9.0, "b": 5.0, "c": 0.0}
+    assert given["sight"]["a"] == 12.0
+
+
 def test_every_group_of_the_network_is_left_by_one_stage():
     from rac_jax.models.sight_sound.network import GROUPS
 
     left = [name for stage in RECIPE.stages for name in stage.leaves]
-    assert len(left) == len(set(left)) and set(left) == {*GROUPS, "fusion_head"}
+    # The sight-only ranker has a stage of its own in the authors' scripts.
+    assert sorted(left) == sorted([*GROUPS, "fusion_head", "solo_ranker"])
 
 
 class Moving:

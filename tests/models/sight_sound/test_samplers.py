@@ -249,6 +249,31 @@ def test_a_pair_of_strides_has_the_sound_of_each(ramp):
     assert not sampler.__class__(2, (1, 2), {"v": 0}, {"v": []})(video(), rng())["mask"]
 
 
+def test_released_pairs_start_at_one_frame():
+    sampler = samplers.StrideSampler(2, (1, 2), {"v": 0}, {"v": [1]}, one_start=True)
+    starts = set()
+    for seed in range(10):
+        first, second = sampler(video(), rng(seed))["clip"][:, 0, 0, 0, 0]
+        assert first == second <= LENGTH - 2 * 64
+        starts.add(int(first))
+    assert len(starts) > 3
+
+
+def test_released_reliability_has_random_strides_and_the_whole_sound(ramp):
+    sampler = samplers.ReliabilitySampler(
+        *(2, "share", {"v": 1}, {"v": 7.5}, {"v": 3.0}),
+        random_strides=3,
+        whole_sound=True,
+    )
+    strides = set()
+    for seed in range(20):
+        example = sampler(video(), rng(seed))
+        strides.add(int(np.diff(example["clip"][:2, 0, 0, 0].astype(int))[0]))
+        row = example["spectrogram"][0].astype(float)
+        assert row[0] < 2 and row[-1] > COLUMNS - 3 and example["columns"] == 500
+    assert strides == {1, 2, 3}
+
+
 def test_reliability_examples_carry_both_counts():
     sampler = samplers.ReliabilitySampler(2, "share", {"v": 1}, {"v": 7.5}, {"v": 3.0})
     example = sampler(video(), rng())

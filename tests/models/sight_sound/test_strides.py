@@ -99,3 +99,20 @@ def test_strides_may_have_gaps():
 def test_counts_must_fit():
     with pytest.raises(ValueError, match="not of 1 videos at 3 strides"):
         stride_roles(np.ones((2, 3)), [3.0], (1, 2, 3), 0.3)
+
+
+def test_released_pairs_deviate_either_way_or_are_far():
+    counts = np.array(
+        # Over-counts by 40 % at stride 2; loses 30 %; all within 30 %.
+        [[10.0, 14.0, 10, 10, 10], [10.0, 10, 10, 10, 6.9], [10.0, 11, 9, 10, 12]]
+    )
+    rows = (1, 2, 3, 4, 5)
+    roles = stride_roles(counts, [20.0] * 3, rows, 0.3, "released", pairs="released")
+    np.testing.assert_array_equal(roles[0], [0, 0, 0])
+    found = [list(np.flatnonzero(row)) for row in roles[1]]
+    assert found == [[1], [4], [3, 4]]
+    # The paper's: only what is lost counts, and a video may have none.
+    signed = stride_roles(counts, [20.0] * 3, rows, 0.3, "released")[1]
+    assert [list(np.flatnonzero(row)) for row in signed] == [[], [4], []]
+    with pytest.raises(ValueError, match="pairs: 'x' is not one of paper, released"):
+        stride_roles(counts, [20.0] * 3, rows, 0.3, pairs="x")

@@ -83,6 +83,49 @@ def test_one_ranker_can_be_trained_alone(config):
     assert task.trained == ("solo_ranker",)
 
 
+def test_the_released_ranker_begins_with_the_trained_sight_only_one():
+    config = toy.load_config("released")
+    task = StrideTask(run_of(config), {}, {})
+    variables = {
+        kind: {
+            "sight_encoder": {"stage4": 1},
+            "sound_encoder": {"stage4": 2},
+            "solo_ranker": {"sight": {"stage4": 3}, "score": 4},
+            "ranker": {"sight": {"stage4": 5}, "sound": {"stage4": 6}, "score": 7},
+        }
+        for kind in ("params", "batch_stats")
+    }
+    ranker = {"sight": {"stage4": 3}, "sound": {"stage4": 2}, "score": 7}
+    first = task.first(variables)
+    assert first["params"]["ranker"] == ranker == first["batch_stats"]["ranker"]
+    assert first["params"]["solo_ranker"] == variables["params"]["solo_ranker"]
+    # Its last layer alone learns; the sight-only one is trained whole, before.
+    assert task.trained == ("ranker/score",) and task.trained_groups == ()
+    alone = StrideTask(run_of(config), {}, {}, name="sight_stride")
+    assert alone.trained == alone.trained_groups == ("solo_ranker",)
+    assert alone.first(variables)["params"]["ranker"]["sight"] == {"stage4": 5}
+    assert alone.first(variables)["params"]["solo_ranker"]["sight"] == {"stage4": 1}
+
+
+def test_released_sound_is_augmented_beside_clips():
+    config = toy.load_config("released")
+    batch = {
+        "clip": jnp.zeros((1, 2, 4, 8, 8, 3), jnp.uint8),
+        "real": jnp.ones((1, 2, 4), bool),
+        "spectrogram": jnp.ones((1, 2, 257, 500)),
+        "columns": jnp.full((1, 2), 500),
+    }
+    task = StrideTask(run_of(config), {}, {})
+    found = np.asarray(task.prepare(batch, jax.random.key(0))["spectrogram"])
+    assert found.shape == (1, 2, 257, 500)
+    # A band of 9 rows is silent in each, and the rest has noise.
+    silent = (found == 0).all(axis=-1)
+    assert (silent.sum(axis=-1) == 9).all() and np.abs(found - 1).max() == 1
+    assert 0.04 < np.abs(found[~silent] - 1).max() <= 0.05
+    config.stride.augment_sound = False
+    assert (task.prepare(batch, jax.random.key(0))["spectrogram"] == 1).all()
+
+
 def test_equations_10_and_11(config):
     task = ReliabilityTask(run_of(config), {}, {}, {})
     batch = {
