@@ -89,6 +89,8 @@ def paper() -> ml_collections.ConfigDict:
     config.data = {
         "size": 112,
         "audio_rate": 22050,
+        # How media are shrunk: "area" or "bilinear", as the model will see them.
+        "interpolation": "area",
         # Or "cycles", where the videos have them.
         "labels": "share",
         "workers": 2,
@@ -198,6 +200,7 @@ def released() -> ml_collections.ConfigDict:
         }
     )
     config.counting.protocol = "released"
+    config.data.interpolation = "bilinear"
     config.loss.diversity = "released"
     stages = (
         config.sight,

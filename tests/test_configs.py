@@ -67,6 +67,7 @@ def test_the_released_numbers():
     assert (reliability.stride, reliability.push) == ("random", 0.17)
     assert reliability.whole_sound and reliability.augment_sound
     assert config.counting.protocol == "released"
+    assert config.data.interpolation == "bilinear"
     assert all(config[stage].keep_best for stage in STAGES)
     assert config.stride.positive == "released"
     assert "sound_encoder/stage3" in config.sound.trained

@@ -27,6 +27,7 @@ from rac_jax.data import labelled
 from rac_jax.data.annotations import Annotation
 from rac_jax.data.labelled import LabelledVideo, VideoSummary, summarise
 from rac_jax.data.pipeline import Source
+from rac_jax.data.sources import INTERPOLATION
 
 LOG = logging.getLogger("rac_jax.data")
 
@@ -42,7 +43,12 @@ WRITER_OPTIONS = "group_size:1,zstd:1"
 READER_OPTIONS = "readahead_buffer_size:0,max_parallelism:0"
 
 
-def source_key(annotations: Sequence[Annotation], size: int, audio_rate: int) -> str:
+def source_key(
+    annotations: Sequence[Annotation],
+    size: int,
+    audio_rate: int,
+    interpolation: str = INTERPOLATION,
+) -> str:
     """A digest of all that decoded videos depend on.
 
     Media files count by name, size and time of change, with the sound files beside them; the
@@ -52,11 +58,12 @@ def source_key(annotations: Sequence[Annotation], size: int, audio_rate: int) ->
       annotations: of the parts.
       size: height and width of the decoded frames, in pixels.
       audio_rate: samples per second of the decoded sound.
+      interpolation: how the frames were resized.
 
     Returns:
       16 hexadecimal digits.
     """
-    made = (SCHEMA, labelled.SCHEMA, size, audio_rate)
+    made = (SCHEMA, labelled.SCHEMA, size, audio_rate, interpolation)
     digest = hashlib.sha256(repr(made).encode())
     for annotation in annotations:
         known = {**vars(annotation), "groups": sorted(annotation.groups.items())}

@@ -1,7 +1,7 @@
 """Random access to labelled videos in media files, decoded each time one is asked for.
 
-Frames are shrunk as the counting code shrinks them ("area"), so a network learns from what it
-will see. Decoding is slow beside a training step: `clip_cache` stores the results.
+Frames are shrunk as the counting code will shrink them, by means over areas if nothing else is
+said, so a network learns from what it will see. Decoding is slow beside a training step: `clip_cache` stores the results.
 """
 
 import math
@@ -31,7 +31,12 @@ class Examples(Protocol):
     def __getitem__(self, index: int) -> Example: ...
 
 
-def decode_part(annotation: Annotation, size: int, audio_rate: int) -> LabelledVideo:
+def decode_part(
+    annotation: Annotation,
+    size: int,
+    audio_rate: int,
+    interpolation: str = INTERPOLATION,
+) -> LabelledVideo:
     """Decodes one labelled part of a media file.
 
     The sound is that of the file, or of the sound file beside a silent one, and spans exactly
@@ -41,6 +46,7 @@ def decode_part(annotation: Annotation, size: int, audio_rate: int) -> LabelledV
       annotation: of the part.
       size: height and width of the frames, in pixels.
       audio_rate: wanted samples per second.
+      interpolation: how frames are resized, as in `media.read_video`.
 
     Returns:
       The record; without sound, or with nothing but digital silence, it has no waveform.
@@ -55,7 +61,7 @@ def decode_part(annotation: Annotation, size: int, audio_rate: int) -> LabelledV
     video = media.read_video(
         path,
         size=(size, size),
-        interpolation=INTERPOLATION,
+        interpolation=interpolation,
         start_s=start_s,
         end_s=annotation.end_s,
     )
@@ -96,11 +102,18 @@ class MediaSource:
       annotations: one per part.
       size: height and width of the frames, in pixels.
       audio_rate: samples per second of the sound.
+      interpolation: as in `decode_part`.
     """
 
-    def __init__(self, annotations: Sequence[Annotation], size: int, audio_rate: int):
+    def __init__(
+        self,
+        annotations: Sequence[Annotation],
+        size: int,
+        audio_rate: int,
+        interpolation: str = INTERPOLATION,
+    ):
         self._annotations = tuple(annotations)
-        self._size, self._audio_rate = size, audio_rate
+        self._wanted = (size, audio_rate, interpolation)
 
     def __len__(self) -> int:
         return len(self._annotations)
@@ -113,7 +126,7 @@ class MediaSource:
           MediaError, ValueError: as `decode_part`.
         """
         annotation = self._annotations[_checked(index, len(self))]
-        return decode_part(annotation, self._size, self._audio_rate)
+        return decode_part(annotation, *self._wanted)
 
     def name(self, index: int) -> str:
         """The file, and the part where it is not the whole file."""
@@ -134,11 +147,18 @@ class FeatureSource:
       data_source: worker processes need it to be picklable.
       size: height and width of the frames, in pixels.
       audio_rate: samples per second of the sound.
+      interpolation: as in `decode_part`.
     """
 
-    def __init__(self, data_source: Examples, size: int, audio_rate: int):
+    def __init__(
+        self,
+        data_source: Examples,
+        size: int,
+        audio_rate: int,
+        interpolation: str = INTERPOLATION,
+    ):
         self._data_source = data_source
-        self._size, self._audio_rate = size, audio_rate
+        self._wanted = (size, audio_rate, interpolation)
 
     def __len__(self) -> int:
         return len(self._data_source)
@@ -155,14 +175,14 @@ class FeatureSource:
         if "video" not in example:
             path = _text(_field(example, "path", index, "'video' or 'path'"))
             annotation = _annotation(example, index, path)
-            return decode_part(annotation, self._size, self._audio_rate)
+            return decode_part(annotation, *self._wanted)
         name = self.name(index)
         with tempfile.TemporaryDirectory(prefix="rac_jax-") as folder:
             path = pathlib.Path(folder, name.replace(" ", "_"))
             path.write_bytes(bytes(example["video"]))
             annotation = _annotation(example, index, str(path))
             try:
-                return decode_part(annotation, self._size, self._audio_rate)
+                return decode_part(annotation, *self._wanted)
             except MediaError as error:
                 reason = str(error).removeprefix(f"{path}: ")
                 raise MediaError(f"{name}: {reason}") from None

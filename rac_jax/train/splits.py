@@ -17,7 +17,8 @@ import jax
 from rac_jax.data import clip_cache, datasets
 from rac_jax.data.labelled import SCHEMA, VideoSummary, summarise
 from rac_jax.data.pipeline import Source
-from rac_jax.data.sources import FeatureSource, MediaSource
+from rac_jax.data.sources import INTERPOLATION, FeatureSource, MediaSource
+from rac_jax.media.pixels import INTERPOLATIONS
 from rac_jax.scenes import SceneConfig
 from rac_jax.train import hosts
 from rac_jax.train.scene_videos import SceneVideos
@@ -62,6 +63,11 @@ def check_split(data: Any, split: str) -> None:
         )
     if section.kind != "scenes" and not section.path:
         raise ValueError(f"data.{split}.path: is empty, a {section.kind} needs one")
+    resizing = data.get("interpolation", INTERPOLATION)
+    if resizing not in INTERPOLATIONS:
+        raise ValueError(
+            f"data.interpolation: {resizing!r} is not one of {', '.join(INTERPOLATIONS)}"
+        )
     for name in ("size", "audio_rate"):
         if data[name] < 1:
             raise ValueError(f"data.{name}: {data[name]} is not positive")
@@ -74,7 +80,8 @@ def open_split(data: Any, split: str, folder: pathlib.Path) -> Source:
 
     Args:
       data: the `data` section: `size` (height and width of the frames in pixels), `audio_rate`
-        (samples per second of the sound), `cache` (a folder, "" for one in the workdir), and a
+        (samples per second of the sound), where it is not "area" `interpolation` (of media, see
+        `media.read_video`; scenes are drawn at their size), `cache` (a folder, "" for one in the workdir), and a
         section per split with `kind` of `KINDS`, `path` (of the labels or the folder), for TFDS
         `split` if it is named otherwise. For scenes `seed` and either `number` and `scenes`
         (fields of `SceneConfig`), or `parts`, by name {`number`, fields of `SceneConfig`}.
@@ -133,14 +140,18 @@ def summaries(source: Source) -> list[VideoSummary]:
 def _open(data: Any, split: str) -> tuple[Source, str | None]:
     """The source of a split, and a key of all that it depends on; None for a cache."""
     section, size, rate = data[split], data.size, data.audio_rate
+    resizing = data.get("interpolation", INTERPOLATION)
     if section.kind == "cache":
         return clip_cache.CachedVideos(section.path), None
     if section.kind == "csv":
         labels = datasets.read_found(section.path, LOG.warning)
-        key = clip_cache.source_key(labels, size, rate)
-        return MediaSource(labels, size, rate), key
+        wanted = (size, rate, resizing)
+        key = clip_cache.source_key(labels, *wanted)
+        return MediaSource(labels, *wanted), key
     if section.kind == "tfds":
-        return _tfds_source(section.path, section.split or split, size, rate)
+        return _tfds_source(
+            section.path, section.split or split, (size, rate, resizing)
+        )
     source = SceneVideos(_scene_parts(data, split), section.seed)
     return source, source.key
 
@@ -181,9 +192,9 @@ def _scene_parts(data: Any, split: str) -> list[tuple[int, SceneConfig]]:
 
 
 def _tfds_source(
-    folder: str, split: str, size: int, audio_rate: int
+    folder: str, split: str, wanted: tuple[int, int, str]
 ) -> tuple[FeatureSource, str]:
-    """A prepared TFDS data set, by the folder of its version."""
+    """A prepared TFDS data set, by the folder of its version; `wanted` as its source has it."""
     import tensorflow_datasets as tfds
 
     builder = tfds.builder_from_directory(folder)
@@ -192,9 +203,9 @@ def _tfds_source(
         raise ValueError(f"{folder}: has no split {split!r}, it has: {known}")
     info = builder.info.splits[split]
     known = [builder.info.full_name, split, info.num_examples, info.num_bytes]
-    known += [SCHEMA, size, audio_rate]
+    known += [SCHEMA, *wanted]
     digest = hashlib.sha256(repr(known).encode()).hexdigest()[:16]
-    return FeatureSource(builder.as_data_source(split), size, audio_rate), digest
+    return FeatureSource(builder.as_data_source(split), *wanted), digest
 
 
 def _report(split: str, source: Source) -> Callable[[int, int], None]:

@@ -251,18 +251,19 @@ def test_the_key_changes_with_labels_files_size_and_rate(tmp_path):
     file = tmp_path / "a.mp4"
     file.write_bytes(b"one")
 
-    def key(size=112, rate=22050, **changes):
+    def key(size=112, rate=22050, resizing="area", **changes):
         fields = {"video_id": "a", "path": str(file), "count": 3.0} | changes
-        return clip_cache.source_key([Annotation(**fields)], size, rate)
+        return clip_cache.source_key([Annotation(**fields)], size, rate, resizing)
 
     first = key()
     assert key() == first
     others = {key(size=64), key(count=4.0), key(start_s=1.0), key(label="hop")}
     others |= {key(rate=16000), key(events_s=np.array([1.0])), key(groups={"a": "b"})}
+    others.add(key(resizing="bilinear"))
     file.write_bytes(b"three")
     others.add(key())
     os.utime(file, ns=(1, 1))
     others.add(key())
     (tmp_path / "a.wav").write_bytes(b"sound")
     others.add(key())
-    assert len(others) == 10 and first not in others
+    assert len(others) == 11 and first not in others

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from rac_jax import media
 from rac_jax.data.annotations import Annotation
 from rac_jax.data.sources import FeatureSource, MediaSource
 from rac_jax.media import encode
@@ -38,6 +39,18 @@ def test_the_whole_file(clip):
     assert video.waveform.shape == (4 * RATE,) and video.waveform.dtype == np.float32
     assert video.audio_rate == RATE
     assert len(source) == 1 and source.name(0) == str(clip)
+
+
+@pytest.mark.parametrize("interpolation", ["area", "bilinear"])
+def test_frames_are_resized_as_they_will_be_counted(interpolation, clip):
+    annotation = Annotation(video_id="clip", path=str(clip), count=4.0, end_s=0.5)
+    found = MediaSource([annotation], 20, RATE, interpolation)[0].frames
+    expected = media.read_video(
+        clip, size=(20, 20), interpolation=interpolation, end_s=0.5
+    )
+    np.testing.assert_array_equal(found, expected.frames)
+    other = {"area": "bilinear", "bilinear": "area"}[interpolation]
+    assert (MediaSource([annotation], 20, RATE, other)[0].frames != found).any()
 
 
 def test_a_part_has_its_own_frames_sound_cycles_and_events(clip):

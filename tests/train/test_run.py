@@ -1,8 +1,8 @@
 """What a run checks before it begins, what its stages depend on, and how it counts."""
 
-import numpy as np
 import dataclasses
 
+import numpy as np
 import pytest
 
 from rac_jax.train import loop, mesh, run, settings

@@ -59,6 +59,7 @@ def run(tmp_path):
         ("model.use_sight_only_ranker", False, "so there is no 'solo_ranker'"),
         ("reliability.fusion", "gamma", "reliability.fusion: 'gamma' is not one of"),
         ("data.audio_rate", 16000, "data.audio_rate: 16000 is not 22050"),
+        ("data.interpolation", "x", "data.interpolation: 'x' is not one of area, bil"),
         ("data.val.kind", "x", "data.val.kind: 'x' is not one of"),
         ("sight.examples", "x", "sight.examples: 'x' is not one of videos, device"),
         ("sound.epoch_steps", 0, "sound.epoch_steps: rendered clips have no epoch"),
