@@ -2,12 +2,16 @@
 
 import codecs
 import csv
+import io
 import pathlib
 from collections.abc import Iterable, Iterator
 
 # Between cells: comma, or what spreadsheets of other countries write.
 DELIMITERS = ",;\t"
-BOMS = {codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
+BOMS = {
+    codecs.BOM_UTF16_LE: ("utf-16", "UTF-16"),
+    codecs.BOM_UTF16_BE: ("utf-16", "UTF-16"),
+}
 
 
 def read_rows(
@@ -29,45 +33,50 @@ def read_rows(
         of cells than the header, no row at all, or a file that is no such table.
     """
     required = list(required)
-    with path.open("rb") as file:
-        encoding = BOMS.get(file.read(2), "utf-8-sig")
-    with path.open(newline="", encoding=encoding) as file:
-        line, rows = 1, 0
-        try:
-            first = file.readline()
-            file.seek(0)
-            delimiter = max(DELIMITERS, key=first.count)
-            reader = csv.reader(file, strict=True, delimiter=delimiter)
-            header = [name.strip() for name in next(reader, [])]
-            # A trailing delimiter makes a column without a name.
-            while header and not header[-1]:
-                header.pop()
-            if repeated := {name for name in header if header.count(name) > 1}:
-                raise wrong(path, 1, f"the column {min(repeated)!r} is there twice")
-            if missing := [name for name in required if name not in header]:
-                raise wrong(
-                    path,
-                    1,
-                    f"has no column {missing[0]!r}, needs {','.join(required)}",
-                )
-            for cells in reader:
-                line = reader.line_num
-                if not any(cell.strip() for cell in cells):
-                    continue
-                extra = cells[len(header) :]
-                if len(cells) < len(header) or any(cell.strip() for cell in extra):
-                    raise wrong(
-                        path, line, "has another number of cells than the header"
-                    )
-                rows += 1
-                yield line, dict(zip(header, cells, strict=False))
-        except csv.Error as error:
-            raise wrong(path, max(line, reader.line_num), str(error)) from None
-        except UnicodeError:
-            what = "is not UTF-8 text" if encoding != "utf-16" else "is not UTF-16 text"
-            raise wrong(path, line + (rows > 0 or line == 1), what) from None
-        if not rows:
-            raise wrong(path, line, "has a header and no rows")
+    text = _text(path)
+    delimiter = max(DELIMITERS, key=text.partition("\n")[0].count)
+    reader = csv.reader(io.StringIO(text, newline=""), strict=True, delimiter=delimiter)
+    rows = 0
+    try:
+        header = [name.strip() for name in next(reader, [])]
+        # A trailing delimiter makes a column without a name.
+        while header and not header[-1]:
+            header.pop()
+        if repeated := {name for name in header if header.count(name) > 1}:
+            raise wrong(path, 1, f"the column {min(repeated)!r} is there twice")
+        if missing := [name for name in required if name not in header]:
+            needs = f"needs {','.join(required)}"
+            raise wrong(path, 1, f"has no column {missing[0]!r}, {needs}")
+        for cells in reader:
+            if not any(cell.strip() for cell in cells):
+                continue
+            extra = cells[len(header) :]
+            if len(cells) < len(header) or any(cell.strip() for cell in extra):
+                what = "has another number of cells than the header"
+                raise wrong(path, reader.line_num, what)
+            rows += 1
+            yield reader.line_num, dict(zip(header, cells, strict=False))
+    except csv.Error as error:
+        raise wrong(path, reader.line_num, str(error)) from None
+    if not rows:
+        raise wrong(path, 1, "has a header and no rows")
+
+
+def _text(path: pathlib.Path) -> str:
+    """The text of a file, UTF-8 or, with a byte order mark, UTF-16.
+
+    Raises:
+      OSError: if it cannot be read.
+      ValueError: naming the line of the first byte that is no such text.
+    """
+    content = path.read_bytes()
+    encoding, name = BOMS.get(content[:2], ("utf-8-sig", "UTF-8"))
+    try:
+        return content.decode(encoding)
+    except UnicodeDecodeError as error:
+        before = content[: error.start].decode(encoding, errors="ignore")
+        line = before.count("\n") + 1
+        raise wrong(path, line, f"is not {name} text") from None
 
 
 def number(

@@ -117,6 +117,17 @@ def test_a_header_alone_is_no_table(tmp_path):
         annotations.read_csv(write(tmp_path, HEADER))
 
 
+@pytest.mark.parametrize(
+    ("encoding", "wrong", "name"),
+    [("utf-8", b"\xff", "UTF-8"), ("utf-16", b"\xd8\xd8\xd8\xd8", "UTF-16")],
+)
+def test_the_line_of_a_wrong_byte(tmp_path, encoding, wrong, name):
+    content = (HEADER + "a.mp4,0,1,4\n" * 3).encode(encoding) + wrong
+    (tmp_path / "clips.csv").write_bytes(content)
+    with pytest.raises(ValueError, match=rf"clips\.csv:5: is not {name} text"):
+        annotations.read_csv(tmp_path / "clips.csv")
+
+
 def test_not_a_text(tmp_path):
     (tmp_path / "clips.csv").write_bytes(HEADER.encode() + b"\xff\xfe\x00,1,2,3\n")
     with pytest.raises(ValueError, match=r"clips\.csv:\d: is not UTF-8 text"):
