@@ -34,9 +34,10 @@ def enable_compilation_cache() -> pathlib.Path | None:
     folder = cache_folder()
     if folder is None:
         return None
-    # A home that is missing or read-only only costs time.
+    # A home that is missing or read-only only costs time. Where a user's new files are open to
+    # his group, programs that others could change would be no use: see `programs`.
     with contextlib.suppress(OSError):
-        folder.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     if not os.access(folder, os.W_OK):
         return None
     import jax  # the command line calls this before anything has imported JAX

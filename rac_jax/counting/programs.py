@@ -72,9 +72,11 @@ def _cache_file(*identity: Any) -> pathlib.Path | None:
 def _store(path: pathlib.Path, content: bytes) -> None:
     """Writes a file whole; a folder that cannot be written to only costs time."""
     try:
-        # Only the user's own: whoever could write there could run code here.
-        path.parent.parent.mkdir(parents=True, exist_ok=True)
-        path.parent.mkdir(mode=0o700, exist_ok=True)
+        for folder in (path.parent.parent, path.parent):
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        # What would not be read is not written either.
+        if not _is_private(path.parent.parent, path.parent):
+            return
         handle, draft = tempfile.mkstemp(dir=path.parent)
         with open(handle, "wb") as file:
             file.write(hashlib.sha256(content).digest() + content)
@@ -83,15 +85,20 @@ def _store(path: pathlib.Path, content: bytes) -> None:
         LOG.debug("not cached: %s", error)
 
 
-def _is_ours(path: pathlib.Path) -> bool:
-    """Whether nobody but this user can have written a file: reading a program runs code."""
+def _is_private(*places: pathlib.Path) -> bool:
+    """Whether only this user can have written there: reading a program runs code.
+
+    Raises:
+      OSError: if a place is not there.
+    """
     if os.name == "nt":
-        return True  # a user's folders are his own
-    for place in (path, path.parent, path.parent.parent):
+        # A user's folders are his own.
+        return True
+    for place in places:
         about = place.stat()
         others = about.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
         if about.st_uid != os.geteuid() or others:
-            LOG.debug("not read: %s is not this user's alone", place)
+            LOG.debug("not used: %s is not this user's alone", place)
             return False
     return True
 
@@ -99,7 +106,7 @@ def _is_ours(path: pathlib.Path) -> bool:
 def _stored(path: pathlib.Path) -> bytes | None:
     """What `_store` wrote; None if there is nothing, or something else."""
     try:
-        if not _is_ours(path):
+        if not _is_private(path.parent.parent, path.parent, path):
             return None
         found = path.read_bytes()
     except OSError:

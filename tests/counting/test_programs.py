@@ -14,7 +14,7 @@ import pytest
 
 import rac_jax
 from rac_jax import encoders
-from rac_jax.counting import programs
+from rac_jax.counting import cache, programs
 from rac_jax.weights import DEFAULT_MODEL
 from tests import own_process
 
@@ -207,15 +207,40 @@ def test_counters_of_one_process_share_programs():
     assert first.programs is second.programs
 
 
-@pytest.mark.skipif(os.name == "nt", reason="modes of POSIX")
+posix = pytest.mark.skipif(os.name == "nt", reason="modes of POSIX")
+
+
+@posix
 @pytest.mark.parametrize("place", [".", "programs", "programs/name"])
 def test_what_others_could_have_written_is_not_read(tmp_path, place):
     folder = tmp_path / "cache"
-    folder.mkdir(mode=0o700)
     path = folder / "programs" / "name"
     programs._store(path, b"code")
-    path.chmod(0o600)
     assert programs._stored(path) == b"code"
-    assert path.parent.stat().st_mode & 0o777 == 0o700
     (folder / place).chmod(0o777)
     assert programs._stored(path) is None
+
+
+@posix
+def test_nothing_is_written_where_it_would_not_be_read(tmp_path):
+    folder = tmp_path / "cache"
+    folder.mkdir()
+    folder.chmod(0o777)
+    programs._store(folder / "programs" / "name", b"code")
+    assert not list((folder / "programs").iterdir())
+
+
+@posix
+def test_programs_are_kept_where_new_files_are_open_to_the_group(
+    tmp_path, monkeypatch, folder
+):
+    monkeypatch.setenv(cache.VARIABLE, str(tmp_path / "cache" / "xla"))
+    shortest = jax.config.jax_persistent_cache_min_compile_time_secs
+    before = os.umask(0o002)
+    try:
+        path = cache.enable_compilation_cache() / "programs" / "name"
+        programs._store(path, b"code")
+    finally:
+        os.umask(before)
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", shortest)
+    assert programs._stored(path) == b"code"
