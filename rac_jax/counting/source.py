@@ -7,7 +7,6 @@ chunks, as the family needs them, the sound of a chunk of frames with it.
 import dataclasses
 import math
 import os
-import pathlib
 from collections.abc import Iterator, Sequence
 from typing import Protocol
 
@@ -178,7 +177,8 @@ class FileSource:
         self.needs = needs
         self.start_s = start_s
         self.end_s = end_s
-        self._path = pathlib.Path(path)
+        # As it was given: the path of an address would lose a slash.
+        self._path = self.name
         with media.collect_faults() as faults:
             info = media.probe(path)
         self.faults = tuple(faults)

@@ -1,6 +1,9 @@
 """Files that say what is not so, or hold what few files hold; each was counted wrong once."""
 
+import functools
+import http.server
 import os
+import threading
 from fractions import Fraction
 
 import av
@@ -9,6 +12,8 @@ import PIL.Image
 import pytest
 
 from rac_jax import media
+from rac_jax.counting.needs import FrameNeeds, Needs
+from rac_jax.counting.source import FileSource
 from rac_jax.media import audio, container
 from rac_jax.media import frames as frame_io
 from tests.conftest import knocks
@@ -412,6 +417,30 @@ def test_what_is_no_media_among_media(tmp_path):
 def test_names_that_cannot_be(name, message):
     with pytest.raises(media.MediaError, match=message):
         media.find_media([name])
+
+
+def test_an_address_of_the_web(tmp_path):
+    make_video(tmp_path / "a.mp4", coded_frames(10))
+    handler = functools.partial(QuietHandler, directory=str(tmp_path))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread.start()
+        address = f"http://127.0.0.1:{server.server_port}/a.mp4"
+        assert media.find_media([address]) == [address]
+        source = FileSource(address, Needs(FrameNeeds(), None))
+        frames = [chunk.frames for chunk in source.chunks()]
+        with pytest.raises(media.MediaError, match=r"/none\.mp4: cannot be opened"):
+            media.probe(address.replace("a.mp4", "none.mp4"))
+        server.shutdown()
+        thread.join()
+    assert read_codes(np.concatenate(frames)) == list(range(10))
+
+
+class QuietHandler(http.server.SimpleHTTPRequestHandler):
+    """Serves a folder and says nothing."""
+
+    def log_message(self, format, *arguments):
+        pass
 
 
 def test_an_address_that_does_not_answer():
