@@ -14,9 +14,11 @@ VARIANTS = ("", "released", "scenes", "small")
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_variants_are_sound(variant, tmp_path):
     config = toy.load_config(variant)
+    labels = tmp_path / "labels.csv"
+    labels.write_text("file,start_s,end_s,count\na.mp4,,,3\n")
     for split in ("train", "val", "test"):
         if config.data[split].kind == "csv":
-            config.data[split].path = "labels.csv"
+            config.data[split].path = str(labels)
     run = toy.make_run(config, tmp_path)
     runs.check_stages(run)
     RECIPE.check(run)

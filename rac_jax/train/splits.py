@@ -75,6 +75,28 @@ def check_split(data: Any, split: str) -> None:
         _scene_parts(data, split)
 
 
+def check_files(data: Any, split: str) -> None:
+    """Checks that the labels of a split can be read, or its folder is there; decodes nothing.
+
+    Args:
+      data, split: as in `open_split`.
+
+    Raises:
+      ValueError: naming the field and the file.
+    """
+    section = data[split]
+    field = f"data.{split}.path"
+    if section.kind == "csv":
+        try:
+            labels = datasets.read(section.path, need_videos=True)
+        except (OSError, ValueError) as error:
+            raise ValueError(f"{field}: {error}") from error
+        if not labels.annotations:
+            raise ValueError(f"{field}: {section.path} has no video")
+    elif section.kind != "scenes" and not pathlib.Path(section.path).is_dir():
+        raise ValueError(f"{field}: {section.path} is no folder")
+
+
 def open_split(data: Any, split: str, folder: pathlib.Path) -> Source:
     """Opens the videos of one split, building their cache if it is not there.
 

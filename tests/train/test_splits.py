@@ -276,3 +276,25 @@ def test_sizes_and_rates_are_positive(data, name):
     data[name] = 0
     with pytest.raises(ValueError, match=f"data.{name}: 0 is not positive"):
         splits.check_split(data, "val")
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "message"),
+    [
+        ("csv", "gone.csv", r"data.test.path: .*No such file.*gone.csv"),
+        ("csv", "bad.csv", r"data.test.path: .*bad.csv.*'file'"),
+        ("csv", "empty.csv", r"data.test.path: .*empty.csv"),
+        ("csv", "countix:bad.csv", r"data.test.path: .*needs the folder of its videos"),
+        ("cache", "gone", r"data.test.path: .*gone is no folder"),
+        ("tfds", "bad.csv", r"data.test.path: .*bad.csv is no folder"),
+    ],
+)
+def test_what_the_last_stage_would_miss_is_missed_at_once(
+    kind, name, message, tmp_path
+):
+    (tmp_path / "bad.csv").write_text("video,reps\na.mp4,3\n")
+    (tmp_path / "empty.csv").write_text("file,start_s,end_s,count\n")
+    path = name if ":" in name else str(tmp_path / name)
+    data = ml_collections.ConfigDict({"test": {"kind": kind, "path": path}})
+    with pytest.raises(ValueError, match=message):
+        splits.check_files(data, "test")

@@ -60,6 +60,8 @@ def check(run: Run) -> None:
         )
     for split in splits.SPLITS:
         splits.check_split(config.data, split)
+        if split not in run.sources:
+            splits.check_files(config.data, split)
     for stage in ("sight", "sound"):
         _check_examples(stage, config[stage])
     _check_squeeze(config.sound)
