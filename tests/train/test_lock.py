@@ -1,5 +1,6 @@
 """A workdir is one process's at a time."""
 
+import errno
 import subprocess
 import sys
 
@@ -32,3 +33,13 @@ def test_the_second_process_is_refused(tmp_path):
         pass
     with lock.locked(workdir):
         pass
+
+
+def test_a_file_system_without_locks_is_trained_on(tmp_path, monkeypatch, caplog):
+    def no_locks(file):
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(lock, "_lock", no_locks)
+    with lock.locked(tmp_path / "run"):
+        pass
+    assert "run: cannot be locked (No locks available)" in caplog.text
