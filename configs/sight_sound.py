@@ -1,10 +1,14 @@
 """Sight and sound (paper 1): four stages, from annotated video or from procedural scenes.
 
     rac train --config configs/sight_sound.py --workdir W --config.data.train.path train.csv \
-        --config.data.val.path val.csv --config.data.test.path test.csv
+        --config.data.val.path val.csv --config.data.test.path test.csv \
+        --config.start.sight_encoder KINETICS --config.start.sound_encoder VGGSOUND
     rac train --config configs/sight_sound.py:released ...
     rac train --config configs/sight_sound.py:scenes --workdir W
     rac train --config configs/sight_sound.py:small --workdir W
+
+KINETICS and VGGSOUND (or ImageNet) are encoders that `rac convert` has made of published weights;
+without them training starts from scratch, and says so.
 
 `paper` (no name) is section 4.3, on 112 x 112 pixels: a GPU or more, and real data that nobody
 may pass on, so its result is not known here. `released` is what the authors' code does instead.

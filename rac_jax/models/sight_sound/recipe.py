@@ -45,6 +45,7 @@ def check(run: Run) -> None:
       ValueError: naming the field.
     """
     config = run.config
+    _report_start(config)
     repetition_loss.check_loss(config.loss)
     stride_task.check_strides(config.stride)
     for stage in ("sight_stride", "stride"):
@@ -71,6 +72,21 @@ def check(run: Run) -> None:
         raise ValueError(
             f"sound.windows: {windows} does not divide the batch of {config.sound.batch}"
         )
+
+
+def _report_start(config: ml_collections.ConfigDict) -> None:
+    """Says that encoders of video start from scratch where the paper's do not."""
+    wanted = {"sight": "Kinetics-400", "sound": "VGGSound or ImageNet"}
+    for stage, data in wanted.items():
+        started = config.start.model or config.start.get(f"{stage}_encoder")
+        if config[stage].examples == "videos" and not started:
+            LOG.warning(
+                "%s starts from random weights, the authors' from %s: give a model that "
+                "`rac convert` has made as --config.start.%s_encoder=MODEL",
+                stage,
+                data,
+                stage,
+            )
 
 
 def _check_counting(settings: ml_collections.ConfigDict) -> None:

@@ -80,6 +80,20 @@ def test_wrong_settings_are_named(field, value, message, tmp_path):
         recipe.check(toy.make_run(config, tmp_path))
 
 
+def test_it_is_said_where_encoders_of_video_start_from_scratch(tmp_path, caplog):
+    config = toy.load_config("small")
+    recipe.check(toy.make_run(config, tmp_path))
+    assert not caplog.messages
+    config.sight.examples = config.sound.examples = "videos"
+    config.start.sound_encoder = "heard"
+    recipe.check(toy.make_run(config, tmp_path))
+    (line,) = caplog.messages
+    assert line.startswith(
+        "sight starts from random weights, the authors' from Kinetics"
+    )
+    assert line.endswith("--config.start.sight_encoder=MODEL")
+
+
 def test_roles_come_from_what_the_sight_stage_left(run):
     task = recipe.make_stride_task(run, {})
     assert task.positive == {"fast": 0, "slow": 1, "still": 2}
