@@ -6,6 +6,7 @@ chunks, as the family needs them, the sound of a chunk of frames with it.
 
 import dataclasses
 import math
+import numbers
 import os
 from collections.abc import Iterator, Sequence
 from typing import Protocol
@@ -358,7 +359,8 @@ def _checked_sound(waveform: np.ndarray, rate: int | None) -> tuple[np.ndarray, 
             "waveform: must be float, int16 or int32 [S] or [S, channels], not "
             f"{waveform.dtype} {list(waveform.shape)}"
         )
-    if rate is None or rate < 1 or int(rate) != rate:
+    counted = isinstance(rate, numbers.Real) and 1 <= rate < math.inf
+    if not counted or int(rate) != rate:
         raise ValueError(
             f"audio_rate: must be the waveform's samples per second, not {rate}"
         )

@@ -303,6 +303,9 @@ def test_arrays_without_a_rate_have_25_frames_per_second():
         ({"rate": None}, "audio_rate: must be the waveform's .*, not None"),
         ({"rate": 0}, "audio_rate: must be the waveform's .*, not 0"),
         ({"rate": 8000.5}, "audio_rate: must be the waveform's .*, not 8000.5"),
+        ({"rate": "8000"}, "audio_rate: must be the waveform's .*, not 8000"),
+        ({"rate": float("nan")}, "audio_rate: must be the waveform's .*, not nan"),
+        ({"rate": float("inf")}, "audio_rate: must be the waveform's .*, not inf"),
         (
             {"waveform": np.zeros(9, np.uint8)},
             r"waveform: must be float, int16 or int32 \[S\] or .*, not uint8 \[9\]",
