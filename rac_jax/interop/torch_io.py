@@ -7,6 +7,7 @@ import os
 import pathlib
 import pickle
 import shutil
+import struct
 import tempfile
 from collections.abc import Mapping
 from typing import Any
@@ -51,7 +52,11 @@ def read_checkpoint(path: str | os.PathLike) -> Any:
         raise ConversionError(
             f"{path}: not a PyTorch checkpoint of tensors alone, so it is not loaded"
         ) from error
-    except (RuntimeError, EOFError, ValueError, KeyError, TypeError) as error:
+    # Damaged pickles and tables of the older format fail wherever the reader happens to be.
+    except (
+        *(ArithmeticError, AssertionError, AttributeError, EOFError, LookupError),
+        *(MemoryError, RuntimeError, struct.error, TypeError, ValueError),
+    ) as error:
         raise ConversionError(f"{path}: not a readable PyTorch checkpoint") from error
 
 

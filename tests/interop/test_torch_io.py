@@ -75,3 +75,16 @@ def test_views_of_a_whole_storage_are_read(tmp_path):
     checkpoint = torch_io.read_checkpoint(tmp_path / "a.pt")
     state = torch_io.state_dict(tmp_path / "a.pt", checkpoint, (None,))
     assert state["w"].tolist() == [[0, 3], [1, 4], [2, 5]]
+
+
+@pytest.mark.parametrize(
+    "data",
+    [b"\x80\x02.", b"\x80\x02X\x00"],
+    ids=["nothing on the stack", "a length cut short"],
+)
+def test_a_damaged_pickle_is_one_line(tmp_path, data):
+    path = tmp_path / "old.pt"
+    path.write_bytes(data)
+    with pytest.raises(torch_io.ConversionError) as failure:
+        torch_io.read_checkpoint(path)
+    assert str(failure.value).startswith(f"{path}: not a readable PyTorch checkpoint")
