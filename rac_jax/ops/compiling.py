@@ -7,6 +7,10 @@ many small dots, which Eigen is slow at. Large ones are the faster for being wri
 convolution of one tap. Operations are ordered for little memory: a training step needs a sixth
 less, and is no slower for it. A program of one's own takes
 `jax.jit(..., compiler_options=compiler_options())`.
+
+A fault of jaxlib 0.10.2 to know of: compiled so, a product `x @ M` with a matrix M that the
+program itself fills with one number (`jnp.ones`, `full`, `zeros`) is garbage. Nothing of ours
+has such a product; an argument, or a sum in its place, is right.
 """
 
 import functools
