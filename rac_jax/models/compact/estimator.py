@@ -25,6 +25,7 @@ from rac_jax.counting.result import (
     WindowCount,
     rate_of_sets,
 )
+from rac_jax.media.cadence import RepeatedFrames
 from rac_jax.models.compact import CompactOptions, panel
 from rac_jax.models.compact.decision import (
     CompactNetworks,
@@ -61,6 +62,7 @@ class CompactState:
     Attributes:
       info: of the source.
       options: of the count.
+      repeated: drops frames that the container repeats.
       assembler: cuts frames into windows.
       columns: the sound so far.
       sight: the stream that looks, None without a picture.
@@ -71,6 +73,7 @@ class CompactState:
 
     info: SourceInfo
     options: CompactOptions
+    repeated: RepeatedFrames
     assembler: WindowAssembler
     columns: MelColumns
     sight: StreamRun | None
@@ -82,6 +85,7 @@ class CompactState:
         """One that goes on by itself from here; arrays are shared, not copied."""
         return dataclasses.replace(
             self,
+            repeated=self.repeated.copy(),
             assembler=self.assembler.copy(),
             columns=self.columns.copy(),
             sight=self.sight and self.sight.copy(),
@@ -127,6 +131,7 @@ class CompactEstimator:
         return CompactState(
             info,
             options,
+            RepeatedFrames(),
             WindowAssembler(strides),
             MelColumns(),
             run("sight", self.networks.sight, info.has_picture),
@@ -196,7 +201,11 @@ class CompactEstimator:
         info, columns = state.info, state.columns
         columns.finish()
 
-        # What is left: windows at the end, and sound that was waited for in vain.
+        # What is left: frames held back, windows at the end, and sound that was waited for in
+        # vain.
+        held = state.repeated.finish()
+        if held is not None:
+            self._cut(state, *held)
         last = state.assembler.finish()
         if info.has_picture:
             self._run_sight(state, last)
@@ -222,14 +231,21 @@ class CompactEstimator:
         )
 
     def _look(self, state: CompactState, chunk: Chunk) -> None:
-        """Takes frames: runs what windows they fill, and asks for their sound."""
-        if not len(chunk.times_s):
+        """Takes frames, and counts by those that no container or encoder repeated."""
+        if len(chunk.times_s):
+            self._cut(state, *state.repeated.feed(chunk.frames[..., 0], chunk.times_s))
+
+    def _cut(
+        self, state: CompactState, frames: np.ndarray, times_s: np.ndarray
+    ) -> None:
+        """Cuts frames: runs what windows they fill, and asks for their sound."""
+        if not len(times_s):
             return
-        windows = state.assembler.feed(chunk.frames[..., 0], chunk.times_s)
+        windows = state.assembler.feed(frames, times_s)
         self._run_sight(state, windows)
         if state.sound is not None:
             state.unheard += tuple(map(_without_frames, windows))
-        state.times_s = with_part(state.times_s, chunk.times_s)
+        state.times_s = with_part(state.times_s, times_s)
 
     def _lay_grid(self, state: CompactState) -> None:
         """Without a picture: frames of no pixels as far as there is sound."""

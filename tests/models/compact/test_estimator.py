@@ -74,6 +74,32 @@ def shipped():
     return rac_jax.load("compact")
 
 
+def repeated(frames, cadence):
+    """Frames as a container shows them: each so many times in turn."""
+    times = np.resize(cadence, len(frames))
+    return np.repeat(frames, times, axis=0)
+
+
+@pytest.mark.parametrize("cadence", [[1, 2], [1, 1, 1, 2], [1, 1, 1, 1, 1, 2], [2, 3]])
+def test_repeated_frames_are_not_looked_at(counter, cadence):
+    """What is seen of a video is the same whether a container repeats frames or not."""
+    # A texture that drifts, as seen by a moving camera.
+    texture = np.random.default_rng(0).integers(0, 255, (SIZE, 200, 1), np.uint8)
+    frames = np.stack([texture[:, t : t + SIZE] for t in range(109)])
+    # It ends with the first showing of its last frame, since the last frame is always kept.
+    shown = repeated(frames, cadence)[: None if cadence[0] == 1 else -1]
+    estimator, looks = counter.estimator, []
+    for one in (frames, shown):
+        info = SourceInfo("drift", 0.0, 25.0, has_picture=True, has_sound=False)
+        state = estimator.start(info, CompactOptions())
+        times_s = np.arange(len(one)) / 25
+        state, _ = estimator.feed(state, Chunk(one, times_s, np.zeros(0, np.float32)))
+        looks.append(estimator.posteriors(state))
+    assert len(looks[1].times_s) == 109
+    for stride, rows in looks[0].sight.items():
+        np.testing.assert_allclose(looks[1].sight[stride], rows, atol=1e-3)
+
+
 def test_result_adds_up(result, clip):
     assert result.file == str(clip)
     assert (result.model, result.family) == ("tiny-compact", "compact")
