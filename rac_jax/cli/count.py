@@ -153,10 +153,11 @@ def _open_early(
     from rac_jax.counting.source import FileSource
 
     chosen = args.family.Options(**options)
-    needs = args.family.needs(args.config, chosen)
     try:
+        needs = args.family.needs(args.config, chosen)
         source = FileSource(path, needs, start_s=args.start, end_s=args.end)
-    except (ValueError, OSError):  # said by whoever counts it
+    # Said by whoever counts it; and of a config that cannot be, when the model is loaded.
+    except (ValueError, OSError, LookupError, TypeError, AttributeError):
         return path
     source.begin()
     return source

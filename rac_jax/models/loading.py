@@ -37,9 +37,6 @@ def read_family(model: str | os.PathLike) -> tuple[Family, dict[str, Any]]:
     missing = [field for field in family.config_fields if field not in config]
     if missing:
         raise ModelError(f"{model}: its config.json lacks {', '.join(missing)}")
-    # What it wants of a file depends on the config alone: here it is said if it cannot be.
-    with model_config.naming_config(model):
-        family.needs(config, family.Options())
     return family, config
 
 
@@ -68,6 +65,8 @@ def load(
     dtype = "float32" if jax.default_backend() == "cpu" else "bfloat16"
     network, variables = _build(model, family, config, dtype)
     with model_config.naming_config(model):
+        # What it wants of a file is said here if it cannot be, before there is one.
+        family.needs(config, family.Options())
         return Counter(family, network, variables, config, batch_sizes=batch_sizes)
 
 

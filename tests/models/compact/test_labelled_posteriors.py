@@ -79,8 +79,9 @@ def test_gathering_fills_up_to_the_longest(counter):
         video(cycles),
         video(cycles, frames=30, challenges=("music sound",)),
         dataclasses.replace(video(cycles, frames=50), waveform=None, audio_rate=0),
-        # Half of these frames are looked at.
-        dataclasses.replace(video(cycles, frames=80), fps=60.0),
+        # Half of these frames are looked at. So clean a motion that turned every 2 to 7 of
+        # them would be taken for repeated frames.
+        dataclasses.replace(video([[0.0, 36.0], [36.0, 72.0]], frames=80), fps=60.0),
     ]
     known = posteriors.gather(counter, videos, "train")
     assert known.frames.tolist() == [70, 30, 50, 40]
@@ -89,9 +90,9 @@ def test_gathering_fills_up_to_the_longest(counter):
     assert known.helpful.tolist() == [True, False, False, True]
     assert not known.sight[1, 8:].any() and known.sight[1, 7].any()
     assert not known.sound[2].any()
-    # A period of 12 frames is one of 6 where every second frame is looked at.
+    # A period of 36 frames is one of 18 where every second frame is looked at.
     np.testing.assert_allclose(
-        known.log_period[:, 2], np.log([12, 12, 12, 6]), rtol=1e-4
+        known.log_period[:, 2], np.log([12, 12, 12, 18]), rtol=1e-4
     )
 
 
