@@ -81,7 +81,11 @@ def test_gathering_fills_up_to_the_longest(counter):
         dataclasses.replace(video(cycles, frames=50), waveform=None, audio_rate=0),
         # Half of these frames are looked at. So clean a motion that turned every 2 to 7 of
         # them would be taken for repeated frames.
-        dataclasses.replace(video([[0.0, 36.0], [36.0, 72.0]], frames=80), fps=60.0),
+        dataclasses.replace(
+            video([[0.0, 36.0], [36.0, 72.0]], frames=80),
+            frames=moving_square(80, 32, 32, period=36.0),
+            fps=60.0,
+        ),
     ]
     known = posteriors.gather(counter, videos, "train")
     assert known.frames.tolist() == [70, 30, 50, 40]
