@@ -2,11 +2,12 @@
 
 import dataclasses
 import functools
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import flax.linen as nn
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from rac_jax.counting.batch_sizes import choose_batch_sizes
@@ -54,7 +55,8 @@ class CompactNetworks:
 
     Attributes:
       batch_sizes: of windows, in falling order.
-      sight: grey windows [B, 64, H, W] to `PeriodPosteriors`.
+      sight: grey windows [B, 64, H, W] to [B, 64, 29]: the distribution over periods of each
+        frame, and its periodicity.
       sound: windows of mel bands [B, 64, 4, 32] to the same.
     """
 
@@ -70,13 +72,23 @@ class CompactNetworks:
         )
         variables = jax.device_put(variables)
 
-        def program(method: str):
-            apply = functools.partial(network.apply, method=method)
-            return functools.partial(CompiledProgram(apply, network, method), variables)
+        def program(method: str, function: Callable) -> Callable:
+            return functools.partial(
+                CompiledProgram(function, network, method), variables
+            )
 
-        self.sight = program("sight")
-        self.sound = program("sound")
-        self._decode = program("decode")
+        def stream(method: str) -> Callable:
+            def joined(variables: Variables, windows: jax.Array) -> jax.Array:
+                found = network.apply(variables, windows, method=method)
+                sure = found.periodicity[..., None]
+                return jnp.concatenate([found.periods, sure], axis=-1)  # [B, 64, 29]
+
+            return program(method, joined)
+
+        self.sight, self.sound = stream("sight"), stream("sound")
+        self._decode = program(
+            "decode", functools.partial(network.apply, method="decode")
+        )
 
     def decode(
         self, number: int, sight: Steps | None, sound: Steps | None

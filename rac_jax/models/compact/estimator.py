@@ -17,6 +17,7 @@ import numpy as np
 
 from rac_jax.counting.estimator import Chunk, Partial, SourceInfo
 from rac_jax.counting.family import Variables
+from rac_jax.counting.frame_windows import Window, WindowAssembler
 from rac_jax.counting.rate import Rate
 from rac_jax.counting.result import (
     Measurement,
@@ -25,6 +26,7 @@ from rac_jax.counting.result import (
     WindowCount,
     rate_of_sets,
 )
+from rac_jax.counting.window_runs import Network, Parts, WindowRun, with_part
 from rac_jax.media.cadence import RepeatedFrames
 from rac_jax.models.compact import CompactOptions, panel
 from rac_jax.models.compact.decision import (
@@ -35,22 +37,25 @@ from rac_jax.models.compact.decision import (
     decide,
 )
 from rac_jax.models.compact.decoder import Decoded, DecodingConfig, PeriodSet
-from rac_jax.models.compact.grid import SOUND_FPS
+from rac_jax.models.compact.grid import (
+    HOP_FRAMES,
+    PERIOD_BINS,
+    SOUND_FPS,
+    WINDOW_FRAMES,
+)
 from rac_jax.models.compact.mel_columns import MelColumns
 from rac_jax.models.compact.posteriors import (
-    Parts,
     Steps,
     StreamPosteriors,
     stack_posteriors,
-    with_part,
 )
-from rac_jax.models.compact.streams import Network, StreamRun
-from rac_jax.models.compact.windows import Window, WindowAssembler
 from rac_jax.ops.sound_format import COLUMNS_PER_S
 
 # As long as all that was heard is digital silence, the stream of sound is not run: most such
 # recordings stay silent. Up to so many columns, ten minutes of them, are held for that.
 SILENT_COLUMNS = round(600 * COLUMNS_PER_S)
+
+SHORTEST_VIDEO = 12  # strided frames under which a stride has nothing to say
 
 
 @dataclasses.dataclass(eq=False)
@@ -76,8 +81,8 @@ class CompactState:
     repeated: RepeatedFrames
     assembler: WindowAssembler
     columns: MelColumns
-    sight: StreamRun | None
-    sound: StreamRun | None
+    sight: WindowRun | None
+    sound: WindowRun | None
     unheard: tuple[Window, ...] = ()
     times_s: Parts = ()
 
@@ -125,14 +130,17 @@ class CompactEstimator:
         """The state before the first chunk."""
         strides, sizes = options.strides, self.networks.batch_sizes
 
-        def run(name: str, network: Network, wanted: bool) -> StreamRun | None:
-            return StreamRun(name, network, strides, sizes) if wanted else None
+        def run(name: str, network: Network, wanted: bool) -> WindowRun | None:
+            if not wanted:
+                return None
+            channels = PERIOD_BINS + 1
+            return WindowRun(name, network, strides, WINDOW_FRAMES, channels, sizes)
 
         return CompactState(
             info,
             options,
             RepeatedFrames(),
-            WindowAssembler(strides),
+            WindowAssembler(strides, WINDOW_FRAMES, HOP_FRAMES),
             MelColumns(),
             run("sight", self.networks.sight, info.has_picture),
             run("sound", self.networks.sound, info.has_sound),
@@ -219,7 +227,7 @@ class CompactEstimator:
         if not len(times_s):
             return StreamPosteriors(None, None, times_s, 0.0, {})
         runs = {"sight": state.sight, "sound": state.sound if heard else None}
-        found = {name: run and run.finish() for name, run in runs.items()}
+        found = {name: run and _long_enough(run.finish()) for name, run in runs.items()}
         end_s = info.start_s + columns.duration_s
         if info.has_picture:
             end_s = state.assembler.end_s
@@ -292,6 +300,16 @@ def _without_frames(window: Window) -> Window:
     """The window without its pixels, which would be held while it waits for its sound."""
     nothing = np.zeros((len(window.frames), 0, 0), np.uint8)
     return dataclasses.replace(window, frames=nothing)
+
+
+def _long_enough(strides: dict[int, np.ndarray]) -> dict[int, np.ndarray]:
+    """The strides that have something to say of a video, at least the smallest."""
+    least = min(strides)
+    return {
+        stride: rows
+        for stride, rows in strides.items()
+        if stride == least or len(rows) >= SHORTEST_VIDEO
+    }
 
 
 def _stride_scores(streams: StreamPosteriors) -> dict[int, float]:

@@ -11,6 +11,8 @@ WINDOW_FRAMES = (
     64  # frames of a window, each `stride` frames of the video after the other
 )
 
+HOP_FRAMES = 40  # strided frames from the start of a window to that of the next
+
 SHORTEST_PERIOD = 2.5  # frames of a window
 LONGEST_PERIOD = 34.0  # frames of a window: nearly two cycles of it are seen
 PERIOD_BINS = 28

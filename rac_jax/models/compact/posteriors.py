@@ -1,6 +1,5 @@
 """From the outputs of overlapping windows to the posteriors of all strides on one axis."""
 
-import copy
 import dataclasses
 from collections.abc import Callable, Mapping
 
@@ -11,17 +10,11 @@ from rac_jax.models.compact.grid import (
     PERIOD_BINS,
     STEP_FRAMES,
     STRIDES,
-    WINDOW_FRAMES,
     period_grid,
 )
 
-# A Hann window: frames at a window's edge know one side only; a little weight keeps the ends of
-# the video.
-WEIGHTS = np.hanning(WINDOW_FRAMES + 2)[1:-1] + 1e-3
 _LOG_GRID = np.log(period_grid().astype(np.float64))
 BIN_WIDTH = float(_LOG_GRID[1] - _LOG_GRID[0])  # of log periods
-
-Parts = tuple[np.ndarray, ...]  # of one array, along its first axis
 
 # (first step, how many) -> posteriors of these steps, float16 [number, 54, 2 S].
 Steps = Callable[[int, int], np.ndarray]
@@ -33,7 +26,7 @@ class StreamPosteriors:
 
     Attributes:
       sight: stride to float16 [n, 29], the posteriors over periods of each strided frame and
-        its periodicity, as `WindowAverager` joins them; None without a picture.
+        its periodicity, as `WindowRun` joins them; None without a picture.
       sound: likewise, or None without sound.
       times_s: float64 [T] when each frame begins, in seconds of the file.
       end_s: when the last one ends.
@@ -47,68 +40,6 @@ class StreamPosteriors:
     cost: Mapping[str, Mapping[str, int]]
 
 
-def with_part(parts: Parts, new: np.ndarray) -> Parts:
-    """Parts of a long array with one more after them; a value, the given ones stay as they are.
-
-    Shorter parts are joined to the new one, so that hours of small ones stay a few.
-    """
-    while parts and len(parts[-1]) <= len(new):
-        new, parts = np.concatenate([parts[-1], new]), parts[:-1]
-    return (*parts, new)
-
-
-class WindowAverager:
-    """Joins the windows of one stride, which come in order, holding 64 frames."""
-
-    def __init__(self):
-        self._first = 0  # strided frame at which the sums begin
-        self._sums = np.zeros((WINDOW_FRAMES, PERIOD_BINS + 2))
-        self._done: Parts = ()
-
-    def copy(self) -> "WindowAverager":
-        """One that goes on by itself from here; arrays are shared, which nobody writes to."""
-        return copy.copy(self)
-
-    def add(
-        self, start: int, valid: int, periods: np.ndarray, periodicity: np.ndarray
-    ) -> None:
-        """Adds a window.
-
-        Args:
-          start: its first strided frame, not before the last window's.
-          valid: how many of its frames are real.
-          periods: [64, 28].
-          periodicity: [64].
-        """
-        sums = self._close(start)
-        rows = np.concatenate(
-            [periods, periodicity[:, None], np.ones((WINDOW_FRAMES, 1))], axis=1
-        )
-        sums[:valid] += WEIGHTS[:valid, None] * rows[:valid]
-        self._sums = sums
-
-    def _close(self, until: int) -> np.ndarray:
-        """Averages the frames before `until`, which no later window reaches.
-
-        Returns:
-          A new array of the sums from there on.
-        """
-        closed = self._sums[: until - self._first]
-        closed = closed[closed[:, -1] > 0]
-        means = closed[:, :-1] / closed[:, -1:]
-        self._done = with_part(self._done, means.astype(np.float16))
-        moved = np.zeros_like(self._sums)
-        rest = self._sums[until - self._first :]
-        moved[: len(rest)] = rest
-        self._first = until
-        return moved
-
-    def finish(self) -> np.ndarray:
-        """All frames: float16 [n, 29], posteriors over periods and the periodicity."""
-        self._close(self._first + WINDOW_FRAMES)
-        return np.concatenate([np.zeros((0, PERIOD_BINS + 1), np.float16), *self._done])
-
-
 def stack_posteriors(
     strides: Mapping[int, np.ndarray], first: int, number: int
 ) -> np.ndarray:
@@ -118,7 +49,7 @@ def stack_posteriors(
     proportion.
 
     Args:
-      strides: stride to [n, 29] of `WindowAverager`; strides that are missing are zeros.
+      strides: stride to [n, 29] of `WindowRun`; strides that are missing are zeros.
       first: first step.
       number: G, how many steps.
 

@@ -3,10 +3,18 @@
 import numpy as np
 import pytest
 
-from rac_jax.models.compact import windows
-from tests.models.compact.reference import window_starts
+from rac_jax.counting import frame_windows
+from rac_jax.counting.frame_windows import WindowAssembler
 
 STRIDES = (1, 2, 3, 4, 6, 8, 12)
+LENGTH, HOP = 64, 40
+
+
+def window_starts(frames: int) -> list[int]:
+    """Where windows over so many strided frames start: by the hop, and one that ends at the end."""
+    last = max(0, frames - LENGTH)
+    starts = list(range(0, last + 1, HOP))
+    return starts if starts[-1] == last else [*starts, last]
 
 
 def _video(frames: int) -> tuple[np.ndarray, np.ndarray]:
@@ -17,8 +25,8 @@ def _video(frames: int) -> tuple[np.ndarray, np.ndarray]:
     )
 
 
-def _assemble(video, times, chunk: int, strides=STRIDES) -> list[windows.Window]:
-    assembler, done = windows.WindowAssembler(strides), []
+def _assemble(video, times, chunk: int, strides=STRIDES) -> list[frame_windows.Window]:
+    assembler, done = WindowAssembler(strides, LENGTH, HOP), []
     for first in range(0, len(video), chunk):
         part = slice(first, first + chunk)
         done += assembler.feed(video[part], times[part])
@@ -67,7 +75,7 @@ def test_every_frame_is_covered(frames):
 
 
 def test_memory_is_bounded():
-    assembler = windows.WindowAssembler([1, 3])
+    assembler = WindowAssembler([1, 3], LENGTH, HOP)
     for _ in range(100):
         video, times = _video(32)
         assembler.feed(video, times)
@@ -76,7 +84,7 @@ def test_memory_is_bounded():
 
 
 def test_end_of_the_video():
-    assembler = windows.WindowAssembler([1])
+    assembler = WindowAssembler([1], LENGTH, HOP)
     assert assembler.end_s == 0.0 and assembler.finish() == []
     video, _ = _video(4)
     assembler.feed(video, np.array([0.0, 0.1, 0.2, 0.3]))
@@ -86,7 +94,7 @@ def test_end_of_the_video():
 def test_what_later_windows_need():
     """No window begins before the time that was said to be needed from."""
     video, times = _video(400)
-    assembler = windows.WindowAssembler([1, 3])
+    assembler = WindowAssembler([1, 3], LENGTH, HOP)
     assert assembler.needed_from_s() == -np.inf
     needed = -np.inf
     for first in range(0, 400, 16):
@@ -102,7 +110,7 @@ def test_what_later_windows_need():
 
 def test_a_copy_goes_on_by_itself():
     video, times = _video(200)
-    assembler = windows.WindowAssembler(STRIDES)
+    assembler = WindowAssembler(STRIDES, LENGTH, HOP)
     assembler.feed(video[:90], times[:90])
     twin = assembler.copy()
     twin.feed(video[:50], times[90:140])
@@ -116,4 +124,4 @@ def test_a_copy_goes_on_by_itself():
 @pytest.mark.parametrize("strides", [(0,), (1, 1), (-2, 3)])
 def test_wrong_strides_are_refused(strides):
     with pytest.raises(ValueError, match="at least 1 and different"):
-        windows.WindowAssembler(strides)
+        WindowAssembler(strides, LENGTH, HOP)

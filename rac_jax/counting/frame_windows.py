@@ -1,8 +1,9 @@
-"""Overlapping windows of grey frames at several temporal strides, out of a stream.
+"""Overlapping windows of frames at several temporal strides, out of a stream.
 
-At stride s a video of T frames has ceil(T / s) strided frames: 0, s, 2 s, ... Windows hold 64 of
-them and start every 40; the last one is aligned to the end, so that no frame is without a full
-window around it. A video with fewer strided frames makes one window, padded with its last frame.
+At stride s a video of T frames has ceil(T / s) strided frames: 0, s, 2 s, ... A window holds a
+number of them, and one starts after every hop; the last one is aligned to the end, so that no
+frame is without a full window around it. A video with fewer strided frames makes one window,
+padded with its last frame.
 """
 
 import copy
@@ -11,9 +12,6 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from rac_jax.models.compact.grid import WINDOW_FRAMES
-
-HOP_FRAMES = 40
 FRAME_S = 1 / 25  # how long a frame lasts when there is no second one
 
 
@@ -25,8 +23,8 @@ class Window:
       stride: temporal stride in frames.
       start: its first strided frame; that is frame start * stride of the video.
       valid: how many of its frames are real; the others repeat the last one.
-      frames: uint8 [64, H, W] grey.
-      times_s: float64 [65] when each strided frame begins, and when the last one ends; padded
+      frames: uint8 [N, ...].
+      times_s: float64 [N + 1] when each strided frame begins, and when the last one ends; padded
         frames go on at the last frame's pace.
     """
 
@@ -38,12 +36,14 @@ class Window:
 
 
 class WindowAssembler:
-    """Cuts a stream of frames into windows, holding at most 103 frames per stride.
+    """Cuts a stream of frames into windows, holding less than a window and a hop per stride.
 
     The windows and their order do not depend on how the stream is cut into chunks.
 
     Args:
       strides: temporal strides in frames, each at least 1.
+      length: N, strided frames of a window.
+      hop: strided frames from the start of a window to that of the next, at most N.
 
     Attributes:
       frames: how many it was fed.
@@ -52,13 +52,14 @@ class WindowAssembler:
       ValueError: for a stride under 1 or given twice.
     """
 
-    def __init__(self, strides: Iterable[int]):
+    def __init__(self, strides: Iterable[int], length: int, hop: int):
         strides = list(strides)
         if len(set(strides)) < len(strides) or min(strides, default=1) < 1:
             raise ValueError(
                 f"strides: must be at least 1 and different, not {strides}"
             )
-        self._tails = {stride: _Tail(stride) for stride in strides}
+        self._tails = {stride: _Tail(stride, length, hop) for stride in strides}
+        self._length = length
         self.frames = 0
         self._last_times: tuple[float, ...] = ()
 
@@ -72,7 +73,7 @@ class WindowAssembler:
         """Takes the next frames.
 
         Args:
-          frames: uint8 [n, H, W] grey, in order, from the first on.
+          frames: uint8 [n, ...] in order, from the first on.
           times_s: float64 [n] when each begins.
 
         Returns:
@@ -86,7 +87,7 @@ class WindowAssembler:
             done += tail.feed(frames[first::stride], times_s[first::stride])
         self.frames += len(frames)
         self._last_times = (*self._last_times, *times_s[-2:].tolist())[-2:]
-        return sorted(done, key=lambda w: (w.start + WINDOW_FRAMES - 1) * w.stride)
+        return sorted(done, key=lambda w: (w.start + self._length - 1) * w.stride)
 
     def needed_from_s(self) -> float:
         """Before which time no later window begins; minus infinity before the first frame."""
@@ -112,8 +113,8 @@ class WindowAssembler:
 class _Tail:
     """The strided frames of one stride that a later window may still need."""
 
-    def __init__(self, stride: int):
-        self._stride = stride
+    def __init__(self, stride: int, length: int, hop: int):
+        self._stride, self._length, self._hop = stride, length, hop
         self._first = 0  # strided frame at which the tail begins
         self._next = 0  # start of the next window
         self._parts: list[np.ndarray] = []
@@ -134,11 +135,11 @@ class _Tail:
         if len(frames):
             self._parts.append(frames)
             self._times.extend(times_s.tolist())
-        while self._first + len(self._times) >= self._next + WINDOW_FRAMES:
+        while self._first + len(self._times) >= self._next + self._length:
             done.append(self._window(self._next))
-            self._next += HOP_FRAMES
-            # The window at the end reaches 64 frames back from wherever that will be.
-            self._drop(self._next - HOP_FRAMES)
+            self._next += self._hop
+            # The window at the end reaches its whole length back from wherever that will be.
+            self._drop(self._next - self._hop)
         return done
 
     def _drop(self, start: int) -> None:
@@ -152,12 +153,12 @@ class _Tail:
         frames = np.concatenate(self._parts)
         self._parts = [frames]
         offset = start - self._first
-        frames = frames[offset : offset + WINDOW_FRAMES]
-        times = self._times[offset : offset + WINDOW_FRAMES]
+        frames = frames[offset : offset + self._length]
+        times = self._times[offset : offset + self._length]
         valid = len(frames)
         if valid > 1:
             step_s = (times[-1] - times[0]) / (valid - 1)
-        padding = WINDOW_FRAMES - valid
+        padding = self._length - valid
         if padding:
             frames = np.concatenate([frames, np.repeat(frames[-1:], padding, axis=0)])
         more = times[-1] + step_s * np.arange(1, padding + 2)
@@ -168,7 +169,7 @@ class _Tail:
         if not self._times:
             return None
         end = self._first + len(self._times)
-        start = max(0, end - WINDOW_FRAMES)
-        if self._next and start == self._next - HOP_FRAMES:
+        start = max(0, end - self._length)
+        if self._next and start == self._next - self._hop:
             return None
         return self._window(start, frame_s * self._stride)
