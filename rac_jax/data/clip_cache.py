@@ -1,17 +1,20 @@
-"""Decoded small videos in one ArrayRecord file, so that training decodes each of them once.
+"""Decoded small videos in ArrayRecord files, so that training decodes each of them once.
 
-A cache is a folder with `videos.array_record`, one `labelled.to_bytes` record per video, and
-`index.json`: {"schema", "key", "videos": [summary of each], "broken": [{"name", "reason"}]}. It
+A cache is a folder with a file `videos-00000-of-00002.array_record` from each of the processes
+that made it, one `labelled.to_bytes` record per video, and `index.json`: {"schema", "key",
+"shards": [videos in each file], "videos": [summary of each], "broken": [{"name", "reason"}]}. It
 appears whole or not at all, and its key says what it was made from. Compression is lossless.
 """
 
 import collections
+import concurrent.futures
 import dataclasses
 import hashlib
 import json
 import logging
 import os
 import pathlib
+import shutil
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Self
@@ -31,8 +34,10 @@ from rac_jax.data.sources import INTERPOLATION
 
 LOG = logging.getLogger("rac_jax.data")
 
-SCHEMA = 2
-RECORDS = "videos.array_record"
+SCHEMA = 3
+RECORDS = "videos-{:05d}-of-{:05d}.array_record"
+# What a process says of its file until all are there.
+PART = "part-{:05d}.json"
 INDEX = "index.json"
 ANEW = "delete the folder and run the command that made it again"
 
@@ -41,6 +46,23 @@ ANEW = "delete the folder and run the command that made it again"
 WRITER_OPTIONS = "group_size:1,zstd:1"
 # For random access: nothing is read ahead.
 READER_OPTIONS = "readahead_buffer_size:0,max_parallelism:0"
+
+
+@dataclasses.dataclass(frozen=True)
+class Company:
+    """The processes that make a cache between them, in a folder that all of them see.
+
+    Attributes:
+      number: how many.
+      index: of this one.
+      wait: waits for all of them; told for what.
+      first: what the first process says, in all of them.
+    """
+
+    number: int
+    index: int
+    wait: Callable[[str], None]
+    first: Callable[[bool], bool]
 
 
 def source_key(
@@ -112,38 +134,64 @@ def build_cache(
     folder = pathlib.Path(folder)
     # Another process may be faster: its cache is not replaced.
     with drafts.draft_folder(folder, replace=False) as draft:
-        summaries = _write_records(draft / RECORDS, videos)
-        if not summaries:
-            why = "; {name}: {reason}".format(**broken[0]) if broken else ""
-            raise ValueError(f"{folder}: no video can be read{why}")
-        index = {
-            "schema": SCHEMA,
-            "key": key,
-            "videos": [summary.to_json() for summary in summaries],
-            "broken": list(broken),
-        }
-        text = json.dumps(index, indent=1, allow_nan=False)
-        (draft / INDEX).write_text(text, encoding="utf-8")
+        _write_part(draft, 0, 1, videos, broken)
+        _join(draft, folder, key, 1)
     return folder
 
 
-def _write_records(
-    path: pathlib.Path, videos: Iterable[LabelledVideo]
-) -> list[VideoSummary]:
-    summaries, taken = [], collections.Counter()
+def _write_part(
+    draft: pathlib.Path,
+    shard: int,
+    shards: int,
+    videos: Iterable[LabelledVideo],
+    broken: Sequence[dict[str, str]],
+) -> None:
+    """Writes one process's videos, and what it says of them and of those left out."""
+    path, summaries = draft / RECORDS.format(shard, shards), []
     writer = ArrayRecordWriter(str(path), WRITER_OPTIONS)
     try:
         for video in videos:
-            # Files of one name in two folders, say: predictions are stored by this name.
-            taken[video.video_id] += 1
-            if (number := taken[video.video_id]) > 1:
-                name = f"{video.video_id}#{number}"
-                video = dataclasses.replace(video, video_id=name)
             _written(path, writer.write, labelled.to_bytes(video))
-            summaries.append(summarise(video))
+            summaries.append(summarise(video).to_json())
     finally:
         _written(path, writer.close)
-    return summaries
+    part = {"videos": summaries, "broken": list(broken)}
+    text = json.dumps(part, allow_nan=False)
+    (draft / PART.format(shard)).write_text(text, encoding="utf-8")
+
+
+def _join(draft: pathlib.Path, folder: pathlib.Path, key: str, shards: int) -> None:
+    """Makes the index of what the processes say, which is all that is kept of it.
+
+    Raises:
+      ValueError: if there are no videos.
+    """
+    places = [draft / PART.format(shard) for shard in range(shards)]
+    parts = [json.loads(place.read_text(encoding="utf-8")) for place in places]
+    videos = [video for part in parts for video in part["videos"]]
+    broken = [one for part in parts for one in part["broken"]]
+    if not videos:
+        why = "; {name}: {reason}".format(**broken[0]) if broken else ""
+        raise ValueError(f"{folder}: no video can be read{why}")
+
+    # Files of one name in two folders, say: predictions are stored by this name.
+    taken: collections.Counter[str] = collections.Counter()
+    for video in videos:
+        name = video["video_id"]
+        taken[name] += 1
+        if taken[name] > 1:
+            video["video_id"] = f"{name}#{taken[name]}"
+    index = {
+        "schema": SCHEMA,
+        "key": key,
+        "shards": [len(part["videos"]) for part in parts],
+        "videos": videos,
+        "broken": broken,
+    }
+    text = json.dumps(index, indent=1, allow_nan=False)
+    (draft / INDEX).write_text(text, encoding="utf-8")
+    for place in places:
+        place.unlink()
 
 
 def _written(path: pathlib.Path, act: Callable, *arguments: bytes) -> None:
@@ -158,6 +206,9 @@ def cache_source(
     source: Source,
     key: str,
     progress: Callable[[int, int], None] | None = None,
+    *,
+    workers: int = 0,
+    company: Company | None = None,
 ) -> "CachedVideos":
     """Opens the cache of a source, building it where it is not there yet.
 
@@ -168,7 +219,9 @@ def cache_source(
       folder: of the cache.
       source: the videos; not touched if the cache is there.
       key: of the source, see `source_key`.
-      progress: called with (videos done, videos in all).
+      progress: called with (videos done, videos in all) of this process.
+      workers: videos that this process reads at once, 0 for one after the other.
+      company: the processes that share the work, all of which call this; None for this alone.
 
     Returns:
       The cached videos.
@@ -179,10 +232,15 @@ def cache_source(
       OSError: if the cache cannot be written.
     """
     folder = pathlib.Path(folder)
-    if not _occupied(folder):
+    if company is not None and company.number > 1:
+        if not company.first(_occupied(folder)):
+            _build_together(folder, source, key, progress, workers, company)
+    elif not _occupied(folder):
         broken: list[dict[str, str]] = []
+        indices = range(len(source))
+        videos = _readable(source, indices, broken, progress, workers)
         try:
-            build_cache(folder, _readable(source, broken, progress), key, broken)
+            build_cache(folder, videos, key, broken)
         except OSError:
             # Another process may have been faster: then its cache is as good.
             if not _occupied(folder):
@@ -200,27 +258,137 @@ def _occupied(folder: pathlib.Path) -> bool:
     return folder.exists() and (not folder.is_dir() or any(folder.iterdir()))
 
 
+def _build_together(
+    folder: pathlib.Path,
+    source: Source,
+    key: str,
+    progress: Callable[[int, int], None] | None,
+    workers: int,
+    company: Company,
+) -> None:
+    """Builds a cache of which every process writes a part, in the order of the source."""
+    draft = folder.with_name(f".{folder.name}-{key}.part")
+    if company.index == 0:
+        # What a run that was killed has left.
+        shutil.rmtree(draft, ignore_errors=True)
+        draft.mkdir(parents=True)
+    company.wait(f"draft of {folder.name}")
+    broken: list[dict[str, str]] = []
+    indices = np.array_split(np.arange(len(source)), company.number)[company.index]
+    videos = _readable(source, indices.tolist(), broken, progress, workers)
+    _write_part(draft, company.index, company.number, videos, broken)
+    company.wait(f"parts of {folder.name}")
+    if company.index == 0:
+        _join(draft, folder, key, company.number)
+        os.rename(draft, folder)
+    company.wait(folder.name)
+
+
 def _readable(
-    source: Source, broken: list, progress: Callable[[int, int], None] | None
+    source: Source,
+    indices: Sequence[int],
+    broken: list[dict[str, str]],
+    progress: Callable[[int, int], None] | None,
+    workers: int,
 ) -> Iterator[LabelledVideo]:
-    for index in range(len(source)):
+    """Videos in their order, read some at once; those that cannot be are noted as broken."""
+
+    def read(index: int) -> LabelledVideo | str:
         try:
-            video = source[index]
+            return source[index]
         except ValueError as error:
-            name = source.name(index)
-            reason = " ".join(str(error).split()).removeprefix(f"{name}: ")
-            LOG.warning("skipped %s: %s", name, reason)
-            broken.append({"name": name, "reason": reason})
-        else:
-            yield video
-        if progress is not None:
-            progress(index + 1, len(source))
+            reason = " ".join(str(error).split())
+            return reason.removeprefix(f"{source.name(index)}: ")
+
+    # Threads will do: files are decoded in processes of their own.
+    with concurrent.futures.ThreadPoolExecutor(max(1, workers)) as pool:
+        # No more than what is being read waits to be written.
+        reading: collections.deque[concurrent.futures.Future] = collections.deque()
+        left = collections.deque(indices)
+        for done, index in enumerate(indices, start=1):
+            while left and len(reading) < max(1, workers):
+                reading.append(pool.submit(read, left.popleft()))
+            found = reading.popleft().result()
+            if isinstance(found, str):
+                name = source.name(index)
+                LOG.warning("skipped %s: %s", name, found)
+                broken.append({"name": name, "reason": found})
+            else:
+                yield found
+            if progress is not None:
+                progress(done, len(indices))
+
+
+class _Shard:
+    """One file of a cache.
+
+    Threads may share it; sent to another process, or in a forked one, it opens the file anew.
+
+    Args:
+      path: of the file.
+    """
+
+    def __init__(self, path: pathlib.Path):
+        self.path = path
+        self._close()
+
+    def _close(self) -> None:
+        self._reader, self._owner, self._lock = None, None, threading.Lock()
+
+    def _open(self) -> ArrayRecordReader:
+        with self._lock:
+            # A forked process must not share the position in its parent's open file.
+            if self._owner != os.getpid():
+                if not self.path.is_file():
+                    raise ValueError(f"{self.path}: is missing; {ANEW}")
+                self._reader = ArrayRecordReader(str(self.path), READER_OPTIONS)
+                self._owner = os.getpid()
+                if not self._reader.ok():
+                    self._owner = None
+                    raise ValueError(
+                        f"{self.path}: is damaged or was cut short; {ANEW}"
+                    )
+            return self._reader
+
+    def __getstate__(self) -> dict:
+        return {"path": self.path}
+
+    def __setstate__(self, state: dict) -> None:
+        self.path = state["path"]
+        self._close()
+
+    def check(self, videos: int) -> None:
+        """Looks whether the file holds so many videos.
+
+        Raises:
+          ValueError: if it does not, or cannot be read.
+        """
+        found = self._open().num_records()
+        self._close()
+        if found != videos:
+            raise ValueError(
+                f"{self.path}: holds {found} videos, {INDEX} names {videos}; {ANEW}"
+            )
+
+    def read(self, place: int) -> LabelledVideo:
+        """Reads one video.
+
+        Raises:
+          ValueError: if the record is damaged.
+        """
+        reader = self._open()
+        try:
+            return labelled.from_bytes(reader.read([place])[0])
+        except (RuntimeError, ValueError) as error:
+            raise ValueError(
+                f"{self.path}: video {place} is damaged ({error})"
+            ) from None
 
 
 class CachedVideos:
     """The videos of a cache folder.
 
-    It may be shared by threads, and be sent to worker processes: each opens the file itself.
+    It may be shared by threads, and be sent to worker processes: each opens the files itself.
 
     Args:
       folder: of the cache.
@@ -240,43 +408,16 @@ class CachedVideos:
         self.folder = pathlib.Path(folder)
         index = _Index.read(self.folder)
         self.key, self.summaries, self.broken = index.key, index.videos, index.broken
-        self._close()
+        number = len(index.shards)
+        self._shards = [
+            _Shard(self.folder / RECORDS.format(shard, number))
+            for shard in range(number)
+        ]
+        # Where each shard begins, among all videos.
+        self._starts = np.concatenate([[0], np.cumsum(index.shards)])
         # Damage shows now rather than in the middle of a training run.
-        found = self._open().num_records()
-        self._close()
-        if found != len(self):
-            raise ValueError(
-                f"{self._path}: holds {found} videos, {INDEX} names {len(self)}; {ANEW}"
-            )
-
-    @property
-    def _path(self) -> pathlib.Path:
-        return self.folder / RECORDS
-
-    def _close(self) -> None:
-        self._reader, self._owner, self._lock = None, None, threading.Lock()
-
-    def _open(self) -> ArrayRecordReader:
-        with self._lock:
-            # A forked process must not share the position in its parent's open file.
-            if self._owner != os.getpid():
-                if not self._path.is_file():
-                    raise ValueError(f"{self._path}: is missing; {ANEW}")
-                self._reader = ArrayRecordReader(str(self._path), READER_OPTIONS)
-                self._owner = os.getpid()
-                if not self._reader.ok():
-                    self._owner = None
-                    raise ValueError(
-                        f"{self._path}: is damaged or was cut short; {ANEW}"
-                    )
-            return self._reader
-
-    def __getstate__(self) -> dict:
-        return {**self.__dict__, "_reader": None, "_owner": None, "_lock": None}
-
-    def __setstate__(self, state: dict) -> None:
-        self.__dict__.update(state)
-        self._close()
+        for shard, videos in zip(self._shards, index.shards, strict=True):
+            shard.check(videos)
 
     def __len__(self) -> int:
         return len(self.summaries)
@@ -290,13 +431,9 @@ class CachedVideos:
         """
         if not 0 <= index < len(self):
             raise IndexError(f"video {index} of {len(self)}")
-        reader = self._open()
-        try:
-            return labelled.from_bytes(reader.read([int(index)])[0])
-        except (RuntimeError, ValueError) as error:
-            raise ValueError(
-                f"{self._path}: video {index} is damaged ({error})"
-            ) from None
+        shard = int(np.searchsorted(self._starts, index, side="right")) - 1
+        video = self._shards[shard].read(int(index - self._starts[shard]))
+        return dataclasses.replace(video, video_id=self.name(index))
 
     def name(self, index: int) -> str:
         """The video's identifier."""
@@ -309,9 +446,11 @@ class _Index:
 
     Attributes:
       key, videos, broken: see `CachedVideos`.
+      shards: videos in each file.
     """
 
     key: str
+    shards: list[int]
     videos: list[VideoSummary]
     broken: list[dict[str, str]]
 
@@ -328,7 +467,10 @@ class _Index:
             schema = values["schema"]
             if schema == SCHEMA:
                 videos = [VideoSummary.from_json(video) for video in values["videos"]]
-                return cls(values["key"], videos, values["broken"])
+                shards = [int(number) for number in values["shards"]]
+                if min(shards) < 0 or sum(shards) != len(videos):
+                    raise ValueError(f"shards of {shards} for {len(videos)} videos")
+                return cls(values["key"], shards, videos, values["broken"])
         except FileNotFoundError:
             raise ValueError(
                 f"{path}: is missing, this is no cache of videos"

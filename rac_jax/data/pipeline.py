@@ -80,7 +80,7 @@ def make_batches(
     batch: int,
     batches: int,
     start: int = 0,
-    rows: slice = slice(None),
+    rows: Sequence[int] | None = None,
     workers: int = 0,
     shuffle: bool = True,
 ) -> Iterator[dict[str, np.ndarray]]:
@@ -93,7 +93,7 @@ def make_batches(
       batch: rows of a global batch.
       batches: where the iterator ends, counted from the run's first batch.
       start: batches already taken.
-      rows: of every batch, those of this host.
+      rows: of every batch, the numbers of those of this host, rising; None for all.
       workers: processes that read and decode; 0 for threads of this one.
       shuffle: whether to change the order.
 
@@ -106,10 +106,10 @@ def make_batches(
     """
     if len(source) == 0:
         raise ValueError("data: there are no videos")
-    first, last, step = rows.indices(batch)
-    if step != 1 or last <= first:
-        raise ValueError(f"data: rows {rows} of a batch of {batch}")
-    own = last - first
+    taken = np.arange(batch) if rows is None else np.asarray(rows)
+    if not len(taken) or taken[0] < 0 or taken[-1] >= batch:
+        raise ValueError(f"data: rows {taken.tolist()} of a batch of {batch}")
+    own = len(taken)
     order = grain.MapDataset.range(len(source))
     if shuffle:
         order = order.shuffle(seed=seed)
@@ -118,7 +118,7 @@ def make_batches(
 
     def read(position: int) -> dict[str, np.ndarray]:
         number, row = divmod(position, own)
-        return reader(number * batch + first + row)
+        return reader(number * batch + int(taken[row]))
 
     dataset = grain.MapDataset.range(start * own, batches * own).map(read)
     dataset = dataset.batch(own, drop_remainder=True).to_iter_dataset(

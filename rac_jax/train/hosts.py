@@ -6,6 +6,8 @@ from collections.abc import Callable
 import jax
 import numpy as np
 
+from rac_jax.data import clip_cache
+
 LOG = logging.getLogger("rac_jax.train")
 FROM_ENVIRONMENT = -1
 
@@ -46,6 +48,22 @@ def barrier(name: str) -> None:
         from jax.experimental import multihost_utils
 
         multihost_utils.sync_global_devices(name)
+
+
+def first_says(value: bool) -> bool:
+    """What the first process of the run says, in all of them."""
+    if jax.process_count() == 1:
+        return value
+    from jax.experimental import multihost_utils
+
+    return bool(multihost_utils.broadcast_one_to_all(np.array(value)))
+
+
+def company() -> clip_cache.Company:
+    """The processes of the run, for making a cache between them."""
+    return clip_cache.Company(
+        jax.process_count(), jax.process_index(), barrier, first_says
+    )
 
 
 def share_out(number: int, function: Callable[[int], np.ndarray]) -> np.ndarray:

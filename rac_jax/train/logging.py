@@ -137,8 +137,7 @@ def _duration(seconds: float) -> str:
 class Progress:
     """Throughput of a stage: a bar on a terminal, plain lines otherwise.
 
-    Time is split into waiting for data and the rest, which is computing: a step is waited for
-    when the next one has begun, so over many steps the split is right and over one it is not.
+    Time is split into waiting for data and the rest, which is computing.
     """
 
     def __init__(self, name: str, steps: int, done: int, batch: int, active: bool):
@@ -178,9 +177,12 @@ class Progress:
         if not self._bar.disable:
             self._bar.unpause()
 
-    def step(self, waited_s: float) -> None:
-        """Notes a step that waited so long for its data."""
+    def fetched(self, waited_s: float) -> None:
+        """Notes that a step has waited so long for its data."""
         self._waited += waited_s
+
+    def step(self) -> None:
+        """Notes a step that is done."""
         self._taken += 1
         self._bar.update()
 

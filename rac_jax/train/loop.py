@@ -26,8 +26,6 @@ from rac_jax.train.state import TrainState, first_state, make_optimiser, trained
 from rac_jax.train.step import make_train_step
 
 LOG = logging.getLogger("rac_jax.train")
-# Several hosts ask one another this often whether one was told to stop.
-AGREE_STEPS = 10
 # A term that is more than this of an epoch's loss leaves the others no say.
 LARGEST_SHARE = 0.9
 
@@ -55,11 +53,11 @@ class StopSignal:
         """Asks to stop."""
         self._asked.set()
 
-    def agreed(self, step: int) -> bool:
-        """Whether all hosts are to stop at this step."""
+    def agreed(self, step: int, every: int) -> bool:
+        """Whether all hosts are to stop at this step; several ask one another every so often."""
         if jax.process_count() == 1:
             return self._asked.is_set()
-        if step % AGREE_STEPS:
+        if step % every:
             return False
         from jax.experimental import multihost_utils
 
@@ -139,13 +137,15 @@ def fit(
         # checkpoint of step k holds what batch k, counted from 0, is given to.
         recent: list[dict[str, Mean]] = []
         in_epoch: list[dict[str, Mean]] = []
-        # What is waited for before the next step counts: the metrics of the one before.
-        running: dict[str, Mean] | None = None
+        # Metrics of the steps that nobody has waited for.
+        running: list[dict[str, Mean]] = []
+        compiled = False
         while True:
             # Evaluate: every so many whole epochs, and at the end. A step that was restored has
             # been evaluated and saved before.
             error = None
             if done != restored and _is_validated(done, settings, plan):
+                _wait(running, progress)
                 _check_finite(task.name, state, saved)
                 epoch = done // plan.epoch_steps
                 with busy(f"{task.name}: validating after epoch {epoch}", active):
@@ -155,7 +155,7 @@ def fit(
                 progress.validated(done, found)
 
             # Save: what was evaluated, every so many steps, and before stopping.
-            stopping = done < steps and plan.stop.agreed(done)
+            stopping = done < steps and plan.stop.agreed(done, settings.log_steps)
             often = settings.checkpoint_steps
             due = bool(often and done and done % often == 0)
             if done != restored and (error is not None or stopping or due):
@@ -167,26 +167,25 @@ def fit(
             if done == steps:
                 return _chosen(task.name, state, done, settings, saved)
 
-            # Fetch and step. The device always has one step to go on with; that the host is not
-            # further ahead lets the counter move with the steps.
+            # Fetch and step. No step is waited for until steps are logged, so the device always
+            # has one to go on with.
             began = time.monotonic()
             batch = next(upcoming)
-            waited = time.monotonic() - began
-            if running is None:
+            progress.fetched(time.monotonic() - began)
+            if compiled:
+                state, metrics = train_step(state, batch)
+            else:
                 with compiling_step:
                     state, metrics = train_step(state, batch)
+                compiled = True
                 progress.restart()
-            else:
-                state, metrics = train_step(state, batch)
-                jax.block_until_ready(running)
-            running = metrics
             done += 1
-            recent.append(metrics)
-            in_epoch.append(metrics)
-            progress.step(waited)
+            for rows in (recent, in_epoch, running):
+                rows.append(metrics)
 
             # Log.
             if done % settings.log_steps == 0 or done == steps:
+                _wait(running, progress)
                 _check_finite(task.name, state, saved)
                 values = _means(_added(recent))
                 recent, in_epoch = [], [_added(in_epoch)]
@@ -196,6 +195,14 @@ def fit(
                 means = _means(_added(in_epoch))
                 _check_balance(task.name, -(-done // plan.epoch_steps), means)
                 in_epoch = []
+
+
+def _wait(running: list[dict[str, Mean]], progress: Progress) -> None:
+    """Waits for steps one by one, so that the counter moves with them, and empties the list."""
+    for metrics in running:
+        jax.block_until_ready(metrics)
+        progress.step()
+    running.clear()
 
 
 def kept(task: Task, state: TrainState) -> Variables:

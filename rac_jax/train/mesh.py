@@ -13,7 +13,8 @@ import jax
 import numpy as np
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
-BATCH = PartitionSpec(("data", "fsdp"))
+AXES = ("data", "fsdp")
+BATCH = PartitionSpec(AXES)
 REPLICATED = PartitionSpec()
 # (pattern of the path, dimension to split over fsdp counted from the end). Kernels of
 # convolutions and dense layers are split along their output channels; vectors are copied.
@@ -29,24 +30,27 @@ def make_mesh(
     Args:
       data: size of the `data` axis, -1 for whatever is left.
       fsdp: size of the `fsdp` axis.
-      devices: all of the run, by default.
+      devices: in the order of the mesh, row by row; by default all of the run, in the order
+        that JAX finds best for how they are wired.
 
     Returns:
-      The mesh, with neighbouring devices on the `fsdp` axis.
+      The mesh. The devices of one process need not be next to each other in it.
 
     Raises:
       ValueError: if the sizes do not multiply to the number of devices.
     """
-    devices = jax.devices() if devices is None else list(devices)
-    if fsdp < 1 or len(devices) % fsdp:
-        raise ValueError(f"mesh.fsdp: {fsdp} does not divide {len(devices)} devices")
-    rest = len(devices) // fsdp
+    number = jax.device_count() if devices is None else len(devices)
+    if fsdp < 1 or number % fsdp:
+        raise ValueError(f"mesh.fsdp: {fsdp} does not divide {number} devices")
+    rest = number // fsdp
     if data not in (-1, rest):
         raise ValueError(
-            f"mesh.data: {data} x fsdp {fsdp} is not the {len(devices)} devices there are"
+            f"mesh.data: {data} x fsdp {fsdp} is not the {number} devices there are"
         )
-    kinds = (AxisType.Auto, AxisType.Auto)
-    return Mesh(np.asarray(devices).reshape(rest, fsdp), ("data", "fsdp"), kinds)
+    shape, kinds = (rest, fsdp), (AxisType.Auto, AxisType.Auto)
+    if devices is None:
+        return jax.make_mesh(shape, AXES, axis_types=kinds)
+    return Mesh(np.asarray(devices).reshape(shape), AXES, kinds)
 
 
 def spec(path: str, shape: Sequence[int], fsdp: int) -> PartitionSpec:
@@ -114,31 +118,48 @@ def put(tree: Any, shardings: Any) -> Any:
     return jax.tree.map(one, tree, shardings)
 
 
-def local_rows(mesh: Mesh, batch: int) -> slice:
+def local_rows(mesh: Mesh, batch: int) -> np.ndarray:
     """The rows of a global batch that this process has to supply.
+
+    Args:
+      mesh: the devices.
+      batch: rows of the global batch.
+
+    Returns:
+      Their numbers, rising; they need not follow each other.
 
     Raises:
       ValueError: if the batch does not divide by the devices.
     """
     if batch % mesh.size:
         raise ValueError(f"batch {batch} does not divide by {mesh.size} devices")
-    sharding = NamedSharding(mesh, BATCH)
-    spans = [
-        index[0].indices(batch)[:2]
-        for index in sharding.addressable_devices_indices_map((batch,)).values()
-    ]
-    first, last = min(start for start, _ in spans), max(end for _, end in spans)
-    if last - first != len(set(spans)) * (batch // mesh.size):
-        raise ValueError("mesh: the rows of one process are not next to each other")
-    return slice(first, last)
+    spans = NamedSharding(mesh, BATCH).addressable_devices_indices_map((batch,))
+    rows = [np.arange(batch)[rows] for (rows,) in spans.values()]
+    return np.unique(np.concatenate(rows))
 
 
-def put_batch(batch: Any, mesh: Mesh) -> Any:
-    """This process's rows as a global batch, split over all devices."""
+def put_batch(batch: Any, mesh: Mesh, rows: int) -> Any:
+    """This process's rows as a global batch, split over all devices.
+
+    Args:
+      batch: tree of arrays, those of `local_rows` in their order.
+      mesh: the devices.
+      rows: of the global batch.
+
+    Returns:
+      The tree of global arrays.
+    """
     sharding = NamedSharding(mesh, BATCH)
-    return jax.tree.map(
-        lambda rows: jax.make_array_from_process_local_data(sharding, rows), batch
-    )
+    own = local_rows(mesh, rows)
+
+    def put(local: np.ndarray) -> jax.Array:
+        def part(index: tuple[slice, ...]) -> np.ndarray:
+            first = np.searchsorted(own, index[0].start or 0)
+            return local[first : first + rows // mesh.size]
+
+        return jax.make_array_from_callback((rows, *local.shape[1:]), sharding, part)
+
+    return jax.tree.map(put, batch)
 
 
 def constrain_batch(mesh: Mesh) -> Callable[[Any], Any]:

@@ -100,6 +100,9 @@ def check_files(data: Any, split: str) -> None:
 def open_split(data: Any, split: str, folder: pathlib.Path) -> Source:
     """Opens the videos of one split, building their cache if it is not there.
 
+    The processes of a run share the decoding, each with `workers` of the section `data` at once,
+    in a folder that all of them see.
+
     Args:
       data: the `data` section: `size` (height and width of the frames in pixels), `audio_rate`
         (samples per second of the sound), where it is not "area" `interpolation` (of media, see
@@ -123,12 +126,14 @@ def open_split(data: Any, split: str, folder: pathlib.Path) -> Source:
     place = pathlib.Path(data.cache) if data.cache else folder / "cache"
     # The key is part of the name: several data sets and sizes share a folder.
     place = place / f"{split}-{key[:12]}"
-    if jax.process_index() == 0:
-        opened = clip_cache.cache_source(place, source, key, _report(split, source))
-    hosts.barrier(f"cache {split}")
-    if jax.process_index():
-        opened = clip_cache.cache_source(place, source, key)
-    return opened
+    return clip_cache.cache_source(
+        place,
+        source,
+        key,
+        _report(split) if jax.process_index() == 0 else None,
+        workers=data.get("workers", 0),
+        company=hosts.company(),
+    )
 
 
 def open_source(data: Any, split: str) -> Source:
@@ -230,7 +235,7 @@ def _tfds_source(
     return FeatureSource(builder.as_data_source(split), *wanted), digest
 
 
-def _report(split: str, source: Source) -> Callable[[int, int], None]:
+def _report(split: str) -> Callable[[int, int], None]:
     def progress(done: int, total: int) -> None:
         if done == total or done % max(1, total // 5) == 0:
             LOG.info("cache of %s: %d of %d videos", split, done, total)

@@ -239,7 +239,7 @@ def device_batches(
       steps: where they end; rendered ones do not end.
       start: batches already taken.
     """
-    put = functools.partial(meshes.put_batch, mesh=run.mesh)
+    put = functools.partial(meshes.put_batch, mesh=run.mesh, rows=settings.batch)
     rows = meshes.local_rows(run.mesh, settings.batch)
     examples = task.examples
     if isinstance(examples, RenderedExamples):
@@ -255,7 +255,7 @@ def device_batches(
 
 
 def _drawn(
-    examples: ArrayExamples, rows: slice, start: int, steps: int
+    examples: ArrayExamples, rows: np.ndarray, start: int, steps: int
 ) -> Generator[dict[str, np.ndarray], None, None]:
     """This process's rows of batches from arrays."""
     for number in range(start, steps):
@@ -268,7 +268,7 @@ def _read(
     task: Task,
     examples: VideoExamples,
     settings: ml_collections.ConfigDict,
-    rows: slice,
+    rows: np.ndarray,
     start: int,
     steps: int,
 ) -> Generator[dict[str, np.ndarray], None, None]:

@@ -132,7 +132,9 @@ def test_a_record_that_was_cut_is_named(cache, monkeypatch):
         return [record[:-5] for record in whole(self, places)]
 
     monkeypatch.setattr(clip_cache.ArrayRecordReader, "read", cut)
-    with pytest.raises(ValueError, match="videos.array_record: video 1 is damaged"):
+    with pytest.raises(
+        ValueError, match="videos-00000-of-00001.array_record: video 1 is damaged"
+    ):
         cached[1]
 
 
@@ -189,14 +191,22 @@ def test_it_travels_to_workers_and_threads(cache):
         ("index.json", b"{", "index.json: is damaged"),
         ("index.json", b"[]", "index.json: is damaged"),
         ("index.json", b"\xff\xfe", "index.json: is damaged"),
-        ("index.json", b'{"schema": 2}', "index.json: is damaged"),
+        ("index.json", b'{"schema": 3}', "index.json: is damaged"),
         (
             "index.json",
-            b'{"schema": 2, "key": "k", "videos": [{"video_id": "a"}], "broken": []}',
+            b'{"schema": 3, "key": "k", "shards": [1], "videos": [{"video_id": "a"}], "broken": []}',
             "index.json: is damaged .not the summary of a video",
         ),
-        ("videos.array_record", None, "videos.array_record: is missing"),
-        ("videos.array_record", b"no records", "videos.array_record: is damaged"),
+        (
+            "videos-00000-of-00001.array_record",
+            None,
+            "videos-00000-of-00001.array_record: is missing",
+        ),
+        (
+            "videos-00000-of-00001.array_record",
+            b"no records",
+            "videos-00000-of-00001.array_record: is damaged",
+        ),
     ],
 )
 def test_damage_is_named(cache, name, content, message):
@@ -211,19 +221,19 @@ def test_damage_is_named(cache, name, content, message):
 ANEW = "delete the folder and run the command that made it again"
 
 
-@pytest.mark.parametrize("schema", [1, 9])
+@pytest.mark.parametrize("schema", [2, 9])
 def test_caches_of_other_versions_are_refused_with_what_to_do(cache, schema):
     path = cache / "index.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | {"schema": schema}))
     with pytest.raises(ValueError) as caught:
         clip_cache.cache_source(cache, TinyVideos(2), "key1")
     assert str(caught.value) == (
-        f"{cache}: is a cache of schema {schema}, this version reads 2; {ANEW}"
+        f"{cache}: is a cache of schema {schema}, this version reads 3; {ANEW}"
     )
 
 
 def test_a_damaged_index_is_refused_with_what_to_do(cache):
-    (cache / "index.json").write_text('{"schema": 2,')
+    (cache / "index.json").write_text('{"schema": 3,')
     with pytest.raises(ValueError) as caught:
         CachedVideos(cache)
     message = str(caught.value)
@@ -232,9 +242,9 @@ def test_a_damaged_index_is_refused_with_what_to_do(cache):
 
 
 def test_a_file_cut_short_is_noticed(cache):
-    path = cache / "videos.array_record"
+    path = cache / "videos-00000-of-00001.array_record"
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
-    with pytest.raises(ValueError, match="videos.array_record"):
+    with pytest.raises(ValueError, match="videos-00000-of-00001.array_record"):
         CachedVideos(cache)
 
 
@@ -242,9 +252,91 @@ def test_an_index_of_other_records_is_noticed(cache):
     path = cache / "index.json"
     known = json.loads(path.read_text())
     known["videos"].pop()
+    known["shards"] = [2]
     path.write_text(json.dumps(known))
     with pytest.raises(ValueError, match="holds 3 videos, index.json names 2"):
         CachedVideos(cache)
+
+
+def test_shards_that_are_not_the_videos_are_noticed(cache):
+    path = cache / "index.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"shards": [2]}))
+    with pytest.raises(
+        ValueError, match=r"index.json: is damaged .shards of \[2\] for 3"
+    ):
+        CachedVideos(cache)
+
+
+def _made_together(folder, source, number, workers=0):
+    """A cache that threads make as the processes of a run do: what each of them opened."""
+    barrier, found = threading.Barrier(number), [None] * number
+    said = []
+
+    def first(value, index):
+        if index == 0:
+            said.append(value)
+        barrier.wait()
+        return said[0]
+
+    def take_part(index):
+        company = clip_cache.Company(
+            number,
+            index,
+            lambda what: barrier.wait(),
+            lambda value: first(value, index),
+        )
+        found[index] = clip_cache.cache_source(
+            folder, source, "key1", workers=workers, company=company
+        )
+
+    threads = [threading.Thread(target=take_part, args=(i,)) for i in range(number)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return found
+
+
+@pytest.mark.parametrize("number", [2, 3])
+def test_processes_share_the_decoding(tmp_path, number):
+    source = TinyVideos(7, broken=(1,))
+    alone = clip_cache.cache_source(tmp_path / "alone", source, "key1")
+    read = []
+
+    class Noting(TinyVideos):
+        def __getitem__(self, index):
+            read.append(index)
+            return super().__getitem__(index)
+
+    found = _made_together(
+        tmp_path / "cache", Noting(7, broken=(1,)), number, workers=2
+    )
+    assert sorted(read) == list(range(7))
+    names = [f"videos-{k:05d}-of-{number:05d}.array_record" for k in range(number)]
+    folder = tmp_path / "cache"
+    assert sorted(path.name for path in folder.iterdir()) == ["index.json", *names]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["alone", "cache"]
+    for cached in found:
+        assert cached.summaries == alone.summaries and cached.broken == alone.broken
+        for index in range(6):
+            np.testing.assert_array_equal(cached[index].frames, alone[index].frames)
+    # One that is there is not made again.
+    assert _made_together(folder, None, number)[0].summaries == alone.summaries
+
+
+def test_workers_read_at_once_and_keep_the_order(tmp_path):
+    """Two videos are read at a time: the first is ready only once the second was begun."""
+    begun = [threading.Event() for _ in range(4)]
+
+    class Waiting(TinyVideos):
+        def __getitem__(self, index):
+            begun[index].set()
+            if index % 2 == 0:
+                assert begun[index + 1].wait(10)
+            return super().__getitem__(index)
+
+    cached = clip_cache.cache_source(tmp_path / "cache", Waiting(4), "key1", workers=2)
+    assert [cached.name(index) for index in range(4)] == [f"tiny{k}" for k in range(4)]
 
 
 def test_the_key_changes_with_labels_files_size_and_rate(tmp_path):

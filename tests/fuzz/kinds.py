@@ -153,7 +153,10 @@ def caches(folder: pathlib.Path) -> list[pathlib.Path]:
         for name in "ab"
     ]
     clip_cache.build_cache(folder / "cache", videos, "key")
-    return [folder / "cache" / clip_cache.INDEX, folder / "cache" / clip_cache.RECORDS]
+    return [
+        folder / "cache" / clip_cache.INDEX,
+        folder / "cache" / clip_cache.RECORDS.format(0, 1),
+    ]
 
 
 def read_cache(path: pathlib.Path) -> None:

@@ -61,6 +61,7 @@ def main() -> None:
     parser.add_argument("--stage", default="sight")
     parser.add_argument("--devices", type=int, default=1)
     parser.add_argument("--fsdp", type=int, default=1)
+    parser.add_argument("--order", type=int, nargs="*", help="of the devices")
     args = parser.parse_args()
     jax.config.update("jax_num_cpu_devices", args.devices)
     # What serves large convolutions only is to be split over devices too.
@@ -70,7 +71,8 @@ def main() -> None:
     config.data.size, config.stride.strides = 32, (1, 2)
     config.model.sight_encoder = "r2plus1d18"
     # Examples come from the videos here, so that both runs see the same.
-    mesh = meshes.make_mesh(fsdp=args.fsdp)
+    devices = [jax.devices()[place] for place in args.order] if args.order else None
+    mesh = meshes.make_mesh(fsdp=args.fsdp, devices=devices)
     run = toy.make_run(config, pathlib.Path(args.file).parent)
     task = build_task(args.stage, run)
     first = run.family.initialise(run.network, jax.random.key(0))
@@ -96,7 +98,9 @@ def main() -> None:
         out_shardings=(shardings, replicated),
         donate_argnums=0,
     )
-    state, metrics = step(meshes.put(state, shardings), meshes.put_batch(batch, mesh))
+    state, metrics = step(
+        meshes.put(state, shardings), meshes.put_batch(batch, mesh, BATCH)
+    )
     assert int(state.bad_step) == -1
     values = {name: metric.value() for name, metric in metrics.items()}
     found = jax.device_get((state.params, state.batch_stats, values))

@@ -80,7 +80,8 @@ def test_progress_tells_where_the_time_goes(caplog, monkeypatch):
     monkeypatch.setattr("time.monotonic", lambda: next(clock))
     progress = Progress("sight", 100, 0, batch=8, active=True)
     for _ in range(4):
-        progress.step(waited_s=0.5)
+        progress.fetched(0.5)
+        progress.step()
     with caplog.at_level(logging.INFO, "rac_jax.train"):
         timing = progress.report(4, {"loss": 1.25})
     progress.close()
@@ -96,7 +97,7 @@ def test_a_terminal_gets_a_bar(monkeypatch):
     terminal = Terminal()
     monkeypatch.setattr("sys.stderr", terminal)
     progress = Progress("sight", 40, 10, batch=8, active=True)
-    progress.step(waited_s=0.0)
+    progress.step()
     progress.report(11, {"loss": 1.25})
     progress.close()
     assert re.search(
@@ -114,7 +115,7 @@ def test_the_time_that_is_left_leaves_out_what_was_no_step(monkeypatch):
     clock[0] += 600.0  # compiling
     progress.restart()
     clock[0] += 2.0
-    progress.step(waited_s=0.0)
+    progress.step()
     progress.close()
     assert "1/11 [00:02<00:20]" in terminal.getvalue()
 

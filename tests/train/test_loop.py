@@ -215,9 +215,9 @@ def test_the_counter_moves_with_the_steps(tmp_path, monkeypatch):
     times = []
 
     class Noting(loop.Progress):
-        def step(self, waited):
+        def step(self):
             times.append(time.monotonic())
-            super().step(waited)
+            super().step()
 
         def report(self, step, values):
             times.append(time.monotonic())
@@ -231,6 +231,26 @@ def test_the_counter_moves_with_the_steps(tmp_path, monkeypatch):
     # Without the first, which is compiled. If they were only waited for when they are reported,
     # they would all be counted at once.
     assert steps[-1] - steps[1] > 0.5 * (reported - steps[1])
+
+
+def test_no_step_is_waited_for_between_logs(tmp_path, monkeypatch):
+    """The host sends all steps up to the next log before it waits for the first of them."""
+    order = []
+
+    class Noting(loop.Progress):
+        def fetched(self, waited_s):
+            order.append("sent")
+            super().fetched(waited_s)
+
+        def step(self):
+            order.append("done")
+            super().step()
+
+    monkeypatch.setattr(loop, "Progress", Noting)
+    changes = {"log_steps": STEPS // 2, "checkpoint_steps": 0}
+    fit(tmp_path, good, epoch_steps=STEPS, **changes)
+    half = ["sent"] * (STEPS // 2) + ["done"] * (STEPS // 2)
+    assert order == half * 2
 
 
 def test_the_compile_of_the_step_is_said_once(tmp_path, monkeypatch):
