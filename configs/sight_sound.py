@@ -130,6 +130,7 @@ def paper() -> ml_collections.ConfigDict:
         augment={"flip": 0.5, "crop": 0.0, "colour": 0.0, "jitter": 0},
         padded=0.0,
         record_under=0.5,
+        record_share=1.0,
         **no_scenes,
     )
     config.sound = _stage(
@@ -150,6 +151,7 @@ def paper() -> ml_collections.ConfigDict:
         # Of each rendered scene.
         windows=1,
         record_under=0.5,
+        record_share=1.0,
         **no_scenes,
     )
     ranking = {

@@ -1,7 +1,7 @@
 """Several processes as one run."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 
 import jax
 import numpy as np
@@ -66,12 +66,15 @@ def company() -> clip_cache.Company:
     )
 
 
-def share_out(number: int, function: Callable[[int], np.ndarray]) -> np.ndarray:
+def share_out(
+    number: int, function: Callable[[Sequence[int]], Iterable[np.ndarray]]
+) -> np.ndarray:
     """Rows that the processes of a run compute between them.
 
     Args:
       number: N, how many rows.
-      function: row's number to float [K], the same K for all; called for this process's share.
+      function: numbers of rows to each one's float [K], the same K for all; called once, for
+        this process's share.
 
     Returns:
       float64 [N, K], in every process; [0, 0] without rows.
@@ -82,7 +85,7 @@ def share_out(number: int, function: Callable[[int], np.ndarray]) -> np.ndarray:
     # A process without a row of its own in the last round repeats another one's.
     rounds = -(-number // processes)
     mine = [min(k * processes + own, number - 1) for k in range(rounds)]
-    rows = np.stack([np.asarray(function(index), np.float64) for index in mine])
+    rows = np.stack([np.asarray(row, np.float64) for row in function(mine)])
     if processes == 1:
         return rows
     from jax.experimental import multihost_utils

@@ -1,10 +1,11 @@
 """One run: its config, its videos, its devices, and the counter of the model in training."""
 
+import contextlib
 import dataclasses
 import json
 import pathlib
 import zlib
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import flax.linen as nn
@@ -12,9 +13,10 @@ import jax
 import ml_collections
 import numpy as np
 
+from rac_jax.counting.ahead import read_ahead
 from rac_jax.counting.counter import Counter
 from rac_jax.counting.family import Family, Variables
-from rac_jax.data.labelled import VideoSummary
+from rac_jax.data.labelled import LabelledVideo, VideoSummary
 from rac_jax.data.pipeline import Source
 from rac_jax.train import hosts, loop, settings, splits
 from rac_jax.train.recipe import Recipe, Stage
@@ -86,6 +88,36 @@ class Run:
         config = self.recipe.model_config(self)
         return Counter(self.family, self.network, variables, config)
 
+    def measure(
+        self,
+        split: str,
+        function: Callable[[LabelledVideo, int], Sequence[float]],
+        indices: Sequence[int] | None = None,
+    ) -> np.ndarray:
+        """Numbers of a split's videos; the run's processes share the work.
+
+        A video is read while the one before it is measured.
+
+        Args:
+          split: of the config's data.
+          function: a video and its index to K numbers, the same K for all.
+          indices: of the videos, None for all.
+
+        Returns:
+          float64 [N, K].
+        """
+        source = self.source(split)
+        chosen = range(len(source)) if indices is None else indices
+
+        def rows(places: Sequence[int]) -> Iterator[np.ndarray]:
+            wanted = [chosen[place] for place in places]
+            videos = read_ahead(source[index] for index in wanted)
+            with contextlib.closing(videos):
+                for index, video in zip(wanted, videos, strict=True):
+                    yield np.asarray(function(video, index))
+
+        return hosts.share_out(len(chosen), rows)
+
     def counts(self, variables: Variables, split: str, **options: Any) -> np.ndarray:
         """Counts of a split's videos, float64 [N]; the run's processes share the work.
 
@@ -94,10 +126,10 @@ class Run:
           split: of the config's data.
           **options: of the family.
         """
-        counter, source = self.counter(variables), self.source(split)
+        counter = self.counter(variables)
 
-        def one(index: int) -> np.ndarray:
-            video = source[index]
+        def one(video: LabelledVideo, index: int) -> list[float]:
+            del index
             result = counter.count(
                 video.frames,
                 fps=video.fps,
@@ -105,9 +137,9 @@ class Run:
                 audio_rate=video.audio_rate or None,
                 **options,
             )
-            return np.array([result.count])
+            return [result.count]
 
-        return hosts.share_out(len(source), one).ravel()
+        return self.measure(split, one).ravel()
 
     def key(self, name: str) -> jax.Array:
         """A PRNG key of the run's seed and a name."""

@@ -1,6 +1,7 @@
 """What a run checks before it begins, what its stages depend on, and how it counts."""
 
 import dataclasses
+import threading
 
 import numpy as np
 import pytest
@@ -137,3 +138,30 @@ def test_no_videos_have_no_counts(tmp_path):
     one.sources["val"] = tiny_task.TinyVideos(0)
     found = one.counts(tiny_task.variables(), "val")
     assert found.shape == (0,) and found.dtype == np.float64
+
+
+def test_videos_are_read_while_others_are_measured(tmp_path):
+    """While the first video is measured the second is read; all of them come in order."""
+    made = make_run(tmp_path)
+    videos, second = made.sources["val"], threading.Event()
+
+    class Noting:
+        def __len__(self):
+            return len(videos)
+
+        def __getitem__(self, index):
+            if index == 1:
+                second.set()
+            return videos[index]
+
+    made.sources["val"] = Noting()
+
+    def measured(video, index):
+        assert second.wait(10)
+        return [index, video.count]
+
+    rows = made.measure("val", measured)
+    want = [[index, videos[index].count] for index in range(len(videos))]
+    np.testing.assert_array_equal(rows, want)
+    some = made.measure("val", measured, indices=[2, 1])
+    np.testing.assert_array_equal(some, [want[2], want[1]])

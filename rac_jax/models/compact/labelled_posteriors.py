@@ -1,6 +1,7 @@
 """Posteriors of labelled videos as the counter sees them: what the decoders learn from."""
 
 import dataclasses
+import functools
 import hashlib
 import json
 import logging
@@ -302,5 +303,5 @@ def count_posteriors(
             ]
         )
 
-    rows = hosts.share_out(len(known.videos), one)  # [N, columns]
+    rows = hosts.share_out(len(known.videos), functools.partial(map, one))
     return dict(zip(COLUMNS, rows.T, strict=True))

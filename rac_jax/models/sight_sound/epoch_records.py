@@ -33,7 +33,7 @@ def write_epoch(
       folder: of the stage.
       epoch: counted from 1.
       error: its validation error.
-      predictions: video_id of the training videos to count; None where they were not counted.
+      predictions: video_id of the training videos that were counted to count; None where none was.
     """
     counted = None if predictions is None else dict(predictions)
     record = {"epoch": epoch, "error": error, "predictions": counted}
@@ -58,7 +58,8 @@ def empirical_predictions(
       threshold: θ: epochs whose validation error is under it count.
 
     Returns:
-      Video to the mean of its predictions over those epochs, and their numbers.
+      Video to the mean of its predictions over those epochs that have one, and the epochs'
+      numbers.
 
     Raises:
       StageFileError: if no epoch counts; the message has the lowest errors.
@@ -70,11 +71,14 @@ def empirical_predictions(
     ]
     if not chosen:
         raise StageFileError(f"{folder / FOLDER}: {unreached(folder, threshold)}")
-    names = chosen[0]["predictions"]
-    mean = {
-        name: float(np.mean([record["predictions"][name] for record in chosen]))
-        for name in names
-    }
+    # The last epoch has counted every video; it speaks for those that no good one has counted.
+    last = read_epochs(folder)[-1]["predictions"]
+    found: dict[str, list[float]] = {}
+    for record in chosen:
+        for name, count in record["predictions"].items():
+            found.setdefault(name, []).append(count)
+    found = {name: [count] for name, count in (last or {}).items()} | found
+    mean = {name: float(np.mean(counts)) for name, counts in found.items()}
     return mean, [record["epoch"] for record in chosen]
 
 

@@ -15,7 +15,7 @@ from rac_jax.counting.result import CountResult
 from rac_jax.data.labelled import LabelledVideo
 from rac_jax.models.sight_sound import epoch_records
 from rac_jax.models.sight_sound.strides import positive_stride
-from rac_jax.train import hosts, report
+from rac_jax.train import report
 from rac_jax.train.recipe import Variables
 from rac_jax.train.run import Run
 
@@ -72,22 +72,28 @@ def _measure_all(
     variables: Variables,
     split: str,
     measure: Callable[[Counter, LabelledVideo, int], Sequence[float]],
+    indices: Sequence[int] | None = None,
 ) -> np.ndarray:
-    """Numbers of every video of a split, shared out over the processes: float64 [N, K]."""
-    counter, source = run.counter(variables), run.source(split)
-    return hosts.share_out(
-        len(source), lambda index: np.array(measure(counter, source[index], index))
+    """Numbers of a split's videos, float64 [N, K], see `Run.measure`."""
+    counter = run.counter(variables)
+    return run.measure(
+        split, lambda video, index: measure(counter, video, index), indices
     )
 
 
-def sight_counts(run: Run, variables: Variables, split: str) -> np.ndarray:
-    """Counts by sight alone, each video at its own stride S*: float64 [N]."""
+def sight_counts(
+    run: Run,
+    variables: Variables,
+    split: str,
+    indices: Sequence[int] | None = None,
+) -> np.ndarray:
+    """Counts by sight alone, each video at its own stride S*: float64 [N], of all or some."""
     strides = positive_strides(run, split)
 
     def measure(counter: Counter, video: LabelledVideo, index: int) -> list[float]:
         return [count_video(counter, video, stride=strides[index], sound=False).count]
 
-    return _measure_all(run, variables, split, measure)[:, 0]
+    return _measure_all(run, variables, split, measure, indices)[:, 0]
 
 
 def sight_counts_by_stride(run: Run, variables: Variables, split: str) -> np.ndarray:
@@ -129,8 +135,13 @@ def solo_counts(run: Run, variables: Variables, split: str) -> np.ndarray:
     return _measure_all(run, variables, split, measure)[:, 0]
 
 
-def sound_counts(run: Run, variables: Variables, split: str) -> np.ndarray:
-    """Counts by sound alone: float64 [N], 0 for a video without sound."""
+def sound_counts(
+    run: Run,
+    variables: Variables,
+    split: str,
+    indices: Sequence[int] | None = None,
+) -> np.ndarray:
+    """Counts by sound alone, of all or some: float64 [N], 0 for a video without sound."""
 
     def measure(counter: Counter, video: LabelledVideo, index: int) -> list[float]:
         del index
@@ -138,7 +149,7 @@ def sound_counts(run: Run, variables: Variables, split: str) -> np.ndarray:
             return [0.0]
         return [count_video(counter, video, sight=False).count]
 
-    return _measure_all(run, variables, split, measure)[:, 0]
+    return _measure_all(run, variables, split, measure, indices)[:, 0]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -253,27 +264,39 @@ def estimators(counts: AudiovisualCounts) -> dict[str, np.ndarray]:
 
 
 def validate_stream(
-    run: Run, name: str, epoch: int, count: Callable[[str], np.ndarray]
+    run: Run,
+    name: str,
+    epoch: int,
+    count: Callable[[str, Sequence[int] | None], np.ndarray],
 ) -> dict[str, float]:
     """Validates sight or sound, and records what it says of the training videos.
 
-    Predictions for them are what the reliability stage learns from: of the last epoch, and of
-    every epoch whose validation error is under `record_under`.
+    Predictions for them are what the reliability stage learns from: of the last epoch, all, and
+    of every epoch whose validation error is under `record_under`, a share of `record_share` of
+    them, others in each epoch.
 
     Args:
       run: the run.
       name: of the stage.
       epoch: counted from 1.
-      count: split to counts [N].
+      count: (split, indices of videos or None for all) to counts [N].
 
     Returns:
       {"error", "mae", "obo"}.
     """
     settings = run.config[name]
-    scores = validation_scores(run, count("val"), "val")
+    scores = validation_scores(run, count("val", None), "val")
     predicted = None
     if epoch == settings.epochs or scores["error"] < settings.record_under:
-        predicted = by_video(run, "train", count("train"))
+        number = len(run.videos("train"))
+        indices = list(range(number))
+        if epoch < settings.epochs:
+            share = max(1, round(settings.record_share * number))
+            rng = np.random.default_rng([run.config.seed, epoch])
+            indices = sorted(rng.permutation(number)[:share].tolist())
+        names = [run.videos("train")[index].video_id for index in indices]
+        counts = count("train", indices)
+        predicted = dict(zip(names, map(float, counts), strict=True))
     epoch_records.write_epoch(run.workdir / name, epoch, scores["error"], predicted)
     return scores
 

@@ -105,6 +105,11 @@ def _check_counting(settings: ml_collections.ConfigDict) -> None:
 def _check_recorded(config: ml_collections.ConfigDict) -> None:
     """Epochs that the reliability stage would learn from must have been recorded."""
     for stage in ("sight", "sound"):
+        share = config[stage].record_share
+        if not 0 < share <= 1:
+            raise ValueError(
+                f"{stage}.record_share: {share} is not above 0 and at most 1"
+            )
         threshold, under = (
             config.reliability[f"{stage}_threshold"],
             config[stage].record_under,

@@ -1,6 +1,6 @@
 """Counting by sight, paper 1, section 3.1: clips at the video's stride, Eq. 4-6."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jax
@@ -55,9 +55,11 @@ class SightTask(StreamTask):
         clips = augment_clips(key, batch["clip"], batch["real"], settings.augment)
         return batch | {"clip": clips}
 
-    def count(self, variables: Variables, split: str) -> np.ndarray:
+    def count(
+        self, variables: Variables, split: str, indices: Sequence[int] | None = None
+    ) -> np.ndarray:
         """Counts by sight, each video at its own stride S*."""
-        return evaluation.sight_counts(self.run, variables, split)
+        return evaluation.sight_counts(self.run, variables, split, indices)
 
     def record(self, variables: Variables) -> Mapping[str, Any]:
         """Counts of every training video at every stride."""

@@ -1,6 +1,6 @@
 """Counting by sound, paper 1, section 3.2: 257 x 500 spectrograms, Eq. 7."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jax
@@ -70,9 +70,11 @@ class SoundTask(StreamTask):
         )
         return batch | {"spectrogram": spectrograms, "count": counts, "rate": rates}
 
-    def count(self, variables: Variables, split: str) -> np.ndarray:
+    def count(
+        self, variables: Variables, split: str, indices: Sequence[int] | None = None
+    ) -> np.ndarray:
         """Counts by sound alone."""
-        return evaluation.sound_counts(self.run, variables, split)
+        return evaluation.sound_counts(self.run, variables, split, indices)
 
     def record(self, variables: Variables) -> Mapping[str, Any]:
         """Counts of every training video."""

@@ -1,7 +1,8 @@
 """What training sight and training sound have in common, paper 1, sections 3.1 and 3.2."""
 
 import dataclasses
-from collections.abc import Mapping
+import functools
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 import jax
@@ -39,8 +40,10 @@ class StreamTask(Task):
     smallest: ClassVar[tuple[int, ...]]
     auxiliary: ClassVar[tuple[str, ...]] = (repetitions.LOCAL,)
 
-    def count(self, variables: Variables, split: str) -> np.ndarray:
-        """Counts of a split's videos by this stream alone: float64 [N]."""
+    def count(
+        self, variables: Variables, split: str, indices: Sequence[int] | None = None
+    ) -> np.ndarray:
+        """Counts of a split's videos, all or some, by this stream alone: float64 [N]."""
         raise NotImplementedError
 
     @property
@@ -88,7 +91,7 @@ class StreamTask(Task):
     def validate(self, variables: Variables, epoch: int) -> Mapping[str, float]:
         """Errors of the counts by this stream."""
         return evaluation.validate_stream(
-            self.run, self.name, epoch, lambda split: self.count(variables, split)
+            self.run, self.name, epoch, functools.partial(self.count, variables)
         )
 
     def report_epochs(self) -> None:

@@ -19,6 +19,15 @@ def test_empirical_predictions_are_means_over_good_epochs(tmp_path):
     assert chosen == [2] and mean == {"v": 4.0, "w": 8.0}
 
 
+def test_each_video_has_the_mean_of_the_good_epochs_that_counted_it(tmp_path):
+    counted = [{"v": 4.0}, {"v": 6.0, "w": 2.0}, {"v": 9.0, "w": 9.0, "x": 7.0}]
+    for epoch, (error, predictions) in enumerate(zip((0.2, 0.1, 0.9), counted), 1):
+        epoch_records.write_epoch(tmp_path, epoch, error, predictions)
+    mean, chosen = epoch_records.empirical_predictions(tmp_path, 0.3)
+    # The last epoch, which was no good one, speaks for the video that only it has counted.
+    assert chosen == [1, 2] and mean == {"v": 5.0, "w": 2.0, "x": 7.0}
+
+
 def test_without_a_good_epoch_the_lowest_errors_are_told(tmp_path):
     epochs(tmp_path)
     with pytest.raises(

@@ -9,7 +9,7 @@ import pytest
 
 from rac_jax.counting.rate import Rate
 from rac_jax.counting.result import CountResult, Stream
-from rac_jax.data.labelled import LabelledVideo, summarise
+from rac_jax.data.labelled import LabelledVideo
 from rac_jax.models.sight_sound import epoch_records, evaluation
 from rac_jax.models.sight_sound.network import SightOutput, SoundOutput
 from rac_jax.models.sight_sound.sight_task import SightTask
@@ -105,15 +105,11 @@ def fake_run(tmp_path, with_solo: bool = True):
     config.stride.strides, config.counting.max_stride = (1, 2), 2
     videos = Videos([video("loud", 4.0), video("mute", 3.0, sound=False)])
     counter = FakeCounter(with_solo)
-    return types.SimpleNamespace(
-        config=config,
-        workdir=tmp_path,
-        network=types.SimpleNamespace(use_sight_only_ranker=with_solo),
-        source=lambda split: videos,
-        videos=lambda split: [summarise(one) for one in videos],
-        counter=lambda variables: counter,
-        asked=counter.asked,
-    )
+    run = toy.make_run(config, tmp_path)
+    run.sources = dict.fromkeys(("train", "val", "test"), videos)
+    run.network = types.SimpleNamespace(use_sight_only_ranker=with_solo)
+    run.counter, run.asked = lambda variables: counter, counter.asked
+    return run
 
 
 def test_every_estimator(tmp_path):
@@ -159,6 +155,21 @@ def test_epochs_that_are_good_or_last_are_recorded(tmp_path):
     assert [one["error"] for one in found] == pytest.approx([1.25] * 3)
     predicted = {"loud": 6.0, "mute": 9.0}
     assert [one["predictions"] for one in found] == [None, predicted, predicted]
+
+
+def test_between_epochs_a_share_of_the_training_videos_is_counted(tmp_path):
+    run, variables = fake_run(tmp_path), {"params": {}, "batch_stats": {}}
+    settings = run.config.sight
+    settings.epochs, settings.record_under, settings.record_share = 9, 10.0, 0.5
+    for epoch in range(1, 10):
+        SightTask(run).validate(variables, epoch)
+    *early, last = epoch_records.read_epochs(tmp_path / "sight")
+    everything = {"loud": 6.0, "mute": 9.0}
+    assert last["predictions"] == everything
+    seen = [one["predictions"] for one in early]
+    assert all(len(one) == 1 and one.items() <= everything.items() for one in seen)
+    # Not the same one each time.
+    assert len({*map(min, seen)}) == 2
 
 
 def test_sight_leaves_counts_at_every_stride(tmp_path):

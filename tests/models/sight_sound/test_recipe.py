@@ -70,6 +70,7 @@ def run(tmp_path):
             0.5,
             r"sound.record_under: 0.5 is below reliability.sound_threshold \(1.5\)",
         ),
+        ("sight.record_share", 0.0, "sight.record_share: 0.0 is not above 0 and at"),
         ("sound.windows", 3, "sound.windows: 3 does not divide the batch of 16"),
     ],
 )
