@@ -102,6 +102,10 @@ def paper() -> ml_collections.ConfigDict:
         "train": _split(1),
         "val": _split(2),
         "test": _split(3),
+        # Of a kind where sight learns from, and is judged by, other videos than the rest, as on
+        # Countix where the rest learns from Countix-AV (section 4.3).
+        "sight_train": _split(1) | {"kind": ""},
+        "sight_val": _split(2) | {"kind": ""},
     }
     # As what the model counts, in training and after it: "paper" or "released", at strides from 1
     # on (Appendix A; the ranker is trained on more).

@@ -11,7 +11,7 @@ CONFIG = pathlib.Path(__file__).parents[1] / "configs" / "sight_sound_sweeps.py"
 NAMES = [
     *("table2", "table3", "table5_countix", "table5_countix_av", "table5_extreme"),
     *("table7", "table8", "table9", "table10", "table10_countix"),
-    *("figure4", "figure7", "figure8", "ucfrep"),
+    *("figure4", "figure5", "figure6", "figure7", "figure8", "ucfrep"),
 ]
 # Of a run with strides 1 to 5, as `rac_jax.models.sight_sound.evaluation` has them.
 ESTIMATORS = [
@@ -237,9 +237,24 @@ def test_table_is_no_wider_than_a_page(name, score):
         key: {"n": 1, "mae": score, "mae_rounded": score, "obo": score}
         for key in ESTIMATORS
     }
-    evaluation = {"estimators": scores}
+    videos = [{"count": count} | dict.fromkeys(ESTIMATORS, score) for count in (3, 21)]
+    evaluation = {"estimators": scores, "videos": videos}
     evaluations = dict.fromkeys(SWEEPS[name]["runs"], evaluation)
     text = sweep_table.table_text(name, SWEEPS[name], evaluations)
     assert max(map(len, text.splitlines())) <= 100
     assert all(text.count(row["name"]) for row in SWEEPS[name]["rows"])
     assert text.isascii()
+
+
+def test_figures_5_and_6_are_of_table_3_s_runs():
+    for name in ("figure5", "figure6"):
+        assert SWEEPS[name]["runs"].items() <= SWEEPS["table3"]["runs"].items()
+    assert _paper("figure5") == [
+        [None, None, None, 0.387],
+        [None, None, None, 0.553],
+        [None, None, None, 0.356],
+    ]
+    assert _paper("figure6") == [[0.348, *[None] * 3], [None] * 4, [0.217, *[None] * 3]]
+    last = SWEEPS["figure5"]["rows"][2]["cells"]["more than 20"]
+    assert last["counts"] == (21, None) and last["estimator"] == "sight"
+    assert SWEEPS["figure6"]["rows"][0]["cells"]["2"]["counts"] == (2, 2)

@@ -22,13 +22,15 @@ Batch = dict[str, jax.Array]
 
 @dataclasses.dataclass(frozen=True)
 class VideoExamples:
-    """Examples cut out of the labelled videos of the split "train", in worker processes.
+    """Examples cut out of labelled videos, in worker processes.
 
     Attributes:
       sampler: from a video to one example, see `rac_jax.data.pipeline.Sampler`.
+      split: of the config's data, see `Run.own_split`.
     """
 
     sampler: Sampler
+    split: str = "train"
 
 
 @dataclasses.dataclass(frozen=True)

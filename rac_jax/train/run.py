@@ -69,6 +69,19 @@ class Run:
             stage for stage in self.recipe.stages if self.config[stage.name].epochs
         )
 
+    def own_split(self, stage: str, split: str) -> str:
+        """The split from which a stage learns or by which it is judged.
+
+        Args:
+          stage: its name.
+          split: "train" or "val".
+
+        Returns:
+          "STAGE_SPLIT" where the config's data have such a section of a kind, else `split`.
+        """
+        own = f"{stage}_{split}"
+        return own if own in self.config.data and self.config.data[own].kind else split
+
     def source(self, split: str) -> Source:
         """The videos of a split, decoded once; opened when first asked for."""
         if split not in self.sources:

@@ -220,7 +220,7 @@ def _whole_epoch(run: Run, stage: Stage, task: Task) -> int:
       ValueError: for examples that are not cut out of videos.
     """
     if isinstance(task.examples, VideoExamples):
-        return -(-len(run.source("train")) // run.config[stage.name].batch)
+        return -(-len(run.source(task.examples.split)) // run.config[stage.name].batch)
     raise ValueError(
         f"{stage.name}.epoch_steps: must be above 0, these examples have no epoch of "
         "their own"
@@ -273,7 +273,7 @@ def _read(
     steps: int,
 ) -> Generator[dict[str, np.ndarray], None, None]:
     """This process's rows of batches from videos; those that cannot be read are reported."""
-    videos = run.source("train")
+    videos = run.source(examples.split)
     broken = pipeline.BrokenVideos(videos)
     found = pipeline.make_batches(
         videos,

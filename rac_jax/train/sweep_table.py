@@ -2,7 +2,8 @@
 
 A sweep is a dict: "title"; "runs", per run the fields of the config that it changes; "columns";
 "rows", each {"name", "cells": {column: cell}}; and "note". A cell is {"run", "estimator", "metric",
-"paper"}, with "optional": True where not every run has that estimator. A run that has been
+"paper"}, with "optional": True where not every run has that estimator, and "counts": (least, most)
+where it is about the videos with so many repetitions only, most None for any number. A run that has been
 evaluated has left `<workdir>/<run>/evaluation.json`, which holds {"estimators": {estimator:
 {"n": int, "mae": float or null, "mae_rounded": float or null, "obo": float or null}}, ...}. Papers
 do not say which of the two MAEs theirs is: where a cell shows "mae", both are printed.
@@ -15,6 +16,10 @@ import pathlib
 import re
 import textwrap
 from typing import Any
+
+import numpy as np
+
+from rac_jax.counting import scores
 
 METRICS = ("mae", "obo")
 # The same of rounded counts, for the metrics for which it is something else.
@@ -233,13 +238,45 @@ def _scores(
         shown["rounded"] = ROUNDED[cell["metric"]]
     if cell.get("optional", False) and name not in known:
         return dict.fromkeys((*shown, "n"))
-    scores = _part(known, name)
-    if scores is None:
+    found = _part(known, name)
+    if found is None:
         raise ValueError(
             f"{path}: has no estimator {name!r} (it has: {', '.join(known)})"
         )
-    found = {key: _score(scores, name, metric, path) for key, metric in shown.items()}
-    return found | {"n": scores.get("n")}
+    if "counts" in cell:
+        found = _scores_of_some(evaluation, name, cell["counts"], path)
+    values = {key: _score(found, name, metric, path) for key, metric in shown.items()}
+    return values | {"n": found.get("n")}
+
+
+def _scores_of_some(
+    evaluation: dict[str, Any],
+    name: str,
+    counts: tuple[float, float | None],
+    path: pathlib.Path,
+) -> dict[str, float | int | None]:
+    """An estimator's scores over the videos whose count is in a range.
+
+    Raises:
+      ValueError: if the evaluation does not have every video's count by this estimator.
+    """
+    least, most = counts
+    try:
+        rows = [(video["count"], video[name]) for video in evaluation["videos"]]
+    except (KeyError, TypeError):
+        raise ValueError(f"{path}: does not have every video's {name!r}") from None
+    inside = [
+        (float(label), float(count))
+        for label, count in rows
+        if label > 0 and least <= label <= (math.inf if most is None else most)
+    ]
+    if not inside:
+        return dict.fromkeys(scores.METRICS) | {"n": 0}
+    labels, found = np.array(inside).T
+    each = scores.per_video(found, labels)
+    return {metric: float(values.mean()) for metric, values in each.items()} | {
+        "n": len(inside)
+    }
 
 
 def _score(

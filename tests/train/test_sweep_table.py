@@ -289,3 +289,39 @@ def test_check_sweep_finds_missing_keys(key):
     sweep = {k: value for k, value in SWEEP.items() if k != key}
     with pytest.raises(ValueError, match=f"sweep has no '{key}'"):
         sweep_table.check_sweep(sweep)
+
+
+COUNTED = [(2, 2.6), (2, 1.0), (3, 3.0), (21, 14.0), (0, 1.0)]
+
+
+def _some(counts, videos=COUNTED, metric="mae"):
+    cell = _cell("only", metric=metric) | {"counts": counts}
+    sweep = {
+        "title": "Some",
+        "runs": {"only": {}},
+        "columns": ["c"],
+        "rows": [{"name": "r", "cells": {"c": cell}}],
+        "note": "",
+    }
+    sweep_table.check_sweep(sweep)
+    rows = [{"video_id": "v", "count": label, "sight": one} for label, one in videos]
+    evaluations = {"only": _evaluation() | {"videos": rows}}
+    record = sweep_table.table_record("some", sweep, evaluations)
+    return record["rows"][0]["cells"]["c"]
+
+
+def test_a_cell_may_be_of_videos_with_so_many_repetitions():
+    two = _some((2, 2))
+    assert two["ours"] == pytest.approx((0.3 + 0.5) / 2) and two["n"] == 2
+    assert two["rounded"] == pytest.approx((0.5 + 0.5) / 2)
+    assert _some((3, None))["ours"] == pytest.approx(1 / 6)
+    assert _some((3, None), metric="obo")["ours"] == 0.5
+    nobody = _some((30, None))
+    assert nobody["ours"] is None and nobody["n"] == 0
+
+
+def test_cells_of_some_videos_need_every_video():
+    with pytest.raises(ValueError, match="does not have every video's 'sight'"):
+        sweep_table._scores_of_some(
+            {"videos": [{"count": 2}]}, "sight", (2, 2), "evaluation.json"
+        )

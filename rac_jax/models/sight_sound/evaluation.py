@@ -285,7 +285,8 @@ def validate_stream(
       {"error", "mae", "obo"}.
     """
     settings = run.config[name]
-    scores = validation_scores(run, count("val", None), "val")
+    judged = run.own_split(name, "val")
+    scores = validation_scores(run, count(judged, None), judged)
     predicted = None
     if epoch == settings.epochs or scores["error"] < settings.record_under:
         number = len(run.videos("train"))

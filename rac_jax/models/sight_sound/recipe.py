@@ -17,6 +17,7 @@ from rac_jax.models.sight_sound import (
     evaluation,
     reliability_task,
     repetition_loss,
+    sight_task,
     stride_task,
 )
 from rac_jax.models.sight_sound.estimator import LARGEST_STRIDE
@@ -59,7 +60,8 @@ def check(run: Run) -> None:
             f"data.audio_rate: {config.data.audio_rate} is not {RATE}, of which the "
             "spectrograms are"
         )
-    for split in splits.SPLITS:
+    own = [run.own_split("sight", split) for split in ("train", "val")]
+    for split in dict.fromkeys((*splits.SPLITS, *own)):
         splits.check_split(config.data, split)
         if split not in run.sources:
             splits.check_files(config.data, split)
@@ -143,11 +145,12 @@ def _check_examples(stage: str, settings: ml_collections.ConfigDict) -> None:
         )
 
 
-def _classes(run: Run, scenes: SceneConfig | None) -> tuple[str, ...]:
+def _classes(run: Run, stage: str, scenes: SceneConfig | None) -> tuple[str, ...]:
     """Action labels: rendered clips are labelled by the number of their motion."""
     if scenes is not None:
         return scenes.kinds
-    return tuple(sorted({video.label for video in run.videos("train")} - {""}))
+    videos = run.videos(run.own_split(stage, "train"))
+    return tuple(sorted({video.label for video in videos} - {""}))
 
 
 def make_sight_task(run: Run, variables: Variables) -> SightTask:
@@ -157,7 +160,7 @@ def make_sight_task(run: Run, variables: Variables) -> SightTask:
     if settings.examples == "device":
         size = run.config.data.size
         scenes = splits.scene_config(settings.scenes, height=size, width=size)
-    return SightTask(run, scenes, _classes(run, scenes))
+    return SightTask(run, scenes, _classes(run, "sight", scenes))
 
 
 def make_sound_task(run: Run, variables: Variables) -> SoundTask:
@@ -167,21 +170,26 @@ def make_sound_task(run: Run, variables: Variables) -> SoundTask:
     if settings.examples == "device":
         # The picture is never looked at, so it costs nothing whatever its size.
         scenes = splits.scene_config(settings.scenes)
-    return SoundTask(run, scenes, _classes(run, scenes))
+    return SoundTask(run, scenes, _classes(run, "sound", scenes))
 
 
-def _sight_predictions(run: Run) -> dict[str, dict[int, float]]:
+def _sight_predictions(
+    run: Run, field: str = sight_task.VIDEOS
+) -> dict[str, dict[int, float]]:
     """What stage sight left: video_id to count by sight by stride."""
     path = run.workdir / "sight" / stage_files.PREDICTIONS
-    record = stage_files.read_json(path, "videos", "strides")
+    record = stage_files.read_json(path, field, "strides")
     return {
         name: dict(zip(record["strides"], counts, strict=True))
-        for name, counts in record["videos"].items()
+        for name, counts in record[field].items()
     }
 
 
 def stride_roles_of(
-    run: Run, predicted: Mapping[str, Mapping[int, float]], stage: str
+    run: Run,
+    predicted: Mapping[str, Mapping[int, float]],
+    stage: str,
+    split: str = "train",
 ) -> tuple[dict[str, int], dict[str, np.ndarray]]:
     """Which strides of the training videos are positive and negative (Eq. 9).
 
@@ -189,12 +197,13 @@ def stride_roles_of(
       run: the run.
       predicted: video_id to count by sight by stride.
       stage: whose section has the threshold and says which pairs there are.
+      split: of the videos.
 
     Returns:
       video_id to the index of its positive stride, and to those of its negative ones: none
       for a video without repetitions.
     """
-    settings, videos = run.config.stride, run.videos("train")
+    settings, videos = run.config.stride, run.videos(split)
     own = run.config[stage]
     strides = tuple(settings.strides)
     counts = [
@@ -230,10 +239,13 @@ def make_stride_task(run: Run, variables: Variables) -> StrideTask:
 
 
 def make_sight_stride_task(run: Run, variables: Variables) -> StrideTask:
-    """Stage sight_stride, likewise: the sight-only ranker before the other one."""
+    """Stage sight_stride: the sight-only ranker by itself, on the videos that sight has."""
     del variables
-    roles = stride_roles_of(run, _sight_predictions(run), "sight_stride")
-    return StrideTask(run, *roles, name="sight_stride")
+    stage = "sight_stride"
+    split, judged = (run.own_split("sight", split) for split in ("train", "val"))
+    field = sight_task.VIDEOS if split == "train" else sight_task.OWN_VIDEOS
+    roles = stride_roles_of(run, _sight_predictions(run, field), stage, split)
+    return StrideTask(run, *roles, name=stage, split=split, judged=judged)
 
 
 def _final_predictions(run: Run, stream: str) -> dict[str, float]:

@@ -19,6 +19,10 @@ from rac_jax.train.recipe import (
     VideoExamples,
 )
 
+# Fields of what the stage leaves: counts of the videos of the split "train", and of those that
+# sight alone has learned from where they are others.
+VIDEOS, OWN_VIDEOS = "videos", "own_videos"
+
 
 class SightTask(StreamTask):
     """What the sight stage trains."""
@@ -41,7 +45,7 @@ class SightTask(StreamTask):
             classes=self.classes,
             jitter=config.sight.augment.jitter,
         )
-        return VideoExamples(sampler)
+        return VideoExamples(sampler, self.run.own_split(self.name, "train"))
 
     def prepare(self, batch: Batch, key: jax.Array) -> Batch:
         """Renders clips if there are none, augments and normalises them."""
@@ -62,11 +66,14 @@ class SightTask(StreamTask):
         return evaluation.sight_counts(self.run, variables, split, indices)
 
     def record(self, variables: Variables) -> Mapping[str, Any]:
-        """Counts of every training video at every stride."""
+        """Counts of every training video at every stride, its own and the other stages'."""
         self.report_epochs()
-        counts = evaluation.sight_counts_by_stride(self.run, variables, "train")
-        names = [video.video_id for video in self.run.videos("train")]
-        return {
-            "strides": list(evaluation.counted_strides(self.run)),
-            "videos": dict(zip(names, counts.tolist(), strict=True)),
-        }
+        split = self.run.own_split(self.name, "train")
+        found = {"strides": list(evaluation.counted_strides(self.run))}
+        for field, videos in ((VIDEOS, "train"), (OWN_VIDEOS, split)):
+            if field == OWN_VIDEOS and split == "train":
+                continue
+            counts = evaluation.sight_counts_by_stride(self.run, variables, videos)
+            names = [video.video_id for video in self.run.videos(videos)]
+            found[field] = dict(zip(names, counts.tolist(), strict=True))
+        return found

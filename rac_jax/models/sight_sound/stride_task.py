@@ -78,6 +78,8 @@ class StrideTask(Task):
       negatives: video_id to indices of its negative strides.
       name: of the stage: "stride", or "sight_stride" where the sight-only ranker is trained
         before the other one, which then starts from it.
+      split: of the videos that it learns from.
+      judged: of those by which it is validated.
     """
 
     run: Run
@@ -85,6 +87,8 @@ class StrideTask(Task):
     negatives: Mapping[str, Sequence[int]]
 
     name: str = "stride"
+    split: str = "train"
+    judged: str = "val"
 
     @property
     def _settings(self) -> ml_collections.ConfigDict:
@@ -114,7 +118,7 @@ class StrideTask(Task):
             negatives=self.negatives,
             one_start=self._settings.pairs == "released",
         )
-        return VideoExamples(sampler)
+        return VideoExamples(sampler, self.split)
 
     def first(self, variables: Variables) -> Variables:
         """The variables that this stage begins with: copies of the encoders' last stages."""
@@ -190,7 +194,7 @@ class StrideTask(Task):
         found = self._chosen_counts(variables)
         scores, errors = {}, []
         for name in self._rankers:
-            one = evaluation.validation_scores(self.run, found[name], "val")
+            one = evaluation.validation_scores(self.run, found[name], self.judged)
             errors.append(one["error"])
             scores |= {f"{name}_{metric}": one[metric] for metric in MAES}
         return scores | {"error": float(np.mean(errors))}
@@ -198,8 +202,9 @@ class StrideTask(Task):
     def _chosen_counts(self, variables: Variables) -> dict[str, np.ndarray]:
         """Counts by sight of the validation videos, [N] by ranker."""
         if self._rankers == ("solo_ranker",):
-            return {"solo_ranker": evaluation.solo_counts(self.run, variables, "val")}
-        counts = evaluation.audiovisual_counts(self.run, variables, "val")
+            counts = evaluation.solo_counts(self.run, variables, self.judged)
+            return {"solo_ranker": counts}
+        counts = evaluation.audiovisual_counts(self.run, variables, self.judged)
         return {
             "solo_ranker": counts.at(counts.solo_stride),
             "ranker": counts.at(counts.stride),

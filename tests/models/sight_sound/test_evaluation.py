@@ -10,12 +10,13 @@ import pytest
 from rac_jax.counting.rate import Rate
 from rac_jax.counting.result import CountResult, Stream
 from rac_jax.data.labelled import LabelledVideo
-from rac_jax.models.sight_sound import epoch_records, evaluation
+from rac_jax.models.sight_sound import epoch_records, evaluation, recipe
 from rac_jax.models.sight_sound.network import SightOutput, SoundOutput
 from rac_jax.models.sight_sound.sight_task import SightTask
 from rac_jax.models.sight_sound.sound_task import SoundTask
 from rac_jax.models.sight_sound.stride_task import StrideTask
 from rac_jax.ops.sound_format import RATE
+from rac_jax.train import stage_files
 from tests.train import toy
 
 
@@ -179,6 +180,38 @@ def test_sight_leaves_counts_at_every_stride(tmp_path):
         "videos": {"loud": [6.0, 4.0], "mute": [3.0, 9.0]},
     }
     assert run.asked == [{"sound": False, "max_stride": 2}] * 2
+
+
+def test_sight_may_have_videos_of_its_own(tmp_path):
+    """As on Countix where the rest learns from Countix-AV (section 4.3)."""
+    run = fake_run(tmp_path)
+    run.config.sight.examples = "videos"
+    others = Videos([video("own", 3.0, sound=False, frames=64)])
+    for split in ("sight_train", "sight_val"):
+        run.config.data[split].kind = "csv"
+        run.sources[split] = others
+    task = SightTask(run)
+    assert task.examples.split == "sight_train"
+    assert SoundTask(run).examples.split == "train"
+    # Validated on its own videos, the others' training videos are recorded.
+    run.config.sight.record_under = 10.0
+    scores = task.validate({"params": {}, "batch_stats": {}}, 1)
+    assert scores["error"] == pytest.approx(0.0)
+    (epoch,) = epoch_records.read_epochs(tmp_path / "sight")
+    assert sorted(epoch["predictions"]) == ["loud", "mute"]
+    assert task.record({}) == {
+        "strides": [1, 2],
+        "videos": {"loud": [6.0, 4.0], "mute": [3.0, 9.0]},
+        "own_videos": {"own": [3.0, 9.0]},
+    }
+    # The sight-only ranker by itself learns from sight's videos, the other one does not.
+    stage_files.write_json(tmp_path / "sight" / "predictions.json", task.record({}))
+    alone = recipe.make_sight_stride_task(run, {})
+    assert alone.examples.split == "sight_train" and alone.judged == "sight_val"
+    assert alone.positive == {"own": 0}
+    both = recipe.make_stride_task(run, {})
+    assert both.examples.split == "train" and both.judged == "val"
+    assert sorted(both.positive) == ["loud", "mute"]
 
 
 def test_the_released_procedure_is_asked_for_each_stride(tmp_path):
