@@ -6,6 +6,7 @@ import flax.struct
 import jax
 import jax.numpy as jnp
 
+from rac_jax.ops import density
 from rac_jax.scenes import motion, picture, sound, timeline
 from rac_jax.scenes.config import PICTURE_DAMAGE, SOUND_DAMAGE, SceneConfig
 
@@ -66,15 +67,6 @@ def _damage(
     return jnp.where(jax.random.bernoulli(hit, probability), index, 0)
 
 
-def _density(when: timeline.Timeline, config: SceneConfig) -> jax.Array:
-    """A Gaussian in the middle of every cycle, as wide as it covers the cycle. [T]"""
-    time = jnp.arange(config.frames) + 0.5
-    middle, width = when.starts + when.lengths / 2, when.lengths / 6 + 1e-3
-    far = (time[:, None] - middle[None]) / width[None]  # [T, K]
-    bump = jnp.exp(-0.5 * jnp.square(far)) / (width[None] * jnp.sqrt(2 * jnp.pi))
-    return jnp.sum(bump * when.valid[None], axis=1)
-
-
 def render_scene(key: jax.Array, config: SceneConfig) -> Scene:
     """Renders a scene.
 
@@ -109,7 +101,8 @@ def render_scene(key: jax.Array, config: SceneConfig) -> Scene:
     look = picture.make_look(_key(key, "look"), config, picture_damage)
     heard = sound.make_sound(_key(key, "sound"), when, config, sound_damage)
     # The labels: from frames to seconds, without cycles that a cut scene does not show at all.
-    cycles = jnp.stack([when.starts, when.starts + when.lengths], axis=1) / config.fps
+    spans = jnp.stack([when.starts, when.starts + when.lengths], axis=1)  # frames
+    cycles = spans / config.fps
     visible = (cycles[:, 1] > 0) & (cycles[:, 0] < config.duration_s)
     return Scene(
         frames=picture.draw_frames(tracks, look, config),
@@ -121,7 +114,7 @@ def render_scene(key: jax.Array, config: SceneConfig) -> Scene:
         periodicity=when.periodicity,
         rate=when.rate,
         period=jnp.where(when.periodicity, 1 / jnp.maximum(when.rate, 1e-4), 0.0),
-        density=_density(when, config),
+        density=density.density_map(spans, when.valid, config.frames),
         mask=picture.draw_mask(tracks, look, config),
         events=heard.events,
         events_mask=heard.events_mask,

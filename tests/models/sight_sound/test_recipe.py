@@ -61,7 +61,11 @@ def run(tmp_path):
         ("data.audio_rate", 16000, "data.audio_rate: 16000 is not 22050"),
         ("data.interpolation", "x", "data.interpolation: 'x' is not one of area, bil"),
         ("data.sight_val.kind", "x", "data.sight_val.kind: 'x' is not one of"),
-        ("data.sight_train.kind", "csv", "data.sight_train.path: is empty, a csv needs"),
+        (
+            "data.sight_train.kind",
+            "csv",
+            "data.sight_train.path: is empty, a csv needs",
+        ),
         ("data.val.kind", "x", "data.val.kind: 'x' is not one of"),
         ("sight.examples", "x", "sight.examples: 'x' is not one of videos, device"),
         ("sound.epoch_steps", 0, "sound.epoch_steps: rendered clips have no epoch"),
