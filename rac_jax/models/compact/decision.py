@@ -13,7 +13,7 @@ import numpy as np
 from rac_jax.counting.batch_sizes import choose_batch_sizes
 from rac_jax.counting.family import Variables
 from rac_jax.counting.programs import CompiledProgram
-from rac_jax.models.compact import decoder
+from rac_jax.models.compact import decoder, returns
 from rac_jax.models.compact.decoder import Decoded, DecodingConfig
 from rac_jax.models.compact.grid import STEP_FRAMES, WINDOW_FRAMES, step_count
 from rac_jax.models.compact.network import DecodedPosteriors
@@ -129,6 +129,7 @@ def decide(
     frames: int,
     sight: Steps | None,
     sound: Steps | None,
+    changes: np.ndarray | None,
 ) -> Decision:
     """Counts a video whose posteriors are known.
 
@@ -137,9 +138,11 @@ def decide(
       config: the decoding's constants.
       frames: T, frames of the video, at least 1.
       sight, sound: posteriors of the streams, None for one that is not there.
+      changes: [T, LAGS] of the picture, see `returns.Changes`; None without one.
 
     Returns:
-      What is counted by both streams and by each alone.
+      What is counted by both streams and by each alone. Sets that are seen where the picture
+      does not return are left out, unless they are heard.
     """
     found = networks.decode(step_count(frames), sight, sound)
 
@@ -148,13 +151,44 @@ def decide(
             return None
         return decoder.decode(distribution, frames, config)
 
-    fused = decoded(found.fused)
+    fused, seen, heard = map(decoded, (found.fused, found.sight, found.sound))
+    if changes is not None:
+        trust = found.reliability
+        fused = _returning(fused, changes, np.zeros(1) if trust is None else trust)
+        seen = _returning(seen, changes, np.zeros(1))
     reliability = None
     if found.reliability is not None:
         inside = fused.rate[::STEP_FRAMES] > 0
         chosen = inside if inside.any() else np.ones_like(inside)
         reliability = float(found.reliability[chosen].mean())
-    return Decision(fused, decoded(found.sight), decoded(found.sound), reliability)
+    return Decision(fused, seen, heard, reliability)
+
+
+def _returning(found: Decoded, changes: np.ndarray, trust: np.ndarray) -> Decoded:
+    """What is left without sets in which the picture does not return.
+
+    Args:
+      found: by a picture, or by both.
+      changes: see `decide`.
+      trust: weight of the sound at every step, or one for all; sets of which most is heard stay.
+
+    Returns:
+      The sets that are left, and their count. The score stays: it is that of what was found.
+    """
+    kept, rate = [], np.array(found.rate)
+    for one in found.sets:
+        span = slice(one.first, one.end)
+        steps = slice(one.first // STEP_FRAMES, one.end // STEP_FRAMES + 1)
+        listened = float(np.mean(trust[steps] if len(trust) > 1 else trust))
+        ratio = returns.return_ratio(changes[span], found.rate[span])
+        if listened < 0.5 and ratio is not None and ratio >= returns.MOST_RATIO:
+            rate[span] = 0.0
+        else:
+            kept.append(one)
+    if len(kept) == len(found.sets):
+        return found
+    count = float(sum(one.count for one in kept))
+    return dataclasses.replace(found, count=count, sets=tuple(kept), rate=rate)
 
 
 def check_confidence(table: Any) -> Mapping[str, Any]:

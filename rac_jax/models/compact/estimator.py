@@ -49,6 +49,7 @@ from rac_jax.models.compact.posteriors import (
     StreamPosteriors,
     stack_posteriors,
 )
+from rac_jax.models.compact.returns import Changes
 from rac_jax.ops.sound_format import COLUMNS_PER_S
 
 # As long as all that was heard is digital silence, the stream of sound is not run: most such
@@ -68,6 +69,8 @@ class CompactState:
       info: of the source.
       options: of the count.
       repeated: drops frames that the container repeats.
+      changes: compares frames with those before.
+      changed: in parts float16 [n, LAGS]: what it says of each frame.
       assembler: cuts frames into windows.
       columns: the sound so far.
       sight: the stream that looks, None without a picture.
@@ -79,18 +82,21 @@ class CompactState:
     info: SourceInfo
     options: CompactOptions
     repeated: RepeatedFrames
+    changes: Changes
     assembler: WindowAssembler
     columns: MelColumns
     sight: WindowRun | None
     sound: WindowRun | None
     unheard: tuple[Window, ...] = ()
     times_s: Parts = ()
+    changed: Parts = ()
 
     def copy(self) -> "CompactState":
         """One that goes on by itself from here; arrays are shared, not copied."""
         return dataclasses.replace(
             self,
             repeated=self.repeated.copy(),
+            changes=self.changes.copy(),
             assembler=self.assembler.copy(),
             columns=self.columns.copy(),
             sight=self.sight and self.sight.copy(),
@@ -140,6 +146,7 @@ class CompactEstimator:
             info,
             options,
             RepeatedFrames(),
+            Changes(),
             WindowAssembler(strides, WINDOW_FRAMES, HOP_FRAMES),
             MelColumns(),
             run("sight", self.networks.sight, info.has_picture),
@@ -173,7 +180,8 @@ class CompactEstimator:
             None if one is None else functools.partial(stack_posteriors, one)
             for one in (streams.sight, streams.sound)
         )
-        decision = self.decide(len(streams.times_s), sight, sound)
+        frames = len(streams.times_s)
+        decision = self.decide(frames, sight, sound, streams.changes)
         sets = tuple(_as_set(one, streams) for one in decision.fused.sets)
         scores = _stride_scores(streams)
         # A stride that was given, or the only one left, has nothing to be compared with.
@@ -195,9 +203,15 @@ class CompactEstimator:
             panel=panel.draw if compared else None,
         )
 
-    def decide(self, frames: int, sight: Steps | None, sound: Steps | None) -> Decision:
+    def decide(
+        self,
+        frames: int,
+        sight: Steps | None,
+        sound: Steps | None,
+        changes: np.ndarray | None,
+    ) -> Decision:
         """Counts T frames whose posteriors are known; see `decision.decide`."""
-        return decide(self.networks, self._decoding, frames, sight, sound)
+        return decide(self.networks, self._decoding, frames, sight, sound, changes)
 
     def posteriors(self, state: CompactState) -> StreamPosteriors:
         """What the streams say of everything that was fed.
@@ -225,7 +239,7 @@ class CompactEstimator:
 
         times_s = np.concatenate([np.zeros(0), *state.times_s])
         if not len(times_s):
-            return StreamPosteriors(None, None, times_s, 0.0, {})
+            return StreamPosteriors(None, None, None, times_s, 0.0, {})
         runs = {"sight": state.sight, "sound": state.sound if heard else None}
         found = {name: run and _long_enough(run.finish()) for name, run in runs.items()}
         end_s = info.start_s + columns.duration_s
@@ -233,6 +247,7 @@ class CompactEstimator:
             end_s = state.assembler.end_s
         return StreamPosteriors(
             **found,
+            changes=np.concatenate(state.changed) if info.has_picture else None,
             times_s=times_s,
             end_s=end_s,
             cost={name: run.cost for name, run in runs.items() if run is not None},
@@ -254,6 +269,7 @@ class CompactEstimator:
         if state.sound is not None:
             state.unheard += tuple(map(_without_frames, windows))
         state.times_s = with_part(state.times_s, times_s)
+        state.changed = with_part(state.changed, state.changes.feed(frames))
 
     def _lay_grid(self, state: CompactState) -> None:
         """Without a picture: frames of no pixels as far as there is sound."""

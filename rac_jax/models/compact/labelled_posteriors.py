@@ -60,6 +60,7 @@ class LabelledPosteriors:
       log_period: float32 [N, G], of frames per repetition.
       periodic: bool [N, G], whether something repeats.
       real: bool [N, G], whether the step is of the video.
+      changes: float16 [N, T, LAGS] of the picture, see `returns.Changes`.
     """
 
     videos: tuple[VideoSummary, ...]
@@ -71,6 +72,7 @@ class LabelledPosteriors:
     log_period: np.ndarray
     periodic: np.ndarray
     real: np.ndarray
+    changes: np.ndarray
 
     def arrays(self) -> dict[str, np.ndarray]:
         """All but the summaries, by name."""
@@ -169,13 +171,11 @@ def gather(counter: Counter, source: Source, split: str) -> LabelledPosteriors:
             LOG.info("posteriors of %s: %d of %d", split, index + 1, len(source))
 
     # Shorter videos are filled up with zeros to the longest.
-    most = max(len(row["real"]) for row in rows)
-
     def stacked(name: str) -> np.ndarray:
         values = [np.asarray(row[name]) for row in rows]
         if not values[0].ndim:
             return np.stack(values)
-        rest = ((0, 0),) * (values[0].ndim - 1)
+        most, rest = max(map(len, values)), ((0, 0),) * (values[0].ndim - 1)
         return np.stack([np.pad(v, ((0, most - len(v)), *rest)) for v in values])
 
     return LabelledPosteriors(
@@ -199,6 +199,7 @@ def _row(video: LabelledVideo, streams: StreamPosteriors) -> dict[str, np.ndarra
         "log_period": log_period,
         "periodic": periodic,
         "real": np.ones(number, bool),
+        "changes": streams.changes,
     }
 
 
@@ -285,7 +286,8 @@ def count_posteriors(
     def one(index: int) -> np.ndarray:
         sound = steps(known.sound[index]) if known.heard[index] else None
         frames = int(known.frames[index])
-        found = estimator.decide(frames, steps(known.sight[index]), sound)
+        changes = known.changes[index, :frames]
+        found = estimator.decide(frames, steps(known.sight[index]), sound, changes)
         seen = found.sight.count
         heard = 0.0 if found.sound is None else found.sound.count
         average = seen if found.sound is None else (seen + heard) / 2

@@ -28,6 +28,7 @@ class StreamPosteriors:
       sight: stride to float16 [n, 29], the posteriors over periods of each strided frame and
         its periodicity, as `WindowRun` joins them; None without a picture.
       sound: likewise, or None without sound.
+      changes: float16 [T, LAGS] of the picture, see `returns.Changes`; None without one.
       times_s: float64 [T] when each frame begins, in seconds of the file.
       end_s: when the last one ends.
       cost: per stream what its network did: {"clips", "calls", "compiled"}.
@@ -35,6 +36,7 @@ class StreamPosteriors:
 
     sight: Mapping[int, np.ndarray] | None
     sound: Mapping[int, np.ndarray] | None
+    changes: np.ndarray | None
     times_s: np.ndarray
     end_s: float
     cost: Mapping[str, Mapping[str, int]]

@@ -1,4 +1,4 @@
-"""Laws of the shipped model: frames that a container repeats change no count."""
+"""Laws of the shipped model: what containers and encoders do to frames changes no count."""
 
 import functools
 
@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 import rac_jax
+from benchmarks import cadence
 from rac_jax.scenes import SceneConfig, render_scene
 
 FRAMES = 160
@@ -54,3 +55,35 @@ def test_repeated_frames_change_no_count(kind, seed):
         found = counter().count(frames[numbers], fps=fps).count
         assert found == pytest.approx(plain, abs=0.3)
         assert kind == "repeating" or found == 0
+
+
+@functools.cache
+def cadence_scenes(name: str) -> list[np.ndarray]:
+    return cadence.render(getattr(cadence, name), 6)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "damage", ["every 4, H.264", "H.264 crf 32, 2 B", "H.264 crf 38, 3 B", "VP9"]
+)
+def test_pulses_of_an_encoder_are_no_repetitions(damage):
+    """A moving camera counts 0 after it was encoded, if it did before."""
+    encode, ratio = cadence.DAMAGES[damage]
+    still = [
+        frames
+        for frames in cadence_scenes("CAMERA")
+        if cadence.count(counter(), frames) == 0
+    ]
+    assert len(still) >= 4
+    for frames in still:
+        assert cadence.count(counter(), encode(frames), ratio) == 0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("damage", ["H.264 crf 32, 2 B", "VP9"])
+def test_encoding_changes_no_count(damage):
+    encode, ratio = cadence.DAMAGES[damage]
+    for frames in cadence_scenes("REPEATING"):
+        plain = cadence.count(counter(), frames)
+        found = cadence.count(counter(), encode(frames), ratio)
+        assert found == pytest.approx(plain, abs=0.3)

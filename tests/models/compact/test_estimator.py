@@ -13,8 +13,8 @@ from rac_jax.counting.estimator import Chunk, SourceInfo
 from rac_jax.counting.model_config import ModelError
 from rac_jax.counting.result import Measurement
 from rac_jax.media import MediaError, to_grey
-from rac_jax.models.compact import FAMILY, CompactOptions, decision
-from rac_jax.models.compact.decoder import Decoded
+from rac_jax.models.compact import FAMILY, CompactOptions, decision, returns
+from rac_jax.models.compact.decoder import Decoded, PeriodSet
 from rac_jax.models.compact.grid import STEP_FRAMES
 from rac_jax.models.compact.posteriors import stack_posteriors
 from tests.conftest import knocks, moving_square
@@ -388,7 +388,7 @@ def test_the_reliability_is_of_where_repetitions_are(counter):
         return stack_posteriors({1: rows}, first, number)
 
     estimator = counter.estimator
-    found = estimator.decide(200, steps, steps)
+    found = estimator.decide(200, steps, steps, None)
     weights_of = estimator.networks.decode(50, steps, steps).reliability
     inside = found.fused.rate[::STEP_FRAMES] > 0
     chosen = weights_of[inside] if inside.any() else weights_of
@@ -408,3 +408,24 @@ def test_needs_follow_the_options():
     assert needs().frames.size == (SIZE, SIZE) and needs().frames.colour == "grey"
     assert needs().frames.most_fps == 45.0 and needs().sound.rate == 22050
     assert needs(sight=False).frames is None and needs(sound=False).sound is None
+
+
+@pytest.mark.parametrize(("trust", "left"), [(0.2, 1), (0.8, 2)])
+def test_sets_whose_picture_does_not_return_are_left_out_unless_they_are_heard(
+    trust, left
+):
+    def one(first, end):
+        return PeriodSet(first, end, 8.0, 0.9, np.linspace(first, end, 9))
+
+    rate = np.zeros(100)
+    rate[0:40] = rate[50:90] = 1 / 5
+    found = Decoded(16.0, (one(0, 40), one(50, 90)), rate, 0.9)
+    # In the first set the picture is back after five frames, in the second it moves on.
+    lags = np.arange(1, returns.LAGS + 1)
+    back = np.minimum(lags % 5, 5 - lags % 5)
+    changes = np.stack([np.where(t < 45, back, lags) for t in range(100)])
+    kept = decision._returning(found, changes, np.full(25, trust))
+    assert len(kept.sets) == left and kept.count == 8.0 * left
+    assert kept.sets[0] is found.sets[0]
+    assert (kept.rate[50:90] > 0).all() == (left == 2)
+    assert found.rate is rate and rate[60] > 0

@@ -146,6 +146,7 @@ def test_drawn_batches_are_a_function_of_seed_and_step():
         videos=(types.SimpleNamespace(),) * 10,
         frames=np.arange(10),
         heard=np.ones(10, bool),
+        changes=np.zeros((10, 1, 1)),
         **arrays,
     )
     batch = known.draw(5, 4, 7)
