@@ -47,12 +47,21 @@ def read_report(folder: pathlib.Path) -> dict[str, Any]:
     path = folder / EVALUATION
     try:
         report = json.loads(path.read_text(encoding="utf-8"))
-        if not isinstance(report["estimators"], dict):
-            raise TypeError
     except OSError as error:
         raise ValueError(f"{path}: {error.strerror}; is the run finished?") from error
-    except (ValueError, TypeError, KeyError) as error:
+    except ValueError as error:
         raise ValueError(f"{path}: is no measurement of a run") from error
+    try:
+        parts = _parts(report).values()
+        known = [(name, set(row)) for part in parts for name, row in part.items()]
+    except (TypeError, KeyError, AttributeError) as error:
+        raise ValueError(f"{path}: is no measurement of a run") from error
+    for name, keys in known:
+        if lacking := {"n", *METRICS} - keys:
+            raise ValueError(
+                f"{path}: {name} has no {min(lacking)!r}, as from an earlier version; delete "
+                "the file and run `rac train` again"
+            )
     return report
 
 

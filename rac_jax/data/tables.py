@@ -91,6 +91,9 @@ def number(
     if not text:
         return None
     try:
+        # Python's own way to group digits is nobody's in a table.
+        if "_" in text:
+            raise ValueError
         # A comma in a cell can only be a decimal one.
         value = float(text.replace(",", ".") if text.count(",") == 1 else text)
     except ValueError:

@@ -65,7 +65,16 @@ def test_several_runs_have_a_mean_and_a_deviation(tmp_path, rac):
 
 @pytest.mark.parametrize(
     ("text", "message"),
-    [(None, "is the run finished?"), ("{", "is no measurement"), ("{}", "is no meas")],
+    [
+        (None, "is the run finished?"),
+        ("{", "is no measurement"),
+        ("{}", "is no meas"),
+        ('{"estimators": {"sight": 3}}', "is no measurement"),
+        (
+            '{"estimators": {"sight": {"n": 2, "mae": 0.1, "obo": 0.5}}}',
+            "sight has no 'mae_rounded', as from an earlier version",
+        ),
+    ],
 )
 def test_runs_without_a_measurement_are_named(tmp_path, rac, text, message):
     (tmp_path / "a").mkdir()

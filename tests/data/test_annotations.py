@@ -69,6 +69,7 @@ def test_byte_order_mark_and_column_order(tmp_path):
     "text,message",
     [
         (HEADER + "a.mp4,5.0,3.2,4\n", "clips.csv:2: end_s 3.2 is before start_s 5.0"),
+        (HEADER + "a.mp4,0,1,1_000\n", "clips.csv:2: count '1_000' is not a number"),
         (HEADER + "a.mp4,0,1,4\n\nb.mp4,0,1,x\n", "clips.csv:4: count 'x' is not a number"),
         (HEADER + "a.mp4,0,1,\n", "clips.csv:2: count is empty"),
         (HEADER + "a.mp4,0,1,-1\n", "clips.csv:2: count -1 must be a number from 0 on"),
