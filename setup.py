@@ -102,6 +102,8 @@ setuptools.setup(
             "uv>=0.5",
         ],
         "bench": [TORCH],
+        # For `rac convert repnet --tensorflow` alone.
+        "tensorflow": ["tensorflow-cpu>=2.18"],
         "colab": ["ipython", "ipywidgets"],
     },
     entry_points={"console_scripts": ["rac = rac_jax.cli.main:run_and_exit"]},

@@ -17,6 +17,7 @@ GROUP = "rac_jax.families"
 FAMILIES = {
     "baseline": "rac_jax.models.baselines:FAMILY",
     "compact": "rac_jax.models.compact:FAMILY",
+    "repnet": "rac_jax.models.repnet:FAMILY",
     "sight_sound": "rac_jax.models.sight_sound:FAMILY",
 }
 

@@ -1,0 +1,88 @@
+"""Counting by overlapping windows whose stride is chosen along time; ours, for any length.
+
+The released procedure takes one stride for a whole video, so that of two sets of another tempo one
+is lost, and windows that do not overlap, at whose edges the network knows one side only.
+"""
+
+import dataclasses
+
+import numpy as np
+
+from rac_jax.models.repnet.released import LEAST_PERIOD
+
+# A frame belongs to a repetition from this score on, and a set has so many repetitions at least.
+THRESHOLD = 0.4
+LEAST_COUNT = 1.6
+# Frames of the video over which a stride's score is averaged before strides are compared.
+SMOOTHED_FRAMES = 64
+# Sets with a break of less than so many periods between them are one.
+GAP_PERIODS = 1.0
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class BlendedCount:
+    """What is found.
+
+    Attributes:
+      rate: [T] repetitions per frame.
+      score: [T] of the stride chosen at each frame.
+      stride: int [T].
+      scores: mean score by stride.
+    """
+
+    rate: np.ndarray
+    score: np.ndarray
+    stride: np.ndarray
+    scores: dict[int, float]
+
+
+def mean_period(periods: np.ndarray, first_period: int) -> np.ndarray:
+    """The likeliest period and its neighbours, weighed: [n, P] probabilities to [n] frames."""
+    classes = np.arange(periods.shape[-1]) + first_period
+    best = np.argmax(periods, axis=-1)[:, None]
+    near = np.abs(np.arange(periods.shape[-1])[None] - best) <= 1
+    near &= classes[None] >= 1
+    weights = np.where(near, periods, 0.0)
+    total = np.maximum(weights.sum(-1), 1e-9)
+    return (weights * classes[None]).sum(-1) / total
+
+
+def count(rows: dict[int, np.ndarray], frames: int, first_period: int) -> BlendedCount:
+    """Counts a video.
+
+    Args:
+      rows: stride to [n, P + 1], of each strided frame the probabilities of its periods and of
+        its periodicity, as `WindowRun` joins them.
+      frames: T.
+      first_period: what the first class stands for.
+
+    Returns:
+      The count, as a rate per frame.
+    """
+    scores, rates, strides = [], [], sorted(rows)
+    place = np.arange(frames)
+    for stride in strides:
+        known = rows[stride].astype(np.float64)
+        periods, inside = known[:, :-1], known[:, -1]
+        period = mean_period(periods, first_period)
+        sure = np.sqrt(inside * periods.max(-1))
+        sure = np.where(period < LEAST_PERIOD, 0.0, sure)
+        index = np.minimum(place // stride, len(known) - 1)
+        scores.append(sure[index])
+        rates.append(1 / (stride * np.maximum(period[index], 1.0)))
+    every, rate = np.stack(scores), np.stack(rates)  # [S, T]
+
+    # The stride that is surest around each frame.
+    width = min(SMOOTHED_FRAMES, frames)
+    box = np.ones(width)
+    around = np.convolve(np.ones(frames), box, mode="same")
+    smooth = np.stack([np.convolve(one, box, mode="same") / around for one in every])
+    best = np.argmax(smooth, axis=0)
+    score, rate = every[best, place], rate[best, place]
+    inside = smooth[best, place] > THRESHOLD
+    return BlendedCount(
+        rate * inside,
+        score,
+        np.asarray(strides)[best],
+        {stride: float(one.mean()) for stride, one in zip(strides, every, strict=True)},
+    )
