@@ -1,5 +1,7 @@
 """From repetitions per frame to sets of repetitions with their cycles."""
 
+import itertools
+
 import numpy as np
 
 from rac_jax.counting.result import RepetitionSet
@@ -56,8 +58,6 @@ def sets_of_frames(
             np.arange(len(done))[rising],
         )
         seconds = np.interp(first + places, np.arange(len(begins)), begins)
-        cycles = tuple(
-            (float(a), float(b)) for a, b in zip(seconds[:-1], seconds[1:], strict=True)
-        )
+        cycles = tuple((float(a), float(b)) for a, b in itertools.pairwise(seconds))
         found.append(RepetitionSet(cycles[0][0], cycles[-1][1], count, cycles))
     return tuple(found)

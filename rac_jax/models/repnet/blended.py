@@ -7,8 +7,9 @@ is lost, and windows that do not overlap, at whose edges the network knows one s
 import dataclasses
 
 import numpy as np
+import scipy.signal
 
-from rac_jax.models.repnet.released import LEAST_PERIOD
+from rac_jax.models.repnet.released import LEAST_PERIOD, MEDIAN_FRAMES
 
 # A frame belongs to a repetition from this score on, and a set has so many repetitions at least.
 THRESHOLD = 0.4
@@ -79,7 +80,7 @@ def count(rows: dict[int, np.ndarray], frames: int, first_period: int) -> Blende
     smooth = np.stack([np.convolve(one, box, mode="same") / around for one in every])
     best = np.argmax(smooth, axis=0)
     score, rate = every[best, place], rate[best, place]
-    inside = smooth[best, place] > THRESHOLD
+    inside = scipy.signal.medfilt((score > THRESHOLD).astype(float), MEDIAN_FRAMES)
     return BlendedCount(
         rate * inside,
         score,
