@@ -10,6 +10,7 @@ from rac_jax.counting.family import Conversion
 from tests import own_process
 
 KINDS = [
+    "repnet",
     "sight-sound-release",
     "s3d-kinetics",
     "r2plus1d-kinetics",

@@ -21,6 +21,11 @@ MODELS = {
     "r2plus1d18_half": ("r2plus1d18", {"width": 0.5}),
     "resnet18": ("resnet18", {}),
     "compact": ("compact", {}),
+    "repnet_2020": (
+        "repnet",
+        {"periods": 32, "first_period": 1, "positions": "number"},
+    ),
+    "repnet_2024": ("repnet", {}),
     "sight_sound_paper": ("sight_sound", {}),
     "sight_sound_released": (
         "sight_sound",

@@ -21,8 +21,8 @@ from rac_jax.train import splits
 from rac_jax.train.recipe import ArrayExamples, Recipe, Stage, Variables
 from rac_jax.train.report import report
 from rac_jax.train.run import Run
+from rac_jax.train.scene_windows import scene_parts
 
-SHARE = "share"  # of a batch that a kind of scenes has
 ESTIMATORS = ("sight", "sound", "average", "fused")
 ALL = ("model", "loss", "data")  # sections that every stage reads
 
@@ -37,11 +37,8 @@ def window_scenes(run: Run, stream: str) -> WindowScenes:
     picture = {}
     if stream == "sight":
         picture = {"height": size, "width": size, "frames": WINDOW_FRAMES}
-    parts = []
-    for _, part in sorted(settings.scenes.items()):
-        fields = {name: value for name, value in part.items() if name != SHARE}
-        parts.append((part[SHARE], splits.scene_config(fields, **picture)))
-    return WindowScenes(tuple(parts), tuple(settings.get("strides", ())))
+    parts = scene_parts(settings.scenes, **picture)
+    return WindowScenes(parts, tuple(settings.get("strides", ())))
 
 
 def check(run: Run) -> None:

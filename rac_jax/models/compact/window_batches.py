@@ -1,7 +1,6 @@
 """Windows for the compact counter's streams, rendered on the device inside the step."""
 
 import dataclasses
-from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
@@ -12,18 +11,19 @@ from rac_jax.models.compact import bands
 from rac_jax.models.compact.grid import WINDOW_FRAMES
 from rac_jax.ops import mel, spectrogram
 from rac_jax.ops.sound_format import CENTRE, COLUMNS_PER_S
-from rac_jax.scenes import SOUND_DAMAGE, Scene, SceneConfig, render_scene
-
-SHORTEST_WINDOW = 12  # real frames of a window that ends early
+from rac_jax.scenes import SOUND_DAMAGE, Scene, SceneConfig
+from rac_jax.train.scene_windows import (
+    SceneParts,
+    end_early,
+    render_parts,
+    reverse_some,
+)
 
 # Damages of a sound that has the picture's rhythm in it all the same, however badly.
 HELPFUL = ("none", "noise", "missing")
 HELPFUL_SOUND = tuple(SOUND_DAMAGE.index(name) for name in HELPFUL)
 
 NARROWEST = 1e-3  # columns; float32 sums cannot tell narrower parts
-
-# (key of a scene, the scene) -> what a window needs of it.
-Pick = Callable[[jax.Array, Scene], dict[str, jax.Array]]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,13 +36,8 @@ class WindowScenes:
         pictures, whose scenes are one window long.
     """
 
-    parts: tuple[tuple[float, SceneConfig], ...]
+    parts: SceneParts
     strides: tuple[int, ...] = ()
-
-    def sizes(self, number: int) -> list[int]:
-        """Scenes of each part in a batch of so many."""
-        sizes = [round(share * number) for share, _ in self.parts[:-1]]
-        return [*sizes, number - sum(sizes)]
 
 
 def to_grey(frames: jax.Array) -> jax.Array:
@@ -54,46 +49,6 @@ def to_grey(frames: jax.Array) -> jax.Array:
 def mel_columns(waveform: jax.Array) -> jax.Array:
     """Log power in mel bands of a whole recording: [S] to float32 [n, 32]."""
     return mel.log_mel(spectrogram.log_spectrogram(waveform).T)
-
-
-def _end_early(key: jax.Array, batch: dict, padded: float) -> dict:
-    """Repeats some window's last frame to its end, as the counter pads short videos."""
-    which, how = jax.random.split(key)
-    number = len(batch["rate"])
-    length = jax.random.randint(how, (number,), SHORTEST_WINDOW, WINDOW_FRAMES)
-    early = jax.random.bernoulli(which, padded, (number,))
-    length = jnp.where(early, length, WINDOW_FRAMES)[:, None]
-    place = jnp.arange(WINDOW_FRAMES)[None]
-    real, index = place < length, jnp.minimum(place, length - 1)
-    rows = jnp.arange(number)[:, None]
-    return {
-        "windows": batch["windows"][rows, index],
-        "rate": batch["rate"] * real,
-        "periodic": batch["periodic"] & real,
-    }
-
-
-def _reversed(key: jax.Array, batch: dict) -> dict:
-    """Turns half of the windows round in time."""
-    number = len(batch["rate"])
-    back = jax.random.bernoulli(key, 0.5, (number, 1))
-    place = jnp.arange(WINDOW_FRAMES)[None]
-    index = jnp.where(back, WINDOW_FRAMES - 1 - place, place)
-    rows = jnp.arange(number)[:, None]
-    return {name: leaf[rows, index] for name, leaf in batch.items()}
-
-
-def _rendered(
-    key: jax.Array, scenes: WindowScenes, number: int, pick: Pick
-) -> dict[str, jax.Array]:
-    """Scenes of all parts, [number, ...] of what `pick` takes of each."""
-    drawn = []
-    for place, size in enumerate(scenes.sizes(number)):
-        config = scenes.parts[place][1]
-        keys = jax.random.split(jax.random.fold_in(key, place), size)
-        one = jax.vmap(lambda k, config=config: pick(k, render_scene(k, config)))
-        drawn += [one(keys)] if size else []
-    return jax.tree.map(lambda *leaves: jnp.concatenate(leaves), *drawn)
 
 
 def render_sight_windows(
@@ -120,8 +75,8 @@ def render_sight_windows(
             "periodic": scene.periodicity,
         }
 
-    batch = _reversed(back_key, _rendered(render_key, scenes, number, pick))
-    return _end_early(early_key, batch, padded)
+    batch = reverse_some(back_key, render_parts(render_key, scenes.parts, number, pick))
+    return end_early(early_key, batch, padded)
 
 
 def render_sound_windows(
@@ -154,11 +109,11 @@ def render_sound_windows(
         cut = jax.tree.map(lambda *leaves: jnp.stack(leaves), *cuts)
         return cut | {"periodic": cut["periodic"] & helpful}
 
-    batch = _rendered(render_key, scenes, number // len(strides), pick)
+    batch = render_parts(render_key, scenes.parts, number // len(strides), pick)
     batch = {
         name: leaf.reshape(number, *leaf.shape[2:]) for name, leaf in batch.items()
     }
-    return _end_early(early_key, batch, padded)
+    return end_early(early_key, batch, padded)
 
 
 def _cut(

@@ -35,11 +35,6 @@ def heard():
     return jax.device_get(render(jax.random.key(0)))
 
 
-def test_parts_have_their_share():
-    scenes = window_batches.WindowScenes(((0.6, SIGHT), (0.2, SIGHT), (0.2, STILL)))
-    assert scenes.sizes(16) == [10, 3, 3] and scenes.sizes(2) == [1, 0, 1]
-
-
 def test_sight_windows(sight):
     assert sight["windows"].shape == (16, 64, 16, 16)
     assert sight["windows"].dtype == np.uint8
