@@ -5,7 +5,8 @@ import ml_collections
 from rac_jax.data.labelled import LabelledVideo
 from rac_jax.train import splits
 from rac_jax.train.run import Run
-from tests.models.compact import tiny_run
+from tests.models.compact import tiny_run as compact_run
+from tests.models.repnet import tiny_run as repnet_run
 from tests.train import toy
 
 
@@ -15,7 +16,11 @@ def _sight_sound() -> ml_collections.ConfigDict:
     return config
 
 
-TINY = {"compact": tiny_run.tiny_config, "sight_sound": _sight_sound}
+TINY = {
+    "compact": compact_run.tiny_config,
+    "repnet": repnet_run.tiny_config,
+    "sight_sound": _sight_sound,
+}
 
 
 def measured_video(run: Run, index: int) -> LabelledVideo:

@@ -8,6 +8,7 @@ import pathlib
 from collections.abc import Callable, Mapping
 from types import ModuleType
 
+from rac_jax import media
 from rac_jax.data import (
     annotations,
     countix,
@@ -17,6 +18,7 @@ from rac_jax.data import (
 )
 from rac_jax.data.annotations import Annotation
 from rac_jax.data.labels import Labels
+from rac_jax.media.files import VIDEO_SUFFIXES
 
 READERS: Mapping[str, ModuleType] = {
     "countix": countix,
@@ -92,3 +94,16 @@ def read_found(name: str | os.PathLike, say: Callable[[str], None]) -> list[Anno
     if labels.without_video and not labels.found:
         raise ValueError(f"{name}: none of its videos is there")
     return labels.found
+
+
+def unlabelled(folder: str | os.PathLike) -> list[Annotation]:
+    """A record for every video in a folder, with everything below it; their counts are 0.
+
+    Raises:
+      ValueError: if there is none.
+    """
+    found = media.find_media([folder])
+    paths = [path for path in found if path.suffix.lower() in VIDEO_SUFFIXES]
+    if not paths:
+        raise ValueError(f"{folder}: holds no video")
+    return [Annotation(path.stem, str(path), 0.0) for path in paths]

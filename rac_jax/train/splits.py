@@ -24,7 +24,7 @@ from rac_jax.train import hosts
 from rac_jax.train.scene_videos import SceneVideos
 
 LOG = logging.getLogger("rac_jax.train")
-KINDS = ("scenes", "csv", "tfds", "cache")
+KINDS = ("scenes", "csv", "tfds", "cache", "folder")
 SPLITS = ("train", "val", "test")
 NUMBER = "number"  # of scenes
 
@@ -170,8 +170,12 @@ def _open(data: Any, split: str) -> tuple[Source, str | None]:
     resizing = data.get("interpolation", INTERPOLATION)
     if section.kind == "cache":
         return clip_cache.CachedVideos(section.path), None
-    if section.kind == "csv":
-        labels = datasets.read_found(section.path, LOG.warning)
+    if section.kind in ("csv", "folder"):
+        labels = (
+            datasets.unlabelled(section.path)
+            if section.kind == "folder"
+            else datasets.read_found(section.path, LOG.warning)
+        )
         wanted = (size, rate, resizing)
         key = clip_cache.source_key(labels, *wanted)
         return MediaSource(labels, *wanted), key

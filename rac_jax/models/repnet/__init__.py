@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     import jax
 
     from rac_jax.models.repnet.estimator import RepNetEstimator
+    from rac_jax.train.recipe import Recipe
 
 # Ours, or the authors' notebook to the letter.
 PROTOCOLS = ("blended", "released")
@@ -99,6 +100,11 @@ class RepNetFamily(Family):
         from rac_jax.models.repnet.estimator import RepNetEstimator
 
         return RepNetEstimator(network, variables, config, batch_sizes)
+
+    def recipe(self) -> "Recipe":
+        from rac_jax.models.repnet.recipe import RECIPE
+
+        return RECIPE
 
     def conversions(self) -> tuple[Conversion, ...]:
         return (

@@ -35,7 +35,7 @@ def reference(periods, base=64, embedding=512, frames=64):
             attention.in_proj_weight.normal_(0, 0.5 * embedding**-0.5)
             attention.in_proj_bias.normal_(0, 0.1)
         # Distances of the size that the softmax's temperature is made for.
-        network.temporal_conv[1].weight.mul_(0.2)
+        network.temporal_conv[1].weight.mul_(1.6 * embedding**-0.5)
     return network
 
 

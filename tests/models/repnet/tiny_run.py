@@ -1,0 +1,40 @@
+"""The RepNet recipe at toy size, for tests."""
+
+import importlib.util
+import pathlib
+from typing import Any
+
+import ml_collections
+
+CONFIG = pathlib.Path(__file__).parents[3] / "configs" / "repnet.py"
+FIELDS = {
+    "model.periods": 9,
+    "model.frames": 16,
+    "model.width": 0.0625,
+    "model.blocks": (1, 1),
+    "data.size": 16,
+    "windows.epochs": 1,
+    "windows.epoch_steps": 2,
+    "windows.batch": 4,
+}
+
+
+def load_config(variant: str = "") -> ml_collections.ConfigDict:
+    """The config as its file makes it."""
+    spec = importlib.util.spec_from_file_location("repnet_config", CONFIG)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module.get_config(variant)
+
+
+def tiny_config(fields: dict[str, Any] | None = None) -> ml_collections.ConfigDict:
+    """Seconds of training; `fields` by their dotted names."""
+    config, chosen = load_config("small"), dict(FIELDS)
+    for split in ("train", "val", "test"):
+        for part in ("brief", "short", "long"):
+            chosen[f"data.{split}.parts.{part}.number"] = 3 if part == "brief" else 0
+    # One kind of scenes compiles in less time than three.
+    config.windows.scenes = {"repeats": {"share": 1.0, "period": (3.0, 8.0)}}
+    with config.unlocked():
+        config.update_from_flattened_dict(chosen | (fields or {}))
+    return config
