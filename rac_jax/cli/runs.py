@@ -52,17 +52,36 @@ def read_report(folder: pathlib.Path) -> dict[str, Any]:
     except ValueError as error:
         raise ValueError(f"{path}: is no measurement of a run") from error
     try:
-        parts = _parts(report).values()
-        known = [(name, set(row)) for part in parts for name, row in part.items()]
+        names = set(report["estimators"])
+        for part, estimators in _parts(report).items():
+            if set(estimators) != names:
+                raise ValueError(
+                    f"{path}: {part!r} has other estimators than all videos"
+                )
+            for name, scores in estimators.items():
+                _check_scores(path, name, scores)
     except (TypeError, KeyError, AttributeError) as error:
         raise ValueError(f"{path}: is no measurement of a run") from error
-    for name, keys in known:
-        if lacking := {"n", *METRICS} - keys:
-            raise ValueError(
-                f"{path}: {name} has no {min(lacking)!r}, as from an earlier version; delete "
-                "the file and run `rac train` again"
-            )
     return report
+
+
+def _check_scores(path: pathlib.Path, name: str, scores: Mapping[str, Any]) -> None:
+    """Checks the scores of one estimator.
+
+    Raises:
+      ValueError: naming the file and the score.
+      TypeError: if they are no object.
+    """
+    for key in ("n", *METRICS):
+        if key not in scores:
+            raise ValueError(
+                f"{path}: {name} has no {key!r}, as from an earlier version; delete the file "
+                "and run `rac train` again"
+            )
+        value = scores[key]
+        number = isinstance(value, int | float) and not isinstance(value, bool)
+        if not number and (key == "n" or value is not None):
+            raise ValueError(f"{path}: {name} has {value!r:.40} as {key}, not a number")
 
 
 def write_sweep(workdir: pathlib.Path, name: str, sweep: Mapping[str, Any]) -> None:

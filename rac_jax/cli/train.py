@@ -188,7 +188,31 @@ def parse(
     rest = overrides(argv)[1:]
     if rest:
         raise flags.Error(f"{rest[0]!r}: fields are set as {FIELD}FIELD=VALUE")
-    return values, overrides["config"].value
+    changed = overrides["config"].value
+    _check_tuples(_fields(load_config(values["config"].value).to_dict()), changed)
+    return values, changed
+
+
+def _check_tuples(before: Mapping[str, Any], config: ml_collections.ConfigDict) -> None:
+    """Checks that tuples still hold what they held: the types of other fields are kept for us.
+
+    Raises:
+      ValueError: naming the field.
+    """
+    for name, value in _fields(config.to_dict()).items():
+        was = before.get(name)
+        if not isinstance(was, tuple | list) or not was:
+            continue
+        # Whole numbers may stand for others, not the other way round.
+        kinds = {int: int, float: (int, float), str: str}.get(type(was[0]))
+        if kinds is None:
+            continue
+        wrong = [one for one in value if not isinstance(one, kinds)]
+        if wrong or any(isinstance(one, bool) for one in value):
+            raise ValueError(
+                f"{FIELD}{name}: must hold values of type {type(was[0]).__name__}, as "
+                f"{was!r} does, not {value!r}"
+            )
 
 
 def main(argv: Sequence[str]) -> int:

@@ -14,6 +14,7 @@ from rac_jax.data import (
     countix,
     countix_av,
     extreme_countix_av,
+    repcount_a,
     ucfrep,
 )
 from rac_jax.data.annotations import Annotation
@@ -24,6 +25,7 @@ READERS: Mapping[str, ModuleType] = {
     "countix": countix,
     "countix_av": countix_av,
     "extreme_countix_av": extreme_countix_av,
+    "repcount_a": repcount_a,
     "ucfrep": ucfrep,
 }
 VIDEOS = "videos"

@@ -262,11 +262,14 @@ def _scores_of_some(
     """
     least, most = counts
     try:
-        rows = [(video["count"], video[name]) for video in evaluation["videos"]]
-    except (KeyError, TypeError):
+        rows = [
+            (float(video["count"]), float(video[name]))
+            for video in evaluation["videos"]
+        ]
+    except (KeyError, TypeError, ValueError):
         raise ValueError(f"{path}: does not have every video's {name!r}") from None
     inside = [
-        (float(label), float(count))
+        (label, count)
         for label, count in rows
         if label > 0 and least <= label <= (math.inf if most is None else most)
     ]

@@ -90,6 +90,43 @@ def train(
       TrainingError: if a loss or gradient is not finite any more.
       Stopped: when asked to; everything is saved.
     """
+    run = checked_run(family, config, workdir, stop=stop, sources=sources)
+    recipe = run.recipe
+    # Of the processes of one run the first speaks, and holds the workdir for all.
+    alone = jax.process_index() == 0
+    with busy("making the first weights", alone):
+        variables = family.initialise(run.network, stage_key(config.seed, "init"))
+        variables = started(config.start.to_dict(), variables)
+    with lock.locked(run.workdir) if alone else contextlib.nullcontext():
+        stages.check_workdir(run)
+
+        # The workdir is this run's: train, measure and export.
+        describe_run(config, run.workdir)
+        variables = stages.run_stages(run, variables)
+        report = stage_files.read_json(run.workdir / stages.EVALUATION, "estimators")
+        export = _export(run, recipe.describe(run, report), variables)
+    return Trained(run, variables, report, export)
+
+
+def checked_run(
+    family: Family,
+    config: ml_collections.ConfigDict,
+    workdir: str | os.PathLike,
+    *,
+    stop: loop.StopSignal | None = None,
+    sources: Mapping[str, Source] | None = None,
+) -> Run:
+    """A run that has not begun, with settings that nothing is wrong with as far as can be known.
+
+    Args:
+      family, config, workdir, stop, sources: as in `train`; nothing is written.
+
+    Returns:
+      The run.
+
+    Raises:
+      ValueError: for a wrong setting.
+    """
     # What can be wrong with the settings is found before anything is written.
     settings.check_config(config)
     recipe = family.recipe()
@@ -112,20 +149,7 @@ def train(
     )
     check_stages(run)
     recipe.check(run)
-    # Of the processes of one run the first speaks, and holds the workdir for all.
-    alone = jax.process_index() == 0
-    with busy("making the first weights", alone):
-        variables = family.initialise(network, stage_key(config.seed, "init"))
-        variables = started(config.start.to_dict(), variables)
-    with lock.locked(run.workdir) if alone else contextlib.nullcontext():
-        stages.check_workdir(run)
-
-        # The workdir is this run's: train, measure and export.
-        describe_run(config, run.workdir)
-        variables = stages.run_stages(run, variables)
-        report = stage_files.read_json(run.workdir / stages.EVALUATION, "estimators")
-        export = _export(run, recipe.describe(run, report), variables)
-    return Trained(run, variables, report, export)
+    return run
 
 
 def compute_type(precision: str) -> str:

@@ -74,6 +74,18 @@ def test_several_runs_have_a_mean_and_a_deviation(tmp_path, rac):
             '{"estimators": {"sight": {"n": 2, "mae": 0.1, "obo": 0.5}}}',
             "sight has no 'mae_rounded', as from an earlier version",
         ),
+        (
+            '{"estimators": {"a": {"n": null, "mae": 0, "mae_rounded": 0, "obo": 1}}}',
+            "a has None as n, not a number",
+        ),
+        (
+            '{"estimators": {"a": {"n": 1, "mae": "x", "mae_rounded": 0, "obo": 1}}}',
+            "a has 'x' as mae, not a number",
+        ),
+        (
+            '{"estimators": {}, "challenges": {"dark": {"a": {}}}}',
+            "'dark' has other estimators than all videos",
+        ),
     ],
 )
 def test_runs_without_a_measurement_are_named(tmp_path, rac, text, message):
@@ -88,7 +100,8 @@ def test_runs_without_a_measurement_are_named(tmp_path, rac, text, message):
 def test_different_measurements_are_not_mixed(tmp_path, rac):
     one, two = write(tmp_path / "a"), write(tmp_path / "b")
     report = json.loads((two / "evaluation.json").read_text())
-    report["estimators"]["sound"] = report["estimators"]["sight"]
+    for part in (report["estimators"], *report["challenges"].values()):
+        part["sound"] = part["sight"]
     (two / "evaluation.json").write_text(json.dumps(report))
     done = rac("evaluate", "--runs", one, two)
     assert (

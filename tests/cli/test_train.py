@@ -144,6 +144,11 @@ def test_a_damaged_stage_file_is_named(trained, tmp_path, capsys):
         ),
         ({"sight__batch": "many"}, 2, "sight.batch"),
         (
+            {"stride__strides": "('a', 2)"},
+            2,
+            "stride.strides: must hold values of type int, as (1, 2, 3, 4, 5) does",
+        ),
+        (
             {"family": "sight_sond"},
             1,
             "unknown model family 'sight_sond', known: baseline",

@@ -242,3 +242,36 @@ def test_both_official_forms_of_ucfrep_agree(tmp_path):
         assert ours.keys() == theirs.keys()
         for name, record in ours.items():
             np.testing.assert_array_equal(record.cycles_s, theirs[name].cycles_s)
+
+
+REPCOUNT_A = ",Unnamed: 0,type,name,count,fps,duration,num_frames,L1,L2,L3,L4,L5,L6\n"
+
+
+def test_repcount_a(write, tmp_path):
+    path = write(
+        "repcount_a_valid.csv",
+        REPCOUNT_A
+        + "0,0,squat,stu1_1.mp4,2,20,5,100,4.0,24.0,24.0,50.0,,\n"
+        + "1,1,squat,stu1_2.mp4,0,30,5,150,,,,,,\n"
+        + "2,2,situp,train7.mp4,3,25,4,100,10,20,20,20,30,40\n"
+        + "3,3,situp,train8.mp4,4,25,4,100,10,20,20,30,,\n"
+        + "4,4,situp,train9.mp4,,25,4,100,10,20,,,,\n"
+        + "5,5,situp,test1.mp4,1,25,4,100,10,,,,,\n",
+    )
+    write("videos/valid/stu1_1.mp4", "")
+    labels = datasets.read(f"repcount_a:{path},videos={tmp_path / 'videos'}")
+    first, second, third, fourth = labels.annotations
+    assert (first.video_id, first.label, first.split) == ("stu1_1", "squat", "val")
+    assert first.path == str(tmp_path / "videos" / "valid" / "stu1_1.mp4")
+    np.testing.assert_allclose(first.cycles_s, [[0.2, 1.2], [1.2, 2.5]])
+    assert (first.start_s, first.end_s, first.fps) == (None, None, 20)
+    assert second.count == 0 and second.cycles_s.shape == (0, 2)
+    assert third.count == 3 and len(third.cycles_s) == 2
+    assert labels.missing == [one.path for one in (second, third, fourth)]
+    assert labels.problems == (
+        "repcount_a_valid.csv:4: train7.mp4: a cycle from frame 20 to 20",
+        "repcount_a_valid.csv:5: train8.mp4: count is 4, there are 2 cycles",
+        "repcount_a_valid.csv:6: train9.mp4 needs a count and its fps",
+        "repcount_a_valid.csv:7: test1.mp4 has a start without an end",
+    )
+    assert labels.published["test"].videos == 152

@@ -168,6 +168,96 @@ def read_cache(path: pathlib.Path) -> None:
         videos[index]
 
 
+def overrides(folder: pathlib.Path) -> list[pathlib.Path]:
+    """Writes the overrides of a training command, one to a line, for each family."""
+    lines = {
+        "compact": [
+            "sight.batch=8",
+            "sight.epochs=2",
+            "model.sight_features=('pixels',)",
+        ],
+        "sight_sound": [
+            "stride.strides=(1, 2)",
+            "loss.terms=('squared', 'relative')",
+            "data.train.number=40",
+            "sight.optimiser.learning_rate=0.001",
+        ],
+        "repnet": ["model.width=0.25", "windows.padded=0.5", "data.size=32"],
+    }
+    variants = {"compact": "compact:quick", "sight_sound": "sight_sound:small"}
+    made = []
+    for name, fields in lines.items():
+        made.append(folder / f"{name}.txt")
+        text = [f"--config={variants.get(name, name + ':small')}"]
+        text += [f"--config.{field}" for field in fields]
+        made[-1].write_text("\n".join(text), encoding="utf-8")
+    return made
+
+
+def read_overrides(path: pathlib.Path) -> None:
+    """Checks a training command as `rac train` does, up to the first step.
+
+    Raises:
+      ValueError: naming the file, where the command would have said one line.
+    """
+    from absl import flags
+
+    from rac_jax import models
+    from rac_jax.cli import train as command
+    from rac_jax.train.training import checked_run
+
+    try:
+        text = path.read_text(encoding="utf-8")
+        argv = [f"--workdir={path.parent / 'run'}", *text.splitlines()]
+        _, config = command.parse(argv)
+    # As the command catches them.
+    except (flags.Error, ValueError, TypeError, KeyError, AttributeError) as error:
+        raise ValueError(f"{path}: {' '.join(str(error).split())}") from error
+    try:
+        checked_run(models.find_family(config.family), config, path.parent / "run")
+    except (ValueError, RuntimeError) as error:
+        raise ValueError(f"{path}: {' '.join(str(error).split())}") from error
+
+
+def runs(folder: pathlib.Path) -> list[pathlib.Path]:
+    """Writes what a finished run leaves: its measurement."""
+    score = {"n": 4, "mae": 0.25, "mae_rounded": 0.25, "obo": 0.75}
+    report = {
+        "test": {"kind": "scenes", "number": 4},
+        "estimators": {"sight": score, "fused": score},
+        "challenges": {"dark picture": {"sight": score, "fused": score}},
+        "videos": [{"video_id": "a", "count": 3.0, "sight": 2.5, "fused": 3.25}],
+    }
+    path = folder / "evaluation.json"
+    path.write_text(json.dumps(report), encoding="utf-8")
+    return [path]
+
+
+def read_run(path: pathlib.Path) -> None:
+    """Prints the run's table as `rac evaluate --runs` does, and a sweep's of it."""
+    from rac_jax.cli import runs as command
+    from rac_jax.train import sweep_table
+
+    cell = {
+        "run": path.parent.name,
+        "estimator": "fused",
+        "metric": "mae",
+        "paper": 0.3,
+    }
+    sweep = {
+        "title": "t",
+        "runs": {path.parent.name: {}},
+        "columns": ["c", "few"],
+        "rows": [
+            {"name": "r", "cells": {"c": cell, "few": cell | {"counts": (1, 5)}}},
+        ],
+        "note": "",
+    }
+    command.scores_text([command.read_report(path.parent)])
+    found = sweep_table.read_evaluations(path.parent.parent, sweep)
+    sweep_table.table_text("t", sweep, found)
+
+
 Kind = tuple[
     Callable[[pathlib.Path], list[pathlib.Path]], Callable[[pathlib.Path], object]
 ]
@@ -178,4 +268,6 @@ KINDS: dict[str, Kind] = {
     "tensors": (tensors, read_tensors),
     "checkpoint": (checkpoints, read_checkpoint),
     "cache": (caches, read_cache),
+    "overrides": (overrides, read_overrides),
+    "run": (runs, read_run),
 }
