@@ -51,6 +51,7 @@ def full() -> ml_collections.ConfigDict:
         "periods": 64,
         "first_period": 0,
         "positions": "vector",
+        "frames": 64,
         "width": 1.0,
         "blocks": (3, 4, 3),
     }

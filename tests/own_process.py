@@ -23,12 +23,17 @@ def output(program: str, *arguments: object) -> str:
     return done.stdout
 
 
+def cpu_environment(**more: str) -> dict[str, str]:
+    """This process's environment, with the CPU as the only device."""
+    return os.environ | {"JAX_PLATFORMS": "cpu"} | more
+
+
 def start(module: str, *arguments: object, **environment: str) -> subprocess.Popen:
     """Starts a module as a program on the CPU; what it prints, errors too, goes to `stdout`."""
     return subprocess.Popen(
         [sys.executable, "-m", module, *map(str, arguments)],
         cwd=ROOT,
-        env=os.environ | {"JAX_PLATFORMS": "cpu"} | environment,
+        env=cpu_environment(**environment),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
