@@ -6,6 +6,7 @@ import logging
 import os
 import pathlib
 import sys
+import threading
 from collections.abc import Mapping, Sequence
 from types import ModuleType
 from typing import Any
@@ -30,6 +31,8 @@ parameters be taken from a model: --config.start.GROUP=MODEL.
 SWEEPS_SUFFIX = "_sweeps"
 FIELD = "--config."
 START = "start"
+
+LOG = logging.getLogger("rac_jax.train")
 
 
 def make_flags() -> flags.FlagValues:
@@ -269,8 +272,15 @@ def _start_logging(verbose: bool) -> None:
     logging.basicConfig(format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
     level = logging.DEBUG if verbose else logging.INFO
     logging.getLogger("rac_jax").setLevel(level)
-    # Orbax tells of every save.
-    logging.getLogger("absl").setLevel(logging.ERROR)
+    if verbose:
+        return
+    # Orbax tells of every save, and of what failed in each of its threads; what it raises in
+    # the end is said in one line.
+    for name in ("absl", "asyncio"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
+    threading.excepthook = lambda failed: LOG.debug(
+        "in %s: %s", failed.thread, failed.exc_value
+    )
 
 
 def _join_processes(values: flags.FlagValues, keep_memory: bool) -> None:

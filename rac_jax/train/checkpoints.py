@@ -3,11 +3,13 @@
 One that is damaged is named and set aside, beside the folder, and the one before it is taken.
 """
 
+import contextlib
 import json
 import logging
 import os
 import pathlib
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
 from typing import Any, Self
 
 import jax
@@ -33,6 +35,12 @@ DAMAGE = (
     AttributeError,
     OSError,
     RuntimeError,
+)
+
+
+# In what tensorstore says of a file: why the system has refused.
+REFUSED = re.compile(
+    r"Failed to \w+ [^:]*: ([^\[]+?) \[os_error_code|(No space left[^\[\n]*)"
 )
 
 
@@ -87,8 +95,25 @@ class Checkpoints:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *_) -> None:
-        self._manager.close()
+    def __exit__(self, kind: type[BaseException] | None, *_) -> None:
+        try:
+            with self._writing():
+                self._manager.close()
+        except CheckpointError:
+            # What failed first is told already.
+            if kind is None:
+                raise
+
+    @contextlib.contextmanager
+    def _writing(self) -> Iterator[None]:
+        """What orbax raises of a checkpoint that it cannot write, as one line."""
+        try:
+            yield
+        except (ValueError, OSError, RuntimeError) as error:
+            raise CheckpointError(
+                f"{self._folder}: a checkpoint cannot be written ({_cause(error)}); the last "
+                "whole one stays"
+            ) from error
 
     @property
     def latest(self) -> int | None:
@@ -107,22 +132,31 @@ class Checkpoints:
           step: batches taken; the data goes on with this batch.
           state: the training state.
           error: validation error at this step, if it was measured.
+
+        Raises:
+          CheckpointError: if this one or the one before cannot be written.
         """
         meta = {"schema": SCHEMA, "identity": self._identity}
-        self._manager.save(
-            step,
-            args=ocp.args.Composite(
-                state=ocp.args.StandardSave(state),
-                data=ocp.args.JsonSave({"batches": step}),
-                meta=ocp.args.JsonSave(meta),
-            ),
-            metrics=None if error is None else {METRIC: error},
-            force=True,
-        )
+        with self._writing():
+            self._manager.save(
+                step,
+                args=ocp.args.Composite(
+                    state=ocp.args.StandardSave(state),
+                    data=ocp.args.JsonSave({"batches": step}),
+                    meta=ocp.args.JsonSave(meta),
+                ),
+                metrics=None if error is None else {METRIC: error},
+                force=True,
+            )
 
     def wait(self) -> None:
-        """Waits until what was begun is written."""
-        self._manager.wait_until_finished()
+        """Waits until what was begun is written.
+
+        Raises:
+          CheckpointError: if it cannot be written.
+        """
+        with self._writing():
+            self._manager.wait_until_finished()
 
     def check(self, step: int) -> None:
         """Checks that a checkpoint belongs to this run, without reading its arrays.
@@ -265,3 +299,10 @@ def _read_json(path: pathlib.Path) -> dict[str, Any]:
 
 def _error(metrics: Mapping[str, float] | None) -> float:
     return float("inf") if not metrics else metrics[METRIC]
+
+
+def _cause(error: Exception) -> str:
+    """Why a checkpoint cannot be written, in a few words."""
+    text = " ".join(str(error).split())
+    found = REFUSED.search(text)
+    return next(filter(None, found.groups())) if found else text[:200]

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from rac_jax.train import checkpoints
 from rac_jax.train.checkpoints import CheckpointError, Checkpoints
 
 IDENTITY = {"seed": 0, "sight.batch": 8}
@@ -127,3 +128,35 @@ def test_nothing_is_left_of_a_single_damaged_one(tmp_path):
             assert saved.restore_latest(state(0)) is None
     kept = sorted(p.name for p in (tmp_path / "damaged_checkpoints").iterdir())
     assert kept == ["1", "1-1"]
+
+
+@pytest.mark.parametrize(
+    ("text", "cause"),
+    [
+        (
+            'OUT_OF_RANGE: "b.__lock": Failed to write 7 bytes to file 9: '
+            + "File too large [os_error_code='27']",
+            "File too large",
+        ),
+        ("x\n No space left on device", "No space left on device"),
+        ("something\nelse", "something else"),
+    ],
+)
+def test_why_a_checkpoint_cannot_be_written_in_a_few_words(text, cause):
+    assert checkpoints._cause(ValueError(text)) == cause
+
+
+def test_a_checkpoint_that_cannot_be_written_is_one_line(tmp_path, monkeypatch):
+    with Checkpoints(tmp_path / "c", {}) as saved:
+
+        def refuse(*_, **__):
+            raise ValueError(
+                "Failed to write 1 bytes to file 2: No space left [os_error_code=28]"
+            )
+
+        monkeypatch.setattr(saved._manager, "save", refuse)
+        with pytest.raises(
+            CheckpointError,
+            match=r"c: a checkpoint cannot be written .No space left.; the last whole one",
+        ):
+            saved.save(1, {})

@@ -110,8 +110,10 @@ def test_killed_thirty_times_and_the_disk_full_once(family, tmp_path):
         env=own_process.cpu_environment(),
     )
     assert full.returncode == 1
-    assert full.stderr.strip().splitlines()[-1].startswith("rac: train: ")
-    assert "Traceback" not in full.stderr
+    # Beside it the library that writes may say on its own that threads of it were stopped.
+    told = [line for line in full.stderr.splitlines() if line.startswith("rac: ")]
+    (line,) = told
+    assert "a checkpoint cannot be written (File too large)" in line
 
     for _ in range(KILLS):
         process = own_process.start("rac_jax.cli.main", *_command(arguments, folder))
