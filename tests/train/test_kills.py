@@ -118,7 +118,9 @@ def test_killed_thirty_times_and_the_disk_full_once(family, tmp_path):
     for _ in range(KILLS):
         process = own_process.start("rac_jax.cli.main", *_command(arguments, folder))
         try:
-            process.communicate(timeout=rng.uniform(SOONEST_S, LATEST_S))
+            # Later and later, so that the stages after the first are reached, too.
+            wait_s = rng.uniform(SOONEST_S, LATEST_S) + len(hit)
+            process.communicate(timeout=wait_s)
         except subprocess.TimeoutExpired:
             hit.append(_stage(folder, stages))
             process.send_signal(signal.SIGKILL)
