@@ -147,6 +147,18 @@ class BatchNorm(nn.Module):
         scale = self.scale * jax.lax.rsqrt(self.var.value + self.epsilon)
         return scale, self.bias - self.mean.value * scale
 
+    def then_relu(self, x: jax.Array, *, train: bool) -> jax.Array:
+        """ReLU of [..., C] normalised by the batch's statistics in training, else the running ones.
+
+        Returns:
+          [..., C]; by the running statistics in float32.
+        """
+        if train:
+            return self(x, relu=True)
+        shape = (1,) * (x.ndim - 1) + (self.channels,)
+        scale, shift = (one.reshape(shape) for one in self.running())
+        return nn.relu(x * scale + shift)
+
     def __call__(self, x: jax.Array, relu: bool = False) -> jax.Array:
         """Normalises [..., C] by the statistics of the batch, and updates the running ones."""
         out, mean, var = batch_norm.batch_norm(

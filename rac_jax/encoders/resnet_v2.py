@@ -61,11 +61,7 @@ class Block(nn.Module):
         """[B, H, W, C] to [B, H / stride, W / stride, 4 channels]."""
         shared = {"momentum": MOMENTUM, "epsilon": EPSILON, "dtype": self.dtype}
         norm = BatchNorm(x.shape[-1], name="norm", **shared)
-        if train:
-            before = norm(x, relu=True)
-        else:
-            scale, shift = (one.reshape(1, 1, 1, -1) for one in norm.running())
-            before = nn.relu(x * scale + shift).astype(self.dtype)
+        before = norm.then_relu(x, train=train).astype(self.dtype)
 
         if self.projects:
             wide = EXPANSION * self.channels

@@ -1,9 +1,10 @@
 """`RepNetEstimator`: counts what it is fed, by the released procedure or by blended windows."""
 
+import copy
 import dataclasses
 import functools
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol
 
 import flax.linen as nn
 import jax
@@ -15,16 +16,17 @@ from rac_jax.counting.batching import BatchEncoder
 from rac_jax.counting.estimator import Chunk, Partial, SourceInfo
 from rac_jax.counting.family import Variables
 from rac_jax.counting.frame_sets import sets_of_frames
-from rac_jax.counting.frame_windows import FRAME_S, WindowAssembler
+from rac_jax.counting.frame_windows import FRAME_S, Window, WindowAssembler
 from rac_jax.counting.programs import CompiledProgram
 from rac_jax.counting.result import Curve, Measurement, Stream, rate_of_sets
 from rac_jax.counting.window_runs import Parts, WindowRun, with_part
 from rac_jax.models.repnet import RepNetOptions, blended, released
-from rac_jax.models.repnet.network import RepNet
+from rac_jax.models.repnet.network import RepNet, normalised
 from rac_jax.models.repnet.windows import ConsecutiveWindows
 
 CPU_BATCH_SIZES = (4, 1)
-OUTPUTS = ("logits", "probabilities")
+
+FrameCount = released.ReleasedCount | blended.BlendedCount
 
 
 def prepare(windows: jax.Array, size: int) -> jax.Array:
@@ -40,7 +42,133 @@ def prepare(windows: jax.Array, size: int) -> jax.Array:
     factor = windows.shape[2] // size
     x = windows.astype(jnp.float32)
     shape = (*x.shape[:2], size, factor, size, factor, 3)
-    return (jnp.mean(x.reshape(shape), axis=(3, 5)) - 127.5) / 127.5
+    return normalised(jnp.mean(x.reshape(shape), axis=(3, 5)))
+
+
+class Reading(Protocol):
+    """How a protocol cuts frames into windows, runs them and counts; changes as it is used."""
+
+    def copy(self) -> "Reading":
+        """One that goes on by itself from here; arrays are shared, not copied."""
+        ...
+
+    def feed(self, chunk: Chunk) -> None:
+        """Takes the next frames, at least one."""
+        ...
+
+    def count(self, frames: int) -> tuple[FrameCount, int]:
+        """What is counted in all frames T, and the stride that is told of."""
+        ...
+
+
+class ReleasedReading:
+    """Windows one after the other, as the authors' notebook has them.
+
+    Args:
+      program: windows [B, N, ...] to logits [B, N, P + 1], compiled.
+      network: whose windows they are.
+      options: of the count.
+      sizes: batch sizes in falling order.
+    """
+
+    def __init__(
+        self,
+        program: Callable,
+        network: RepNet,
+        options: RepNetOptions,
+        sizes: Sequence[int],
+    ):
+        self._first_period, self._options = network.first_period, options
+        self._windows = ConsecutiveWindows(options.strides, network.frames)
+        self._encoder = BatchEncoder(
+            "repnet", program, lambda windows: (np.stack(windows),), sizes
+        )
+        # Windows so far, by stride.
+        self._numbers = dict.fromkeys(options.strides, 0)
+
+    def copy(self) -> "ReleasedReading":
+        twin = copy.copy(self)
+        twin._windows, twin._encoder = self._windows.copy(), self._encoder.copy()
+        twin._numbers = dict(self._numbers)
+        return twin
+
+    def feed(self, chunk: Chunk) -> None:
+        self._add(self._windows.feed(chunk.frames))
+
+    def _add(self, windows: list[tuple[int, np.ndarray]]) -> None:
+        for stride, window in windows:
+            self._encoder.add((stride, self._numbers[stride]), window)
+            self._numbers[stride] += 1
+
+    def count(self, frames: int) -> tuple[FrameCount, int]:
+        self._add(self._windows.finish())
+        logits = {}
+        for stride, number in sorted(self._numbers.items()):
+            rows = self._encoder.rows([(stride, place) for place in range(number)])
+            rows = rows.reshape(-1, rows.shape[-1])  # [windows · N, P + 1]
+            logits[stride] = rows[:, :-1], rows[:, -1]
+        found = released.count(
+            logits,
+            frames,
+            self._first_period,
+            constant_speed=self._options.constant_speed,
+            fully_periodic=self._options.fully_periodic,
+        )
+        return found, found.stride
+
+
+class BlendedReading:
+    """Windows that overlap by half, joined frame by frame.
+
+    Args:
+      program: windows [B, N, ...] to probabilities [B, N, P + 1], compiled.
+      network, options, sizes: as in `ReleasedReading`.
+    """
+
+    def __init__(
+        self,
+        program: Callable,
+        network: RepNet,
+        options: RepNetOptions,
+        sizes: Sequence[int],
+    ):
+        length, strides = network.frames, options.strides
+        self._first_period = network.first_period
+        self._assembler = WindowAssembler(strides, length, length // 2)
+        self._run = WindowRun(
+            "repnet", program, strides, length, network.periods + 1, sizes
+        )
+
+    def copy(self) -> "BlendedReading":
+        twin = copy.copy(self)
+        twin._assembler, twin._run = self._assembler.copy(), self._run.copy()
+        return twin
+
+    def feed(self, chunk: Chunk) -> None:
+        self._add(self._assembler.feed(chunk.frames, chunk.times_s))
+
+    def _add(self, windows: list[Window]) -> None:
+        for window in windows:
+            self._run.add((window.stride, window.start, window.valid), window.frames)
+
+    def count(self, frames: int) -> tuple[FrameCount, int]:
+        self._add(self._assembler.finish())
+        found = blended.count(self._run.finish(), frames, self._first_period)
+        return found, int(np.bincount(found.stride).argmax())
+
+
+# By protocol: how windows are read, what their program gives, and how sets are made.
+READINGS = {
+    "blended": (BlendedReading, "probabilities"),
+    "released": (ReleasedReading, "logits"),
+}
+SETS = {
+    "blended": {
+        "least_count": blended.LEAST_COUNT,
+        "gap_periods": blended.GAP_PERIODS,
+    },
+    "released": {},
+}
 
 
 @dataclasses.dataclass(eq=False)
@@ -48,35 +176,14 @@ class RepNetState:
     """What is remembered of a video; a value to everybody but the estimator.
 
     Attributes:
-      info: of the source.
-      options: of the count.
-      windows: cuts frames into windows; of the released protocol, None for the other.
-      encoder: runs them.
-      places: of the windows in it, by stride.
-      assembler: likewise of the other protocol.
-      run: runs those.
+      protocol: of `PROTOCOLS`.
+      reading: of the windows so far.
       times_s: in parts float64 [n]: when each frame begins.
     """
 
-    info: SourceInfo
-    options: RepNetOptions
-    windows: ConsecutiveWindows | None
-    encoder: BatchEncoder
-    places: dict[int, tuple[int, ...]]
-    assembler: WindowAssembler | None
-    run: WindowRun
+    protocol: str
+    reading: Reading
     times_s: Parts = ()
-
-    def copy(self) -> "RepNetState":
-        """One that goes on by itself from here; arrays are shared, not copied."""
-        return dataclasses.replace(
-            self,
-            windows=self.windows and self.windows.copy(),
-            encoder=self.encoder.copy(),
-            places=dict(self.places),
-            assembler=self.assembler and self.assembler.copy(),
-            run=self.run.copy(),
-        )
 
 
 class RepNetEstimator:
@@ -115,53 +222,26 @@ class RepNetEstimator:
             made = CompiledProgram(run, network, size, output)
             return functools.partial(made, variables)
 
-        self._programs = {output: program(output) for output in OUTPUTS}
+        self._programs = {output: program(output) for _, output in READINGS.values()}
 
     def start(self, info: SourceInfo, options: RepNetOptions) -> RepNetState:
         """The state before the first chunk."""
-        length, strides = self._network.frames, options.strides
-        cut = options.protocol_of(self._config) == "released"
+        del info
+        protocol = options.protocol_of(self._config)
+        reading, output = READINGS[protocol]
+        program = self._programs[output]
         return RepNetState(
-            info,
-            options,
-            ConsecutiveWindows(strides, length) if cut else None,
-            BatchEncoder(
-                "repnet",
-                self._programs["logits"],
-                lambda windows: (np.stack(windows),),
-                self._sizes,
-            ),
-            {},
-            None if cut else WindowAssembler(strides, length, length // 2),
-            WindowRun(
-                "repnet",
-                self._programs["probabilities"],
-                strides,
-                length,
-                self._network.periods + 1,
-                self._sizes,
-            ),
+            protocol, reading(program, self._network, options, self._sizes)
         )
 
     def feed(self, state: RepNetState, chunk: Chunk) -> tuple[RepNetState, Partial]:
         """The state after a chunk; what it counts is known at the end only."""
         if not len(chunk.times_s):
             return state, Partial()
-        state = state.copy()
-        state.times_s = with_part(state.times_s, chunk.times_s)
-        if state.windows is not None:
-            self._add(state, state.windows.feed(chunk.frames))
-        else:
-            for window in state.assembler.feed(chunk.frames, chunk.times_s):
-                place = (window.stride, window.start, window.valid)
-                state.run.add(place, window.frames)
-        return state, Partial()
-
-    def _add(self, state: RepNetState, windows: list[tuple[int, np.ndarray]]) -> None:
-        for stride, window in windows:
-            number = len(state.encoder)
-            state.encoder.add(number, window)
-            state.places[stride] = (*state.places.get(stride, ()), number)
+        reading = state.reading.copy()
+        reading.feed(chunk)
+        times_s = with_part(state.times_s, chunk.times_s)
+        return RepNetState(state.protocol, reading, times_s), Partial()
 
     def finish(self, state: RepNetState) -> Measurement:
         """The measurement of everything that was fed.
@@ -172,19 +252,10 @@ class RepNetEstimator:
         times_s = np.concatenate([np.zeros(0), *state.times_s])
         if not len(times_s):
             return Measurement(0.0, rate_of_sets(()))
-        state = state.copy()
         frame_s = times_s[-1] - times_s[-2] if len(times_s) > 1 else FRAME_S
         end_s = float(times_s[-1] + frame_s)
-        if state.windows is not None:
-            found, least, gap = self._released(state), 0.0, 0.0
-            stride = found.stride
-        else:
-            found, least = self._blended(state, len(times_s)), blended.LEAST_COUNT
-            gap = blended.GAP_PERIODS
-            stride = int(np.bincount(found.stride).argmax())
-        sets = sets_of_frames(
-            found.rate, times_s, end_s, least_count=least, gap_periods=gap
-        )
+        found, stride = state.reading.copy().count(len(times_s))
+        sets = sets_of_frames(found.rate, times_s, end_s, **SETS[state.protocol])
         count = float(sum(one.count for one in sets))
         foreground = Curve(tuple(times_s.tolist()), tuple(found.score.tolist()))
         return Measurement(
@@ -194,30 +265,9 @@ class RepNetEstimator:
             sets=sets,
             foreground=foreground,
             details={
-                "protocol": state.options.protocol_of(self._config),
+                "protocol": state.protocol,
                 "stride": stride,
                 "stride_scores": {str(s): v for s, v in found.scores.items()},
             },
             end_s=end_s,
         )
-
-    def _released(self, state: RepNetState) -> released.ReleasedCount:
-        frames = state.windows.frames
-        self._add(state, state.windows.finish())
-        logits = {}
-        for stride, places in sorted(state.places.items()):
-            rows = state.encoder.rows(places)  # [windows, N, P + 1]
-            rows = rows.reshape(-1, rows.shape[-1])
-            logits[stride] = rows[:, :-1], rows[:, -1]
-        return released.count(
-            logits,
-            frames,
-            self._network.first_period,
-            constant_speed=state.options.constant_speed,
-            fully_periodic=state.options.fully_periodic,
-        )
-
-    def _blended(self, state: RepNetState, frames: int) -> blended.BlendedCount:
-        for window in state.assembler.finish():
-            state.run.add((window.stride, window.start, window.valid), window.frames)
-        return blended.count(state.run.finish(), frames, self._network.first_period)

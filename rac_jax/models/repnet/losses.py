@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import optax
 
 from rac_jax.models.repnet.network import RepNetOutput
-from rac_jax.train.metrics import Mean
+from rac_jax.train.metrics import Mean, mean
 
 SHORTEST = 2.0  # frames of a window; of shorter periods nothing can be seen
 # Periods so near the longest class are neither periodic nor not.
@@ -19,12 +19,12 @@ UNSURE = 1.12
 
 @flax.struct.dataclass
 class PeriodTargets:
-    """What the losses compare with; masks are 0 where nothing is learned."""
+    """What the losses compare with; masks are false where nothing is learned."""
 
     periods: jax.Array  # [B, N, P] shares of the classes
-    period_mask: jax.Array  # [B, N]
+    period_mask: jax.Array  # [B, N] bool
     periodicity: jax.Array  # [B, N] 0 or 1
-    periodicity_mask: jax.Array  # [B, N]
+    periodicity_mask: jax.Array  # [B, N] bool
 
 
 def period_targets(
@@ -51,9 +51,7 @@ def period_targets(
     known = jnp.arange(classes, dtype=jnp.float32).reshape(1, 1, -1)
     shares = jnp.maximum(0.0, 1 - jnp.abs(place[..., None] - known))
     unsure = periodic & (beyond | close)
-    return PeriodTargets(
-        shares, told * 1.0, told * 1.0, 1.0 - unsure.astype(jnp.float32)
-    )
+    return PeriodTargets(shares, told, told.astype(jnp.float32), ~unsure)
 
 
 def repnet_loss(
@@ -64,22 +62,18 @@ def repnet_loss(
     Args:
       output: of the network.
       targets: the truth.
-      mask: [B], 0 for windows that are not learned from.
+      mask: bool [B], false for windows that are not learned from.
       periodicity: weight of the second term.
 
     Returns:
-      (loss, {"period", "periodicity", "part_period", "part_periodicity"}), means over frames.
+      (loss, {"period", "periodicity"}), means over frames.
     """
-    rows = mask[:, None].astype(jnp.float32)
     cross = optax.softmax_cross_entropy(output.periods, targets.periods)  # [B, N]
     binary = optax.sigmoid_binary_cross_entropy(output.periodicity, targets.periodicity)
-
-    def mean(values: jax.Array, weights: jax.Array) -> Mean:
-        return Mean(jnp.sum(values * weights), jnp.sum(weights))
-
+    rows = mask[:, None]
     terms = {
-        "period": mean(cross, rows * targets.period_mask),
-        "periodicity": mean(binary, rows * targets.periodicity_mask),
+        "period": mean(cross, rows & targets.period_mask),
+        "periodicity": mean(binary, rows & targets.periodicity_mask),
     }
     values = {
         name: one.total / jnp.maximum(one.weight, 1.0) for name, one in terms.items()

@@ -31,6 +31,11 @@ LAYER_EPSILON = 1e-6
 POSITIONS = ("number", "vector")
 
 
+def normalised(pixels: jax.Array) -> jax.Array:
+    """Pixels from 0 to 255 as the network wants them, in [-1, 1]."""
+    return (pixels.astype(jnp.float32) - 127.5) / 127.5
+
+
 @flax.struct.dataclass
 class RepNetOutput:
     """What the network says of each frame of a window.
@@ -133,11 +138,7 @@ class RepNet(nn.Module):
             name="temporal",
         )(x)
         norm = BatchNorm(embedding, 0.99, EPSILON, self.dtype, name="temporal_norm")
-        if train:
-            x = norm(x, relu=True)
-        else:
-            scale, shift = (one.reshape(1, 1, 1, 1, -1) for one in norm.running())
-            x = nn.relu(x * scale + shift)
+        x = norm.then_relu(x, train=train)
         x = jnp.max(x.astype(jnp.float32), axis=(2, 3))  # [B, N, C]
 
         # How like the frames are, and that as an image whose rows both branches read.

@@ -6,10 +6,12 @@ from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from rac_jax.counting.family import Variables
 from rac_jax.models.repnet import augment
 from rac_jax.models.repnet.losses import period_targets, repnet_loss
+from rac_jax.models.repnet.network import normalised
 from rac_jax.models.repnet.repeated_clips import RepeatedClips
 from rac_jax.scenes import Scene
 from rac_jax.train import splits
@@ -102,7 +104,7 @@ class WindowTask(Task):
             mask = jnp.ones(number, bool)
         fields = {name: batch[name] for name in ("windows", "rate", "periodic")}
         fields = end_early(keys[1], reverse_some(keys[2], fields), settings.padded)
-        windows = (fields["windows"].astype(jnp.float32) - 127.5) / 127.5
+        windows = normalised(fields["windows"])
         if settings.camera:
             windows = augment.camera_motion(keys[3], windows, settings.camera)
         windows = augment.colours(keys[4], windows)
@@ -187,7 +189,7 @@ def evaluate(run: Run, variables: Variables) -> dict[str, Any]:
     counts = run.counts(variables, "test")
     positive = [video.count for video in videos if video.count > 0]
     middle = sorted(positive)[len(positive) // 2] if positive else 0.0
-    constant = counts * 0 + middle
+    constant = np.full_like(counts, middle)
     found = report({"sight": counts, "always the median": constant}, videos)
     still = [c for c, video in zip(counts, videos, strict=True) if video.count == 0]
     mean = float(sum(still) / len(still)) if still else None

@@ -50,9 +50,9 @@ def test_loss_by_hand():
     inside = rng.normal(size=(2, 3)).astype(np.float32)
     targets = losses.PeriodTargets(
         rng.dirichlet(np.ones(4), (2, 3)).astype(np.float32),
-        np.array([[1, 0, 1], [1, 1, 1]], np.float32),
+        np.array([[1, 0, 1], [1, 1, 1]], bool),
         np.array([[1, 0, 1], [0, 1, 1]], np.float32),
-        np.array([[1, 1, 0], [1, 1, 1]], np.float32),
+        np.array([[1, 1, 0], [1, 1, 1]], bool),
     )
     mask = np.array([True, False])
     output = RepNetOutput(logits, inside, None)
