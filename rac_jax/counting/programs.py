@@ -144,6 +144,18 @@ def abstract_variables(
     return {"params": {}, "batch_stats": {}} | nested
 
 
+def array_shapes(
+    network: nn.Module, inputs: Sequence[jax.ShapeDtypeStruct]
+) -> dict[str, tuple[int, ...]]:
+    """Shapes of a network's arrays by path, "params/..." and "batch_stats/...".
+
+    Args:
+      network, inputs: as in `abstract_variables`.
+    """
+    flat = flax.traverse_util.flatten_dict(abstract_variables(network, inputs), sep="/")
+    return {path: leaf.shape for path, leaf in flat.items()}
+
+
 @functools.cache
 def _processor() -> str:
     """The host's processor: code that is compiled for one may not run on another."""

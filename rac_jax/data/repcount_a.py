@@ -5,7 +5,6 @@ mean nothing, with a start and an end per cycle in frames counted from 0, blanks
 The videos lie in folders by split.
 """
 
-import itertools
 import os
 import pathlib
 from collections.abc import Mapping
@@ -93,11 +92,7 @@ def _cycles(path: pathlib.Path, line: int, row: dict[str, str]) -> np.ndarray:
     Raises:
       ValueError: "<name>:<line>: <what is wrong>" for a start without an end.
     """
-    names = itertools.takewhile(
-        row.__contains__, (f"L{place}" for place in itertools.count(1))
-    )
-    bounds = [tables.number(path, line, row, name) for name in list(names)]
-    known = [bound for bound in bounds if bound is not None]
+    known = tables.numbered(path, line, row, "L")
     if len(known) % 2:
         raise tables.wrong(path, line, f"{row['name']} has a start without an end")
     return np.reshape(np.asarray(known, np.float64), (-1, 2))

@@ -3,6 +3,7 @@
 import codecs
 import csv
 import io
+import itertools
 import pathlib
 from collections.abc import Iterable, Iterator
 
@@ -101,6 +102,20 @@ def number(
     if not 0 <= value < float("inf"):
         raise wrong(path, line, f"{name} {text} must be a number from 0 on")
     return value
+
+
+def numbered(
+    path: pathlib.Path, line: int, row: dict[str, str], lead: str
+) -> list[float]:
+    """Takes the numbers of the columns lead1, lead2, ... out of a row, without empty cells.
+
+    Raises:
+      ValueError: as `number`.
+    """
+    names = (f"{lead}{place}" for place in itertools.count(1))
+    columns = list(itertools.takewhile(row.__contains__, names))
+    found = [number(path, line, row, column) for column in columns]
+    return [value for value in found if value is not None]
 
 
 def wrong(path: pathlib.Path, line: int, what: str) -> ValueError:

@@ -6,7 +6,6 @@ frames between repetitions). Frames are counted from 1 and the last is part of t
 says how many frames there are per second: the video does, or UCF101's 25 where it is not there.
 """
 
-import itertools
 import os
 import pathlib
 from collections.abc import Mapping, Sequence
@@ -77,19 +76,13 @@ def _csv_rows(path: pathlib.Path) -> list[_Row]:
         place, name = f"{path.name}:{line}", row["name"].strip()
         try:
             # Columns after the last repetition are blank.
-            columns = itertools.takewhile(
-                row.__contains__, (f"L{n}" for n in itertools.count(1))
-            )
-            bounds = [
-                tables.number(path, line, row, column) for column in list(columns)
-            ]
+            known = tables.numbered(path, line, row, "L")
             count, frames, first, last = (
                 tables.number(path, line, row, name) for name in COLUMNS[1:]
             )
         except ValueError as error:
             rows.append((place, name, 0.0, None, [str(error).partition(": ")[2]]))
             continue
-        known = [bound for bound in bounds if bound is not None]
         if None in (count, first, last) or not known or len(known) % 2:
             what = "needs counts, start_frame, end_frame and pairs of L"
             rows.append((place, name, 0.0, None, [what]))

@@ -16,6 +16,7 @@ import numpy as np
 from rac_jax.counting.ahead import read_ahead
 from rac_jax.counting.counter import Counter
 from rac_jax.counting.family import Family, Variables
+from rac_jax.counting.result import CountResult
 from rac_jax.data.labelled import LabelledVideo, VideoSummary
 from rac_jax.data.pipeline import Source
 from rac_jax.train import hosts, loop, settings, splits
@@ -143,20 +144,33 @@ class Run:
 
         def one(video: LabelledVideo, index: int) -> list[float]:
             del index
-            result = counter.count(
-                video.frames,
-                fps=video.fps,
-                waveform=video.waveform,
-                audio_rate=video.audio_rate or None,
-                **options,
-            )
-            return [result.count]
+            return [count_video(counter, video, **options).count]
 
         return self.measure(split, one).ravel()
 
     def key(self, name: str) -> jax.Array:
         """A PRNG key of the run's seed and a name."""
         return stage_key(self.config.seed, name)
+
+
+def count_video(counter: Counter, video: LabelledVideo, **options: Any) -> CountResult:
+    """Counts a labelled video as a file would be counted.
+
+    Args:
+      counter: of the model in training.
+      video: the video.
+      **options: of the family.
+
+    Returns:
+      The result.
+    """
+    return counter.count(
+        video.frames,
+        fps=video.fps,
+        waveform=video.waveform,
+        audio_rate=video.audio_rate or None,
+        **options,
+    )
 
 
 def stage_key(seed: int, name: str) -> jax.Array:

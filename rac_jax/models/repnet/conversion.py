@@ -13,7 +13,7 @@ import jax
 import numpy as np
 
 from rac_jax.counting.family import Variables
-from rac_jax.counting.programs import abstract_variables
+from rac_jax.counting.programs import array_shapes
 from rac_jax.interop import tensorflow_io, torch_io
 from rac_jax.interop.tables import NORM_NAMES, Entry, Table, TableError
 from rac_jax.interop.torch_io import ConversionError
@@ -132,9 +132,7 @@ def to_torch(network: RepNet, variables: Variables) -> dict[str, Any]:
 
 def shapes_of(network: RepNet) -> dict[str, tuple[int, ...]]:
     """Shapes of the network's arrays by path."""
-    nested = abstract_variables(network, FAMILY.example_inputs(network))
-    flat = flax.traverse_util.flatten_dict(nested, sep="/")
-    return {path: leaf.shape for path, leaf in flat.items()}
+    return array_shapes(network, FAMILY.example_inputs(network))
 
 
 def torch_table(network: RepNet) -> Table:

@@ -140,7 +140,7 @@ def release_tables(network: SightSound) -> dict[tuple[str, str], Table]:
     reason = differs_from_release(network)
     if reason:
         raise ValueError(f"not of the released form: {reason}")
-    shapes = array_shapes(network)
+    shapes = programs.array_shapes(network, FAMILY.example_inputs(network))
     sight, sound = LAYERS["r2plus1d18"], LAYERS["resnet18"]
     width = scaled(512, network.sound_width)
     return {
@@ -193,7 +193,7 @@ def whole_table(network: SightSound) -> Table:
     Returns:
       The table.
     """
-    shapes = array_shapes(network)
+    shapes = programs.array_shapes(network, FAMILY.example_inputs(network))
     solo = network.use_sight_only_ranker
     sight = ["sight_encoder", "ranker/sight"] + ["solo_ranker/sight"] * solo
     sound = ["sound_encoder", "ranker/sound", "reliability_head/sound"]
@@ -214,10 +214,3 @@ def whole_table(network: SightSound) -> Table:
     for path in dense:
         entries += dense_entries(shapes, path, path.replace("/", "."))
     return Table(tuple(entries))
-
-
-def array_shapes(network: SightSound) -> dict[str, tuple[int, ...]]:
-    """Shapes of a model's arrays by path."""
-    nested = programs.abstract_variables(network, FAMILY.example_inputs(network))
-    flat = flax.traverse_util.flatten_dict(nested, sep="/")
-    return {path: leaf.shape for path, leaf in flat.items()}

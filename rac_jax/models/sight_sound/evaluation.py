@@ -17,27 +17,7 @@ from rac_jax.models.sight_sound import epoch_records
 from rac_jax.models.sight_sound.strides import positive_stride
 from rac_jax.train import report
 from rac_jax.train.recipe import Variables
-from rac_jax.train.run import Run
-
-
-def count_video(counter: Counter, video: LabelledVideo, **options) -> CountResult:
-    """Counts a labelled video as a file would be counted.
-
-    Args:
-      counter: of the model in training.
-      video: the video.
-      **options: of the family.
-
-    Returns:
-      The result.
-    """
-    return counter.count(
-        video.frames,
-        fps=video.fps,
-        waveform=video.waveform,
-        audio_rate=video.audio_rate or None,
-        **options,
-    )
+from rac_jax.train.run import Run, count_video
 
 
 def counted_strides(run: Run) -> tuple[int, ...]:

@@ -1,11 +1,11 @@
 """The compact recipe at toy size, for tests: a config, and runs of it."""
 
-import importlib.util
 import pathlib
 from typing import Any
 
 import ml_collections
 
+from rac_jax.cli import train
 from rac_jax.models.compact import FAMILY
 from rac_jax.train import loop, mesh
 from rac_jax.train.run import Run
@@ -26,10 +26,7 @@ STAGES = ("sight", "sound", "decoder")
 
 def load_config(variant: str = "") -> ml_collections.ConfigDict:
     """The config as its file makes it."""
-    spec = importlib.util.spec_from_file_location("compact_config", CONFIG)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module.get_config(variant)
+    return train.load_config(f"{CONFIG}:{variant}")
 
 
 def tiny_config(fields: dict[str, Any] | None = None) -> ml_collections.ConfigDict:

@@ -1,10 +1,11 @@
 """The RepNet recipe at toy size, for tests."""
 
-import importlib.util
 import pathlib
 from typing import Any
 
 import ml_collections
+
+from rac_jax.cli import train
 
 CONFIG = pathlib.Path(__file__).parents[3] / "configs" / "repnet.py"
 FIELDS = {
@@ -21,10 +22,7 @@ FIELDS = {
 
 def load_config(variant: str = "") -> ml_collections.ConfigDict:
     """The config as its file makes it."""
-    spec = importlib.util.spec_from_file_location("repnet_config", CONFIG)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module.get_config(variant)
+    return train.load_config(f"{CONFIG}:{variant}")
 
 
 def tiny_config(fields: dict[str, Any] | None = None) -> ml_collections.ConfigDict:

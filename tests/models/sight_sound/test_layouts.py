@@ -5,6 +5,7 @@ import pytest
 torch = pytest.importorskip("torch", reason="needs PyTorch")
 
 from benchmarks.torch_reference import release
+from rac_jax.counting import programs
 from rac_jax.models.sight_sound import FAMILY, conversion
 from tests.encoders import layouts
 
@@ -78,7 +79,9 @@ def test_tables_cover_the_layout(ours):
         unused = {name: list(size) for name, size in table.unused.items()}
         assert layouts.names_of(table) | unused == wanted
     paths = [entry.path for table in tables.values() for entry in table.entries]
-    assert sorted(paths) == sorted(conversion.array_shapes(network))
+    assert sorted(paths) == sorted(
+        programs.array_shapes(network, FAMILY.example_inputs(network))
+    )
 
 
 def test_tables_of_the_release_are_for_its_form():
