@@ -183,6 +183,7 @@ def parse(
             raise flags.Error(f"--{name} is missing")
     config = load_config(values["config"].value)
     _check_fields(config, fields)
+    before = _fields(config.to_dict())
     overrides = flags.FlagValues()
     argv = ["rac train", *fields]
     config_flags.DEFINE_config_dict(
@@ -192,7 +193,7 @@ def parse(
     if rest:
         raise flags.Error(f"{rest[0]!r}: fields are set as {FIELD}FIELD=VALUE")
     changed = overrides["config"].value
-    _check_tuples(_fields(load_config(values["config"].value).to_dict()), changed)
+    _check_tuples(before, changed)
     return values, changed
 
 

@@ -6,8 +6,6 @@ from collections.abc import Callable, Iterable, Sequence
 import jax
 import numpy as np
 
-from rac_jax.data import clip_cache
-
 LOG = logging.getLogger("rac_jax.train")
 FROM_ENVIRONMENT = -1
 
@@ -57,13 +55,6 @@ def first_says(value: bool) -> bool:
     from jax.experimental import multihost_utils
 
     return bool(multihost_utils.broadcast_one_to_all(np.array(value)))
-
-
-def company() -> clip_cache.Company:
-    """The processes of the run, for making a cache between them."""
-    return clip_cache.Company(
-        jax.process_count(), jax.process_index(), barrier, first_says
-    )
 
 
 def share_out(

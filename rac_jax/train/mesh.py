@@ -138,26 +138,26 @@ def local_rows(mesh: Mesh, batch: int) -> np.ndarray:
     return np.unique(np.concatenate(rows))
 
 
-def put_batch(batch: Any, mesh: Mesh, rows: int) -> Any:
+def put_batch(batch: Any, mesh: Mesh, rows: np.ndarray, number: int) -> Any:
     """This process's rows as a global batch, split over all devices.
 
     Args:
-      batch: tree of arrays, those of `local_rows` in their order.
+      batch: tree of arrays, the rows of `rows` in their order.
       mesh: the devices.
-      rows: of the global batch.
+      rows: of this process, as `local_rows` gives them.
+      number: rows of the global batch.
 
     Returns:
       The tree of global arrays.
     """
     sharding = NamedSharding(mesh, BATCH)
-    own = local_rows(mesh, rows)
 
     def put(local: np.ndarray) -> jax.Array:
         def part(index: tuple[slice, ...]) -> np.ndarray:
-            first = np.searchsorted(own, index[0].start or 0)
-            return local[first : first + rows // mesh.size]
+            first = np.searchsorted(rows, index[0].start or 0)
+            return local[first : first + number // mesh.size]
 
-        return jax.make_array_from_callback((rows, *local.shape[1:]), sharding, part)
+        return jax.make_array_from_callback((number, *local.shape[1:]), sharding, part)
 
     return jax.tree.map(put, batch)
 

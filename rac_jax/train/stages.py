@@ -239,8 +239,10 @@ def device_batches(
       steps: where they end; rendered ones do not end.
       start: batches already taken.
     """
-    put = functools.partial(meshes.put_batch, mesh=run.mesh, rows=settings.batch)
     rows = meshes.local_rows(run.mesh, settings.batch)
+    put = functools.partial(
+        meshes.put_batch, mesh=run.mesh, rows=rows, number=settings.batch
+    )
     examples = task.examples
     if isinstance(examples, RenderedExamples):
         # The same numbers in every step: what is rendered from them depends on the step's key.

@@ -34,7 +34,7 @@ def main() -> None:
     whole = {"x": np.arange(batch * 3, dtype=np.float32).reshape(batch, 3)}
     rows = meshes.local_rows(mesh, batch)
     local = {name: value[rows] for name, value in whole.items()}
-    found = meshes.put_batch(local, mesh, batch)["x"]
+    found = meshes.put_batch(local, mesh, rows, batch)["x"]
     assert found.sharding == NamedSharding(mesh, meshes.BATCH)
     replicated = NamedSharding(mesh, meshes.REPLICATED)
 

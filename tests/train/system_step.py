@@ -99,7 +99,8 @@ def main() -> None:
         donate_argnums=0,
     )
     state, metrics = step(
-        meshes.put(state, shardings), meshes.put_batch(batch, mesh, BATCH)
+        meshes.put(state, shardings),
+        meshes.put_batch(batch, mesh, np.arange(BATCH), BATCH),
     )
     assert int(state.bad_step) == -1
     values = {name: metric.value() for name, metric in metrics.items()}

@@ -153,9 +153,8 @@ def decide(
 
     fused, seen, heard = map(decoded, (found.fused, found.sight, found.sound))
     if changes is not None:
-        trust = found.reliability
-        fused = _returning(fused, changes, np.zeros(1) if trust is None else trust)
-        seen = _returning(seen, changes, np.zeros(1))
+        fused = _returning(fused, changes, found.reliability)
+        seen = _returning(seen, changes, None)
     reliability = None
     if found.reliability is not None:
         inside = fused.rate[::STEP_FRAMES] > 0
@@ -164,13 +163,16 @@ def decide(
     return Decision(fused, seen, heard, reliability)
 
 
-def _returning(found: Decoded, changes: np.ndarray, trust: np.ndarray) -> Decoded:
+def _returning(
+    found: Decoded, changes: np.ndarray, trust: np.ndarray | None
+) -> Decoded:
     """What is left without sets in which the picture does not return.
 
     Args:
       found: by a picture, or by both.
       changes: see `decide`.
-      trust: weight of the sound at every step, or one for all; sets of which most is heard stay.
+      trust: weight of the sound at every step, None without one; sets of which most is heard
+        stay.
 
     Returns:
       The sets that are left, and their count. The score stays: it is that of what was found.
@@ -179,7 +181,7 @@ def _returning(found: Decoded, changes: np.ndarray, trust: np.ndarray) -> Decode
     for one in found.sets:
         span = slice(one.first, one.end)
         steps = slice(one.first // STEP_FRAMES, one.end // STEP_FRAMES + 1)
-        listened = float(np.mean(trust[steps] if len(trust) > 1 else trust))
+        listened = 0.0 if trust is None else float(np.mean(trust[steps]))
         ratio = returns.return_ratio(changes[span], found.rate[span])
         if listened < 0.5 and ratio is not None and ratio >= returns.MOST_RATIO:
             rate[span] = 0.0

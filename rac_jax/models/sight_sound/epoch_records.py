@@ -64,15 +64,16 @@ def empirical_predictions(
     Raises:
       StageFileError: if no epoch counts; the message has the lowest errors.
     """
+    records = read_epochs(folder)
     chosen = [
         record
-        for record in read_epochs(folder)
+        for record in records
         if record["error"] < threshold and record["predictions"] is not None
     ]
     if not chosen:
         raise StageFileError(f"{folder / FOLDER}: {unreached(folder, threshold)}")
     # The last epoch has counted every video; it speaks for those that no good one has counted.
-    last = read_epochs(folder)[-1]["predictions"]
+    last = records[-1]["predictions"]
     found: dict[str, list[float]] = {}
     for record in chosen:
         for name, count in record["predictions"].items():

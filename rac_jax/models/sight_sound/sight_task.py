@@ -68,12 +68,11 @@ class SightTask(StreamTask):
     def record(self, variables: Variables) -> Mapping[str, Any]:
         """Counts of every training video at every stride, its own and the other stages'."""
         self.report_epochs()
-        split = self.run.own_split(self.name, "train")
+        own = self.run.own_split(self.name, "train")
+        fields = {VIDEOS: "train"} | ({OWN_VIDEOS: own} if own != "train" else {})
         found = {"strides": list(evaluation.counted_strides(self.run))}
-        for field, videos in ((VIDEOS, "train"), (OWN_VIDEOS, split)):
-            if field == OWN_VIDEOS and split == "train":
-                continue
-            counts = evaluation.sight_counts_by_stride(self.run, variables, videos)
-            names = [video.video_id for video in self.run.videos(videos)]
+        for field, split in fields.items():
+            counts = evaluation.sight_counts_by_stride(self.run, variables, split)
+            names = [video.video_id for video in self.run.videos(split)]
             found[field] = dict(zip(names, counts.tolist(), strict=True))
         return found
