@@ -15,6 +15,7 @@ ENCODERS = {
     "r2plus1d18": "rac_jax.encoders.r2plus1d:R2Plus1D18",
     "resnet18": "rac_jax.encoders.resnet:ResNet18",
     "s3d": "rac_jax.encoders.s3d:S3D",
+    "video_swin": "rac_jax.encoders.video_swin:VideoSwin",
 }
 
 

@@ -20,10 +20,12 @@ from rac_jax.encoders.published import (
     SYMMETRIC_COLOURS,
     kylemin_layer,
 )
+from rac_jax.encoders.swin_tables import MMACTION, swin_naming, swin_table
 from rac_jax.interop import torch_io
 from rac_jax.interop.tables import Table, TableError, layer_entries
 from rac_jax.interop.torch_io import ConversionError
 
+SWIN_LEAD = "backbone."  # before mmaction's
 AUDIO_LEAD = "audnet."  # before the names of VGGSound's network
 KYLEMIN = "kylemin"
 
@@ -35,7 +37,8 @@ def read_backbone(
 
     Args:
       kind: a key of `BACKBONES`. The S3D may be torchvision's or kylemin's, told apart by
-        their names; the ResNet-18 may lead its names with "audnet.".
+        their names, and so may the Video Swin be mmaction's or torchvision's; the ResNet-18
+        may lead its names with "audnet.".
       path: of the file; its state dict may lie under "state_dict" or "model_state_dict".
 
     Returns:
@@ -52,6 +55,9 @@ def read_backbone(
         preprocessing |= SYMMETRIC_COLOURS
     if backbone.encoder == "resnet18":
         state = {name.removeprefix(AUDIO_LEAD): value for name, value in state.items()}
+    if backbone.encoder == "video_swin":
+        naming = swin_naming(state)
+        state = {name.removeprefix(SWIN_LEAD): value for name, value in state.items()}
     network = Encoder(backbone.encoder).network()
     try:
         flat = encoder_table(backbone.encoder, network, naming).to_jax(state)
@@ -95,12 +101,15 @@ def encoder_table(encoder: str, network: nn.Module, naming: str = "") -> Table:
     Args:
       encoder: a key of `rac_jax.encoders.ENCODERS`.
       network: the module.
-      naming: "kylemin" for his names of an S3D's layers, empty for torchvision's.
+      naming: "kylemin" for his names of an S3D's layers, "torchvision" for its of a Video
+        Swin's; empty for torchvision's and mmaction's.
 
     Returns:
       The table.
     """
     shapes = array_shapes(encoder, network)
+    if encoder == "video_swin":
+        return swin_table(shapes, naming or MMACTION)
     layer_name = kylemin_layer if naming == KYLEMIN else LAYERS[encoder]
     width = scaled(512, network.width)
     taps, classifier = (), "fc"

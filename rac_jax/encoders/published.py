@@ -30,12 +30,14 @@ class Backbone:
 
 
 # As the networks' authors normalise frames: torchvision by the statistics of Kinetics, kylemin
-# to -1..1.
+# to -1..1, mmaction by those of ImageNet.
 KINETICS_COLOURS = {
     "mean": [0.43216, 0.394666, 0.37645],
     "std": [0.22803, 0.22145, 0.216989],
 }
 SYMMETRIC_COLOURS = {"mean": [0.5, 0.5, 0.5], "std": [0.5, 0.5, 0.5]}
+
+IMAGENET_COLOURS = {"mean": [0.485, 0.456, 0.406], "std": [0.229, 0.224, 0.225]}
 
 # By the name of the kind on the command line.
 BACKBONES = {
@@ -50,6 +52,12 @@ BACKBONES = {
         encoder="r2plus1d18",
         keys=("state_dict", "model_state_dict", None),
         preprocessing={"clip_frames": 16, "size": 112, **KINETICS_COLOURS},
+    ),
+    "swin-kinetics": Backbone(
+        summary="a Video Swin, tiny, trained on Kinetics-400, mmaction's or torchvision's",
+        encoder="video_swin",
+        keys=("state_dict", None),
+        preprocessing={"clip_frames": 32, "size": 224, **IMAGENET_COLOURS},
     ),
     "vggsound-resnet18": Backbone(
         summary="a ResNet-18 trained on sound spectrograms, VGGSound's or a plain one",

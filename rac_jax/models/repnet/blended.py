@@ -9,13 +9,12 @@ import dataclasses
 import numpy as np
 import scipy.signal
 
+from rac_jax.counting.overlapping import surest_stride
 from rac_jax.models.repnet.released import LEAST_PERIOD, MEDIAN_FRAMES
 
 # A frame belongs to a repetition from this score on, and a set has so many repetitions at least.
 THRESHOLD = 0.4
 LEAST_COUNT = 1.6
-# Frames of the video over which a stride's score is averaged before strides are compared.
-SMOOTHED_FRAMES = 64
 # Sets with a break of less than so many periods between them are one.
 GAP_PERIODS = 1.0
 
@@ -73,12 +72,7 @@ def count(rows: dict[int, np.ndarray], frames: int, first_period: int) -> Blende
         rates.append(1 / (stride * np.maximum(period[index], 1.0)))
     every, rate = np.stack(scores), np.stack(rates)  # [S, T]
 
-    # The stride that is surest around each frame.
-    width = min(SMOOTHED_FRAMES, frames)
-    box = np.ones(width)
-    around = np.convolve(np.ones(frames), box, mode="same")
-    smooth = np.stack([np.convolve(one, box, mode="same") / around for one in every])
-    best = np.argmax(smooth, axis=0)
+    best = surest_stride(every)
     score, rate = every[best, place], rate[best, place]
     inside = scipy.signal.medfilt((score > THRESHOLD).astype(float), MEDIAN_FRAMES)
     return BlendedCount(

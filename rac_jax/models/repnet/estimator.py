@@ -16,10 +16,11 @@ from rac_jax.counting.batching import BatchEncoder
 from rac_jax.counting.estimator import Chunk, Partial, SourceInfo
 from rac_jax.counting.family import Variables
 from rac_jax.counting.frame_sets import sets_of_frames
-from rac_jax.counting.frame_windows import FRAME_S, Window, WindowAssembler
+from rac_jax.counting.frame_windows import FRAME_S
+from rac_jax.counting.overlapping import OverlappingWindows
 from rac_jax.counting.programs import CompiledProgram
 from rac_jax.counting.result import Curve, Measurement, Stream, rate_of_sets
-from rac_jax.counting.window_runs import Parts, WindowRun, with_part
+from rac_jax.counting.window_runs import Parts, with_part
 from rac_jax.models.repnet import RepNetOptions, blended, released
 from rac_jax.models.repnet.network import RepNet, normalised
 from rac_jax.models.repnet.windows import ConsecutiveWindows
@@ -132,28 +133,26 @@ class BlendedReading:
         options: RepNetOptions,
         sizes: Sequence[int],
     ):
-        length, strides = network.frames, options.strides
         self._first_period = network.first_period
-        self._assembler = WindowAssembler(strides, length, length // 2)
-        self._run = WindowRun(
-            "repnet", program, strides, length, network.periods + 1, sizes
+        self._windows = OverlappingWindows(
+            "repnet",
+            program,
+            options.strides,
+            network.frames,
+            network.periods + 1,
+            sizes,
         )
 
     def copy(self) -> "BlendedReading":
         twin = copy.copy(self)
-        twin._assembler, twin._run = self._assembler.copy(), self._run.copy()
+        twin._windows = self._windows.copy()
         return twin
 
     def feed(self, chunk: Chunk) -> None:
-        self._add(self._assembler.feed(chunk.frames, chunk.times_s))
-
-    def _add(self, windows: list[Window]) -> None:
-        for window in windows:
-            self._run.add((window.stride, window.start, window.valid), window.frames)
+        self._windows.feed(chunk)
 
     def count(self, frames: int) -> tuple[FrameCount, int]:
-        self._add(self._assembler.finish())
-        found = blended.count(self._run.finish(), frames, self._first_period)
+        found = blended.count(self._windows.finish(), frames, self._first_period)
         return found, int(np.bincount(found.stride).argmax())
 
 

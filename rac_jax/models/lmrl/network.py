@@ -1,0 +1,167 @@
+"""LMRL, paper 2: localization-aware multi-scale representation learning (arXiv 2501.07312).
+
+Embeddings of frames go through two branches: MPR (`period_maps`) reads their similarity at several
+scales, RFL says which frames belong to a cycle. What both find is integrated and a transformer
+predicts a density. No code was released; `docs/results.md` says which readings are ours.
+"""
+
+import chex
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from rac_jax.encoders.layers import scaled
+from rac_jax.models.lmrl.period_maps import PeriodMaps
+from rac_jax.models.transrac.layers import (
+    EMBEDDING,
+    DensityOutput,
+    DensityPredictor,
+    Neck,
+    WindowEncoder,
+)
+
+WINDOW = 4  # frames that are encoded together
+BEFORE = 1  # of them before the frame that they stand for
+LOCAL_CHANNELS = 64
+# Table II: the paper's text, plain concatenation, a weighted mean, and each branch alone.
+INTEGRATIONS = ("fc_concat", "concat", "average", "mpr", "rfl")
+
+
+class Foreground(nn.Module):
+    """RFL (section III.C): dilated residual blocks over time, and which frames are in a cycle.
+
+    Args:
+      blocks: n; block i sees 2^i frames to either side.
+      channels: of them.
+      dropout: after each.
+    """
+
+    blocks: int = 6
+    channels: int = LOCAL_CHANNELS
+    dropout: float = 0.5
+
+    @nn.compact
+    def __call__(self, x: jax.Array, *, train: bool) -> tuple[jax.Array, jax.Array]:
+        """[B, N, C] to (features [B, N, channels], logits [B, N, 2])."""
+        x = nn.Dense(self.channels, name="enter")(x)
+        for place in range(self.blocks):
+            dilation = 2**place
+            y = nn.Conv(
+                self.channels,
+                (3,),
+                kernel_dilation=(dilation,),
+                padding=((dilation, dilation),),
+                name=f"dilated{place}",
+            )(x)
+            y = nn.Dense(self.channels, name=f"dense{place}")(nn.relu(y))
+            x = x + nn.Dropout(self.dropout, deterministic=not train)(y)
+        return x, nn.Dense(2, name="output")(x)
+
+
+class Integration(nn.Module):
+    """What both branches find as one embedding per frame.
+
+    Args:
+      kind: of `INTEGRATIONS`.
+      channels: C'.
+    """
+
+    kind: str
+    channels: int
+
+    @nn.compact
+    def __call__(
+        self, period: jax.Array, local: jax.Array
+    ) -> tuple[jax.Array, jax.Array]:
+        """([B, N, K], [B, N, D]) to ([B, N, C'], MPR's own embedding, which triplets pull at).
+
+        Raises:
+          ValueError: for an unknown kind.
+        """
+        if self.kind not in INTEGRATIONS:
+            raise ValueError(
+                f"integration: {self.kind!r} is not one of {', '.join(INTEGRATIONS)}"
+            )
+        alone = self.kind in ("average", "mpr", "rfl")
+        wide = self.channels if alone else self.channels // 2
+        own = nn.Dense(wide, name="period")(period)
+        other = nn.Dense(wide, name="local")(local)
+        if self.kind == "average":
+            weight = self.param("weight", nn.initializers.zeros, (1, 1, 1))
+            share = jax.nn.sigmoid(weight)
+            return share * own + (1 - share) * other, own
+        if self.kind == "concat":
+            return jnp.concatenate([own, other], axis=-1), own
+        if self.kind == "fc_concat":
+            x = jnp.concatenate([own, other], axis=-1)
+        else:
+            x = own if self.kind == "mpr" else other
+        return nn.relu(nn.LayerNorm(1e-5, name="norm")(x)), own
+
+
+class LMRL(nn.Module):
+    """The network.
+
+    Args:
+      encoder: of `rac_jax.models.transrac.layers.ENCODERS`.
+      frames: N, frames of a window.
+      width: channel multiplier of all parts.
+      representation: of `period_maps.REPRESENTATIONS`.
+      scales: K of MPR.
+      pool: of `period_maps.POOLS`.
+      integration: of `INTEGRATIONS`.
+      blocks: n of RFL.
+      frozen: whether the encoder learns nothing.
+      dtype: compute type of what is done over pixels.
+    """
+
+    encoder: str = "video_swin"
+    frames: int = 64
+    width: float = 1.0
+    representation: str = "mpr"
+    scales: int = 4
+    pool: str = "along_keys"
+    integration: str = "fc_concat"
+    blocks: int = 6
+    frozen: bool = False
+    dtype: str = "float32"
+
+    @nn.compact
+    def __call__(self, clips: jax.Array, *, train: bool = False) -> DensityOutput:
+        """Looks at clips.
+
+        Args:
+          clips: [B, N, H, W, 3] in [-1, 1].
+          train: whether statistics are of the batch, and dropout drops.
+
+        Returns:
+          The density and the foreground of every frame.
+        """
+        chex.assert_shape(clips, (None, self.frames, None, None, 3))
+        wide = scaled(EMBEDDING, self.width)
+        # A window of four frames about each; beyond the ends the edge goes on.
+        encoder = WindowEncoder(
+            self.encoder,
+            self.width,
+            self.frozen,
+            edges="frames",
+            dtype=self.dtype,
+            name="encoder",
+        )
+        windows = [(np.arange(self.frames) - BEFORE, WINDOW)]
+        (features,) = encoder(clips, windows, train=train and not self.frozen)
+        x = Neck(wide, self.dtype, name="neck")(features, train=train)  # [B, N, C]
+
+        maps = PeriodMaps(
+            self.representation, self.scales, self.pool, wide, name="period_maps"
+        )
+        period, similarity = maps(x, train=train)
+        local, logits = Foreground(self.blocks, name="foreground")(x, train=train)
+        joined, embeddings = Integration(self.integration, wide, name="integration")(
+            period, local
+        )
+        density = DensityPredictor(self.width, name="predictor")(joined, train=train)
+        return DensityOutput(
+            density, jax.nn.softmax(logits)[..., 1], similarity, logits, embeddings
+        )
