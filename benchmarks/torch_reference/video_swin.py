@@ -43,8 +43,8 @@ class Attention(nn.Module):
         self.proj = nn.Linear(wide, wide)
 
     def forward(self, x, apart):
-        """x [n, M, C] of one window; apart bool [M, M], pairs that do not see each other."""
-        n, places, wide = x.shape
+        """x [B, M, C] of one window; apart bool [M, M], pairs that do not see each other."""
+        _, places, wide = x.shape
         size = wide // self.heads
         query, key, value = self.qkv(x).chunk(3, dim=-1)
         bias = self.relative_position_bias_table[

@@ -114,6 +114,53 @@ class Conv(nn.Module):
         return checkpoint_name(convolve(x, kernel), conv.CONVOLVED)
 
 
+class TemporalConv(nn.Module):
+    """A convolution of clips across time and places whose frames lie apart, with a bias.
+
+    Computed as one of images that have the channels of all its frames, for which the lowerings
+    are better than for dilated convolutions of clips.
+
+    Attributes:
+      channels: of the result.
+      places: rows and columns that it sees, an odd number.
+      taps: frames that it sees, an odd number.
+      dilation: from one of them to the next.
+      dtype: compute type.
+    """
+
+    channels: int
+    places: int = 3
+    taps: int = 3
+    dilation: int = 3
+    dtype: str = "float32"
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        """[B, T, H, W, D] to [B, T, H, W, C]; beyond the ends are zeros."""
+        batch, frames, *space, wide = x.shape
+        shape = (self.taps, self.places, self.places, wide, self.channels)
+        kernel = self.param("kernel", nn.initializers.lecun_normal(), shape)
+        bias = self.param("bias", nn.initializers.zeros, (self.channels,))
+        reach = self.dilation * (self.taps // 2)
+        padded = jnp.pad(x, ((0, 0), (reach, reach), (0, 0), (0, 0), (0, 0)))
+        starts = range(0, 2 * reach + 1, self.dilation)
+        together = jnp.concatenate([padded[:, s : s + frames] for s in starts], axis=-1)
+        images = together.reshape(batch * frames, *space, self.taps * wide)
+        # [rows, columns, taps · D, C]
+        flat = jnp.moveaxis(kernel, 0, 2).reshape(
+            self.places, self.places, self.taps * wide, self.channels
+        )
+        half = self.places // 2
+        y = conv.conv_image(
+            images.astype(self.dtype),
+            flat.astype(self.dtype),
+            (1, 1),
+            ((half, half), (half, half)),
+        )
+        y = y + bias.astype(self.dtype).reshape(1, 1, 1, -1)
+        return y.reshape(batch, frames, *space, self.channels)
+
+
 class BatchNorm(nn.Module):
     """Batch normalisation whose running statistics can also be had as one scale and shift.
 

@@ -20,22 +20,21 @@ EXAMPLE = (1, 4, 32, 32, 3)  # an input for `init`
 
 
 def appearance_and_motion(clips: jax.Array) -> jax.Array:
-    """What changes in a clip: [B, T, H, W, 3] of any scale to [B, T, H, W, 6] float32.
+    """What changes in a clip: [B, T, H, W, 3] of any scale to [B, T, H, W, 2] float32.
 
-    The first three channels are the pixels minus their mean over the clip, the others the
-    difference to the frame before; each triple is divided by its standard deviation over the
-    clip and limited to `LIMIT` of them.
+    The mean of the colours minus its mean over the clip, and its difference to the frame before;
+    each divided by its standard deviation over the clip and limited to `LIMIT` of them.
     """
-    clips = clips.astype(jnp.float32)
-    appearance = clips - jnp.mean(clips, axis=1, keepdims=True)
-    motion = jnp.diff(clips, axis=1, prepend=clips[:, :1])
+    grey = jnp.mean(clips.astype(jnp.float32), axis=-1)  # [B, T, H, W]
+    appearance = grey - jnp.mean(grey, axis=1, keepdims=True)
+    motion = jnp.diff(grey, axis=1, prepend=grey[:, :1])
 
     def standardised(values: jax.Array) -> jax.Array:
-        std = jnp.std(values, axis=(1, 2, 3, 4), keepdims=True)
+        std = jnp.std(values, axis=(1, 2, 3), keepdims=True)
         # Of a still clip nothing is blown up: pixels are of the order of 1.
         return jnp.clip(values / (std + 1e-3), -LIMIT, LIMIT)
 
-    return jnp.concatenate([standardised(appearance), standardised(motion)], axis=-1)
+    return jnp.stack([standardised(appearance), standardised(motion)], axis=-1)
 
 
 class PlainFrames(nn.Module):
@@ -64,9 +63,9 @@ class PlainFrames(nn.Module):
           ValueError: for clips of another shape.
         """
         check_input("clips", clips, (None, None, None, None, 3), LEAST)
-        x = appearance_and_motion(clips)  # [B, T, H, W, 6]
+        x = appearance_and_motion(clips)  # [B, T, H, W, 2]
         batch, frames = x.shape[:2]
-        x = x.reshape(batch * frames, *x.shape[2:])  # [B·T, H, W, 6]
+        x = x.reshape(batch * frames, *x.shape[2:])  # [B·T, H, W, 2]
         for place, (taps, stride) in enumerate(LAYERS):
             x = ConvNorm(
                 scaled(CHANNELS[place], self.width),

@@ -17,8 +17,10 @@ GROUP = "rac_jax.families"
 FAMILIES = {
     "baseline": "rac_jax.models.baselines:FAMILY",
     "compact": "rac_jax.models.compact:FAMILY",
+    "lmrl": "rac_jax.models.lmrl:FAMILY",
     "repnet": "rac_jax.models.repnet:FAMILY",
     "sight_sound": "rac_jax.models.sight_sound:FAMILY",
+    "transrac": "rac_jax.models.transrac:FAMILY",
 }
 
 

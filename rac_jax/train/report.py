@@ -87,6 +87,28 @@ def report(
     return {"estimators": scored(everything), "challenges": challenges, "videos": rows}
 
 
+def report_beside_constant(
+    counts: np.ndarray, videos: Sequence[VideoSummary]
+) -> dict[str, Any]:
+    """The report of counts by sight, beside what the median of the labels gets.
+
+    Args:
+      counts: [N].
+      videos: the same N videos.
+
+    Returns:
+      As `report`, with "still_counts": {"sight": mean count of videos without a repetition, None
+      where there is none}.
+    """
+    positive = sorted(video.count for video in videos if video.count > 0)
+    middle = positive[len(positive) // 2] if positive else 0.0
+    constant = np.full(len(videos), middle)
+    found = report({"sight": counts, "always the median": constant}, videos)
+    still = [c for c, video in zip(counts, videos, strict=True) if video.count == 0]
+    mean = float(np.mean(still)) if still else None
+    return found | {"still_counts": {"sight": mean}}
+
+
 def _score(counts: np.ndarray, videos: Sequence[VideoSummary]) -> dict[str, Any]:
     """{"n"} and `scores.METRICS`; None where there is no score."""
     found = validation_scores(counts, videos)

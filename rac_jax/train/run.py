@@ -5,7 +5,7 @@ import dataclasses
 import json
 import pathlib
 import zlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import flax.linen as nn
@@ -90,6 +90,17 @@ class Run:
                 self.config.data, split, self.workdir
             )
         return self.sources[split]
+
+    def check_splits(self, names: Iterable[str]) -> None:
+        """Checks the sections of splits, and that what they name is there; decodes nothing.
+
+        Raises:
+          ValueError: naming the field.
+        """
+        for split in dict.fromkeys(names):
+            splits.check_split(self.config.data, split)
+            if split not in self.sources:
+                splits.check_files(self.config.data, split)
 
     def videos(self, split: str) -> list[VideoSummary]:
         """What is known of the videos of a split before they are read."""

@@ -113,6 +113,7 @@ class LMRL(nn.Module):
       integration: of `INTEGRATIONS`.
       blocks: n of RFL.
       frozen: whether the encoder learns nothing.
+      places: rows and columns that the convolution across time sees.
       dtype: compute type of what is done over pixels.
     """
 
@@ -125,6 +126,7 @@ class LMRL(nn.Module):
     integration: str = "fc_concat"
     blocks: int = 6
     frozen: bool = False
+    places: int = 3
     dtype: str = "float32"
 
     @nn.compact
@@ -151,7 +153,9 @@ class LMRL(nn.Module):
         )
         windows = [(np.arange(self.frames) - BEFORE, WINDOW)]
         (features,) = encoder(clips, windows, train=train and not self.frozen)
-        x = Neck(wide, self.dtype, name="neck")(features, train=train)  # [B, N, C]
+        x = Neck(wide, self.places, self.dtype, name="neck")(
+            features, train=train
+        )  # [B, N, C]
 
         maps = PeriodMaps(
             self.representation, self.scales, self.pool, wide, name="period_maps"

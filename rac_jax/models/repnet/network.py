@@ -13,7 +13,8 @@ import flax.struct
 import jax
 import jax.numpy as jnp
 
-from rac_jax.encoders.layers import BatchNorm, scaled
+from rac_jax.encoders.layers import BatchNorm, TemporalConv, scaled
+from rac_jax.encoders.plain_frames import PlainFrames
 from rac_jax.encoders.resnet_v2 import ResNet50V2
 from rac_jax.encoders.transformer import TransformerLayer
 from rac_jax.ops.similarity import squared_distances
@@ -29,6 +30,7 @@ EPSILON = 1e-3  # of its batch normalisation
 LAYER_EPSILON = 1e-6
 # One number per frame as its position, or a vector.
 POSITIONS = ("number", "vector")
+ENCODERS = ("resnet50v2", "plain")
 
 
 def normalised(pixels: jax.Array) -> jax.Array:
@@ -90,7 +92,9 @@ class RepNet(nn.Module):
       positions: of `POSITIONS`.
       frames: N, frames of a window; positions and rows of the similarity are as many.
       width: channel multiplier of all parts; 1 is the published network.
+      encoder: of `ENCODERS`: the published one, or a lean one for two CPU cores.
       blocks: of the ResNet's stages.
+      places: rows and columns that the convolution across time sees.
       dtype: compute type of the convolutions over pixels.
     """
 
@@ -99,7 +103,9 @@ class RepNet(nn.Module):
     positions: str = "vector"
     frames: int = 64
     width: float = 1.0
+    encoder: str = "resnet50v2"
     blocks: tuple[int, ...] = (3, 4, 3)
+    places: int = 3
     dtype: str = "float32"
 
     @nn.compact
@@ -114,28 +120,28 @@ class RepNet(nn.Module):
           What it says of each frame.
 
         Raises:
-          ValueError: for unknown positions.
+          ValueError: for unknown positions, or an unknown encoder.
         """
         chex.assert_shape(windows, (None, self.frames, None, None, 3))
-        if self.positions not in POSITIONS:
-            raise ValueError(
-                f"positions: {self.positions!r} is not one of {', '.join(POSITIONS)}"
-            )
+        for name, known in (("positions", POSITIONS), ("encoder", ENCODERS)):
+            if getattr(self, name) not in known:
+                raise ValueError(
+                    f"{name}: {getattr(self, name)!r} is not one of {', '.join(known)}"
+                )
         embedding = scaled(EMBEDDING, self.width)
 
         # Each frame by itself, then across time, then the strongest place of each channel.
         batch, frames = windows.shape[:2]
-        images = windows.reshape(batch * frames, *windows.shape[2:])
-        encoder = ResNet50V2(self.width, self.blocks, self.dtype, name="encoder")
-        x = encoder(images, train=train)  # [B·N, h, w, C]
-        x = x.reshape(batch, frames, *x.shape[1:])  # [B, N, h, w, C]
-        x = nn.Conv(
-            embedding,
-            (TAPS, 3, 3),
-            kernel_dilation=(DILATION, 1, 1),
-            padding=((DILATION, DILATION), (1, 1), (1, 1)),
-            dtype=self.dtype,
-            name="temporal",
+        if self.encoder == "plain":
+            encoder = PlainFrames(self.width, self.dtype, name="encoder")
+            x = encoder(windows, train=train)  # [B, N, h, w, C]
+        else:
+            images = windows.reshape(batch * frames, *windows.shape[2:])
+            encoder = ResNet50V2(self.width, self.blocks, self.dtype, name="encoder")
+            x = encoder(images, train=train)  # [B·N, h, w, C]
+            x = x.reshape(batch, frames, *x.shape[1:])  # [B, N, h, w, C]
+        x = TemporalConv(
+            embedding, self.places, TAPS, DILATION, self.dtype, name="temporal"
         )(x)
         norm = BatchNorm(embedding, 0.99, EPSILON, self.dtype, name="temporal_norm")
         x = norm.then_relu(x, train=train)

@@ -61,10 +61,7 @@ def check(run: Run) -> None:
             "spectrograms are"
         )
     own = [run.own_split("sight", split) for split in ("train", "val")]
-    for split in dict.fromkeys((*splits.SPLITS, *own)):
-        splits.check_split(config.data, split)
-        if split not in run.sources:
-            splits.check_files(config.data, split)
+    run.check_splits((*splits.SPLITS, *own))
     for stage in ("sight", "sound"):
         _check_examples(stage, config[stage])
     _check_squeeze(config.sound)

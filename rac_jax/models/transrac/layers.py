@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from rac_jax.encoders.layers import BatchNorm, scaled
+from rac_jax.encoders.layers import BatchNorm, TemporalConv, scaled
 from rac_jax.encoders.plain_frames import PlainFrames
 from rac_jax.encoders.transformer import TransformerLayer, sinusoids
 from rac_jax.encoders.video_swin import VideoSwin
@@ -170,22 +170,19 @@ class Neck(nn.Module):
 
     Args:
       channels: C of the result.
+      places: rows and columns that the convolution sees.
       dtype: compute type of the convolution.
     """
 
     channels: int
+    places: int = 3
     dtype: str = "float32"
 
     @nn.compact
     def __call__(self, features: jax.Array, *, train: bool) -> jax.Array:
         """[B, N, h, w, D] to [B, N, C], float32."""
-        x = nn.Conv(
-            self.channels,
-            (TAPS, 3, 3),
-            kernel_dilation=(DILATION, 1, 1),
-            padding=((DILATION, DILATION), (1, 1), (1, 1)),
-            dtype=self.dtype,
-            name="conv",
+        x = TemporalConv(
+            self.channels, self.places, TAPS, DILATION, self.dtype, name="conv"
         )(features)
         norm = BatchNorm(self.channels, dtype=self.dtype, name="norm")
         x = norm.then_relu(x, train=train)

@@ -84,6 +84,7 @@ class TransRAC(nn.Module):
       width: channel multiplier of all parts.
       released: whether it computes what the authors' code does.
       frozen: whether the encoder learns nothing.
+      places: rows and columns that the convolution across time sees.
       dtype: compute type of what is done over pixels.
     """
 
@@ -93,6 +94,7 @@ class TransRAC(nn.Module):
     width: float = 1.0
     released: bool = False
     frozen: bool = False
+    places: int = 3
     dtype: str = "float32"
 
     @nn.compact
@@ -121,7 +123,7 @@ class TransRAC(nn.Module):
         features = encoder(clips, windows, train=learns)
 
         # The same neck and the same attention see every scale.
-        neck = Neck(wide, self.dtype, name="neck")
+        neck = Neck(wide, self.places, self.dtype, name="neck")
         divisor = RELEASED_DIVISOR if self.released else 0
         attention = AttentionMatrices(divisor, name="similarity")
         matrices = [attention(neck(one, train=train)) for one in features]

@@ -1,0 +1,130 @@
+"""Training counters by a density: the one stage of TransRAC, and what LMRL's has in common with it."""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+
+from rac_jax.counting.family import Variables
+from rac_jax.models.transrac import PROTOCOLS, STRIDES, losses
+from rac_jax.models.transrac.density_clips import CUTS, DensityClips
+from rac_jax.models.transrac.estimator import normalised
+from rac_jax.models.transrac.layers import DensityOutput
+from rac_jax.train.metrics import Mean
+from rac_jax.train.recipe import Batch, Recipe, Stage, VideoExamples
+from rac_jax.train.report import report_beside_constant
+from rac_jax.train.run import Run
+from rac_jax.train.window_task import (
+    Objective,
+    WindowTask,
+    check_windows,
+    window_parts,
+)
+
+STAGE = "windows"
+GROUPS = ("encoder", "neck", "similarity", "rows", "predictor")
+EXAMPLES = ("scenes", *CUTS)
+
+
+def density_task(run: Run, groups: tuple[str, ...], objective: Objective) -> WindowTask:
+    """The stage of a counter by a density.
+
+    Args:
+      run: whose network gives a `DensityOutput`.
+      groups: of its parameters; a frozen encoder is not trained.
+      objective: what is learned.
+    """
+    settings = run.config[STAGE]
+    if run.network.frozen:
+        groups = tuple(name for name in groups if name != "encoder")
+    if settings.examples == "scenes":
+        source = window_parts(run, STAGE)
+    else:
+        size = run.config.data.size
+        source = VideoExamples(
+            DensityClips(run.network.frames, size, settings.examples, STRIDES)
+        )
+    return WindowTask(run, STAGE, groups, source, losses.pick, normalised, objective)
+
+
+def check_density(run: Run, terms: tuple[str, ...]) -> None:
+    """Checks what the families that count by a density have in common.
+
+    Args:
+      run: the run.
+      terms: that a loss may have.
+
+    Raises:
+      ValueError: naming the field.
+    """
+    config = run.config
+    unknown = [name for name in config.loss.terms if name not in terms]
+    if unknown or not config.loss.terms:
+        raise ValueError(
+            f"loss.terms: {unknown[0] if unknown else 'none'!r} is not one of "
+            f"{', '.join(terms)}"
+        )
+    if config.counting.protocol not in PROTOCOLS:
+        raise ValueError(
+            f"counting.protocol: {config.counting.protocol!r} is not one of "
+            f"{', '.join(PROTOCOLS)}"
+        )
+    check_windows(run, STAGE, EXAMPLES)
+
+
+def model_config(run: Run) -> dict[str, Any]:
+    """The `config.json` with which the model in training counts."""
+    config = run.config
+    return {
+        "name": config.name,
+        "family": run.family.name,
+        "arguments": config.model.to_dict(),
+        "preprocessing": {"size": config.data.size},
+        "protocol": config.counting.protocol,
+    }
+
+
+def evaluate(run: Run, variables: Variables) -> dict[str, Any]:
+    """Measures on the test videos, beside a constant."""
+    return report_beside_constant(run.counts(variables, "test"), run.videos("test"))
+
+
+def density_recipe(
+    groups: tuple[str, ...],
+    make_task: Callable[[Run, Variables], WindowTask],
+    check: Callable[[Run], None],
+) -> Recipe:
+    """The recipe of a family, of one stage."""
+    return Recipe(
+        stages=(Stage(STAGE, make_task, ("model", "loss", "data", STAGE), groups),),
+        model_config=model_config,
+        evaluate=evaluate,
+        check=check,
+    )
+
+
+def make_task(run: Run, variables: Variables) -> WindowTask:
+    """TransRAC's one stage."""
+    del variables
+    settings = run.config.loss
+
+    def objective(
+        output: DensityOutput, batch: Batch, key: jax.Array
+    ) -> tuple[jax.Array, dict[str, Mean]]:
+        del key
+        terms = losses.counting_terms(output.density, batch)
+        return losses.weighed(terms, settings.terms, settings.weights.to_dict())
+
+    return density_task(run, GROUPS, objective)
+
+
+def check(run: Run) -> None:
+    """Checks TransRAC's settings.
+
+    Raises:
+      ValueError: naming the field.
+    """
+    check_density(run, losses.TERMS)
+
+
+RECIPE = density_recipe(GROUPS, make_task, check)
