@@ -1,5 +1,7 @@
 """The smallest config of every trainable family: two steps a stage, a few small scenes."""
 
+import functools
+
 import ml_collections
 
 from rac_jax.data.labelled import LabelledVideo
@@ -7,6 +9,7 @@ from rac_jax.train import splits
 from rac_jax.train.run import Run
 from tests.models.compact import tiny_run as compact_run
 from tests.models.repnet import tiny_run as repnet_run
+from tests.models.transrac import tiny_run as density_run
 from tests.train import toy
 
 
@@ -18,8 +21,10 @@ def _sight_sound() -> ml_collections.ConfigDict:
 
 TINY = {
     "compact": compact_run.tiny_config,
+    "lmrl": functools.partial(density_run.tiny_config, "lmrl"),
     "repnet": repnet_run.tiny_config,
     "sight_sound": _sight_sound,
+    "transrac": functools.partial(density_run.tiny_config, "transrac"),
 }
 
 

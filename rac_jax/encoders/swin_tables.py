@@ -76,8 +76,10 @@ def swin_table(
             # Of whole windows; torchvision has it flat.
             axes = 2 if naming == MMACTION else 1
             unused[name.replace(BIAS_TABLE, INDEX)] = (None,) * axes
-    unused |= {
-        f"{CLASSIFIERS[naming]}.weight": (None, None),
-        f"{CLASSIFIERS[naming]}.bias": (None,),
-    }
+    if not group:
+        # Of an encoder alone; in a larger network there is no classifier.
+        unused |= {
+            f"{CLASSIFIERS[naming]}.weight": (None, None),
+            f"{CLASSIFIERS[naming]}.bias": (None,),
+        }
     return Table(tuple(entries), unused, optional=True)

@@ -21,11 +21,17 @@ MODELS = {
     "r2plus1d18_half": ("r2plus1d18", {"width": 0.5}),
     "resnet18": ("resnet18", {}),
     "compact": ("compact", {}),
+    "lmrl": ("lmrl", {}),
+    "lmrl_small": ("lmrl", {"width": 0.25, "encoder": "plain", "places": 1}),
     "repnet_2020": (
         "repnet",
         {"periods": 32, "first_period": 1, "positions": "number"},
     ),
     "repnet_2024": ("repnet", {}),
+    "repnet_small": (
+        "repnet",
+        {"periods": 33, "width": 0.25, "encoder": "plain", "places": 1},
+    ),
     "sight_sound_paper": ("sight_sound", {}),
     "sight_sound_released": (
         "sight_sound",
@@ -38,6 +44,8 @@ MODELS = {
             "use_sight_only_ranker": False,
         },
     ),
+    "transrac": ("transrac", {}),
+    "video_swin": ("video_swin", {}),
 }
 
 

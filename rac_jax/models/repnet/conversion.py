@@ -15,6 +15,11 @@ import numpy as np
 from rac_jax.counting.family import Variables
 from rac_jax.counting.programs import array_shapes
 from rac_jax.interop import tensorflow_io, torch_io
+from rac_jax.interop.attention import (
+    QUERY_KEY_VALUE,
+    join_attention,
+    split_attention,
+)
 from rac_jax.interop.tables import NORM_NAMES, Entry, Table, TableError
 from rac_jax.interop.torch_io import ConversionError
 from rac_jax.models.repnet import FAMILY
@@ -32,7 +37,6 @@ BRANCHES = {
 }
 DENSE = {"dense1": "1", "dense2": "3", "output": "5"}
 # Of a branch, ours to the port's; query, key and value are one tensor there.
-QUERY_KEY_VALUE = ("query", "key", "value")
 TRANSFORMER = {
     "attention/out": "self_attn.out_proj",
     "norm1": "norm1",
@@ -189,33 +193,6 @@ def _encoder_name(parts: list[str], leaf: str) -> str:
     if layer[0] == "shortcut":
         return f"{lead}.downsample.conv.{name}"
     return f"{lead}.{layer[0]}.{name}"
-
-
-def split_attention(state: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """A state dict with query, key and value apart."""
-    found = {}
-    for name, tensor in state.items():
-        lead, joined, leaf = name.partition("in_proj_")
-        if not joined:
-            found[name] = tensor
-            continue
-        for part, own in zip(QUERY_KEY_VALUE, np.split(tensor, 3), strict=True):
-            found[f"{lead}{part}.{leaf}"] = own
-    return found
-
-
-def join_attention(state: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """The state dict as PyTorch has it, query, key and value in one."""
-    found = {}
-    for name, tensor in state.items():
-        part = re.fullmatch(r"(.*self_attn\.)(query|key|value)\.(weight|bias)", name)
-        if part is None:
-            found[name] = tensor
-        elif part[2] == "query":
-            lead, _, leaf = part.groups()
-            own = [state[f"{lead}{each}.{leaf}"] for each in QUERY_KEY_VALUE]
-            found[f"{lead}in_proj_{leaf}"] = np.concatenate(own)
-    return found
 
 
 # TensorFlow's names, below "model/", of the parts after the encoder.

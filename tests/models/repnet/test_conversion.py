@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from rac_jax.cli.main import main
+from rac_jax.interop.attention import join_attention
 from rac_jax.interop.tables import TableError
 from rac_jax.interop.tensorflow_io import SUFFIX, plain_names
 from rac_jax.interop.torch_io import ConversionError
@@ -63,7 +64,7 @@ def zeros(network):
 def test_the_port_s_layout(periods):
     network = FAMILY.network(**conversion.RELEASES[periods])
     table = conversion.torch_table(network)
-    written = conversion.join_attention(table.to_torch(zeros(network)))
+    written = join_attention(table.to_torch(zeros(network)))
     assert len(written) == 249
     shapes = {name: value.shape for name, value in written.items()}
     assert digest(shapes) == TORCH_LAYOUTS[periods]
@@ -201,7 +202,7 @@ def test_the_public_size_is_read_and_loads(tmp_path):
 
     network = FAMILY.network(**conversion.RELEASES[32])
     table = conversion.torch_table(network)
-    state = conversion.join_attention(table.to_torch(zeros(network)))
+    state = join_attention(table.to_torch(zeros(network)))
     torch.save({k: torch.from_numpy(v) for k, v in state.items()}, tmp_path / "w.pth")
     config, variables = conversion.read_torch(tmp_path / "w.pth")
     assert config["name"] == "repnet-2020" and config["protocol"] == "released"

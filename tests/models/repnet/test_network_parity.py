@@ -7,13 +7,9 @@ import jax
 import numpy as np
 import pytest
 
+from rac_jax.interop.attention import join_attention, split_attention
 from rac_jax.models.repnet import FAMILY
-from rac_jax.models.repnet.conversion import (
-    RELEASES,
-    join_attention,
-    split_attention,
-    torch_table,
-)
+from rac_jax.models.repnet.conversion import RELEASES, torch_table
 
 torch = pytest.importorskip("torch", reason="needs PyTorch")
 

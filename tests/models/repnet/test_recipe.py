@@ -9,9 +9,9 @@ import pytest
 from rac_jax.data.labelled import LabelledVideo
 from rac_jax.media import encode
 from rac_jax.models.repnet import FAMILY, losses, recipe
-from rac_jax.ops import window_augment as augment
 from rac_jax.models.repnet.network import RepNetOutput
 from rac_jax.models.repnet.repeated_clips import RepeatedClips
+from rac_jax.ops import window_augment as augment
 from rac_jax.train import loop, mesh, splits, training
 from rac_jax.train.run import Run, check_stages
 from tests.conftest import moving_square
