@@ -2,14 +2,14 @@
 
 The papers show a network 64 frames of a whole video, so that a cycle which lasts under two of them
 is lost (57 % of RepCount-A's). Here every frame is looked at, at several strides. A network that
-sees the cycles apart gives each a bump of its own; one that does not spreads them: the contrast
-between bumps and gaps says how sure it is, and the stride with the most of it is believed.
+sees the cycles apart gives each a bump of area 1; one that does not smears them. How much the
+density looks like such bumps says how sure a stride is, and the surest one is believed.
 """
 
 import dataclasses
+import itertools
 
 import numpy as np
-import scipy.ndimage
 import scipy.signal
 
 from rac_jax.counting.overlapping import surest_stride
@@ -19,10 +19,10 @@ THRESHOLD = 0.4
 LEAST_COUNT = 1.6
 # Sets with a break of less than so many periods between them are one.
 GAP_PERIODS = 1.0
-# Strided frames of a period: shorter ones are not seen, longer ones are another stride's.
-SHORTEST, LONGEST = 2.5, 0.6  # frames; share of a window
-# Over which the mean density is taken, as a share of a window.
-AROUND = 0.5
+# Strided frames of a bump: shorter ones are not seen, longer ones are another stride's.
+SHORTEST, LONGEST = 2, 0.7  # frames; share of a window
+# Of a peak: how far it rises above the gaps at least, and where a bump begins.
+LEAST_PROMINENCE, FOOT = 0.25, 0.02
 MEDIAN_FRAMES = 5
 
 
@@ -44,7 +44,7 @@ class DensityCount:
 
 
 def sureness(density: np.ndarray, foreground: np.ndarray, window: int) -> np.ndarray:
-    """How sure a density is of each strided frame, from its contrast within a period.
+    """How sure a density is of each strided frame: whether it has one bump of area 1 per cycle.
 
     Args:
       density: [n] at least 0.
@@ -52,23 +52,32 @@ def sureness(density: np.ndarray, foreground: np.ndarray, window: int) -> np.nda
       window: N, strided frames of a window.
 
     Returns:
-      [n] in [0, 1]: (peak − gap) / (peak + gap) within a period to either side, times the
-      foreground; 0 where the mean period is none that a window can show.
+      [n] in [0, 1], the same within a bump: how far the gaps beside it fall below its peak, times
+      its area or one over it, times the foreground; 0 between bumps, and where a bump is shorter
+      or longer than a window can show.
     """
-    if not len(density):
-        return np.zeros(0)
-    around = max(3, round(AROUND * window))
-    mean = scipy.ndimage.uniform_filter1d(density, around, mode="nearest")
-    period = 1 / np.maximum(mean, 1e-6)  # [n]
+    # Bumps lie between the lowest places between peaks.
+    padded = np.concatenate([[0.0], density, [0.0]])
+    peaks, _ = scipy.signal.find_peaks(padded)
+    above = scipy.signal.peak_prominences(padded, peaks)[0]
+    peaks = peaks[above >= LEAST_PROMINENCE * padded[peaks]] - 1
     found = np.zeros(len(density))
-    fits = (period >= SHORTEST) & (period <= LONGEST * window)
-    # One filter for each whole period that there is.
-    for whole in np.unique(np.rint(period[fits]).astype(int)):
-        size = 2 * int(whole) + 1
-        here = fits & (np.rint(period) == whole)
-        peak = scipy.ndimage.maximum_filter1d(density, size, mode="nearest")[here]
-        gap = scipy.ndimage.minimum_filter1d(density, size, mode="nearest")[here]
-        found[here] = (peak - gap) / np.maximum(peak + gap, 1e-6)
+    if not len(peaks):
+        return found
+    cuts = [
+        first + int(np.argmin(density[first:last]))
+        for first, last in itertools.pairwise(peaks)
+    ]
+    for peak, start, end in zip(peaks, [0, *cuts], [*cuts, len(density)], strict=True):
+        height = density[peak]
+        place = start + np.flatnonzero(density[start:end] > FOOT * height)
+        if not SHORTEST <= len(place) <= LONGEST * window:
+            continue
+        # Beyond the first and the last frame there is nothing to compare with.
+        sides = [density[edge] for edge in (start, end) if 0 < edge < len(density)]
+        gap = max(sides, default=0.0) / height
+        area = float(density[place].sum())
+        found[place] = (1 - gap) * min(area, 1 / area)
     return found * foreground
 
 
