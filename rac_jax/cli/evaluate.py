@@ -11,6 +11,8 @@ from rac_jax.cli.items import attempt, describe, exit_code, terminable
 from rac_jax.cli.options import add_model_arguments, counting_options
 from rac_jax.cli.output import check_target, complain, json_text, write_text
 
+SCORERS = ("labels", "transrac")
+
 
 def add_arguments(parser: argparse.ArgumentParser, argv: Sequence[str]) -> None:
     """Adds the arguments of `rac evaluate`; those of the model depend on the command line."""
@@ -26,6 +28,13 @@ def add_arguments(parser: argparse.ArgumentParser, argv: Sequence[str]) -> None:
         "--group-by",
         metavar="COLUMN",
         help="also score the videos by this column's values, label or challenges",
+    )
+    parser.add_argument(
+        "--scorer",
+        choices=SCORERS,
+        default=SCORERS[0],
+        help="labels: the labelled counts alone (default); transrac: also as TransRAC's own "
+        "evaluator scores RepCount-A, whose truth is not the labelled count",
     )
     parser.add_argument("--out", metavar="FILE.json", help="write everything as JSON")
     trained = parser.add_argument_group("of training runs, instead of LABELS")
@@ -63,7 +72,7 @@ def run(args: argparse.Namespace) -> int:
 
     from rac_jax import counting
     from rac_jax.counting.ahead import call_ahead
-    from rac_jax.data import datasets
+    from rac_jax.data import datasets, transrac_target
     from rac_jax.models import loading
 
     try:
@@ -71,6 +80,9 @@ def run(args: argparse.Namespace) -> int:
             check_target(args.out)
         options = counting_options(args)
         records = datasets.read_found(args.labels, complain)
+        if args.scorer == "transrac":
+            # What it needs is looked for before anything is counted.
+            transrac_target.compared(records, [0.0] * len(records))
     except (ValueError, OSError) as error:
         complain(describe("evaluate", error).removeprefix("evaluate: "))
         return 2
@@ -108,6 +120,14 @@ def run(args: argparse.Namespace) -> int:
     report = build_report(videos, args.group_by)
     report["model"] = counter.config["name"]
     report["versions"] = _versions()
+    if args.scorer == "transrac":
+        known = [
+            (record, video["predicted"])
+            for record, video in zip(records, videos)
+            if "predicted" in video
+        ]
+        if known:
+            report["transrac"] = transrac_target.compared(*zip(*known, strict=True))
     print_report(report)
     if args.out:
         _, reason = attempt(args.out, lambda: write_text(args.out, json_text(report)))
@@ -238,6 +258,11 @@ def print_report(report: dict[str, Any]) -> None:
         print(
             f"no repetition: {report['negatives']['n']} videos, "
             f"mean count {report['negatives']['mean_count']:.2f}"
+        )
+    for name, scores in report.get("transrac", {}).items():
+        print(
+            f"as TransRAC's code scores, {name}: {scores['n']} videos, "
+            f"MAE {scores['mae']:.3f}, OBO {scores['obo']:.3f}"
         )
     if report["failed"]:
         print(f"failed: {report['failed']} videos")

@@ -16,6 +16,7 @@ from rac_jax.data.annotations import Annotation
 from rac_jax.data.labels import Labels, Published, Videos, split_of
 
 COLUMNS = ("type", "name", "count", "fps")
+FRAMES = "num_frames"
 # TransRAC, Table 1.
 PUBLISHED = {
     split: Published("TransRAC, Table 1", videos)
@@ -35,7 +36,7 @@ def read(
       options: none.
 
     Returns:
-      The records with their cycles, the doubtful rows and the videos that are not there. A cycle
+      The records with their cycles and their number of frames (a group), the doubtful rows and the videos that are not there. A cycle
       without length is doubtful and left out of `cycles_s`, not of the count; a row without a
       count has no record.
 
@@ -81,6 +82,7 @@ def read(
                 count=count,
                 cycles_s=kept / fps,
                 fps=fps,
+                groups={FRAMES: (row.get(FRAMES) or "").strip()},
             )
         )
     return Labels(tuple(records), tuple(problems), frozenset(missing), PUBLISHED)
