@@ -62,6 +62,7 @@ def full() -> ml_collections.ConfigDict:
         "blocks": 6,
         "frozen": False,
         "places": 3,
+        "lags": False,
     }
     # As what the model counts: "blended", "paper" or "released".
     config.counting = {"protocol": "blended"}
@@ -156,7 +157,7 @@ def small() -> ml_collections.ConfigDict:
     """A lean encoder and a quarter of the width, for two CPU cores."""
     config = full()
     config.name = "lmrl-small"
-    config.model.update({"width": 0.25, "encoder": "plain", "places": 1})
+    config.model.update({"width": 0.25, "encoder": "plain", "places": 1, "lags": True})
     config.data.size, config.data.workers = 64, 0
     config.windows.update(
         {"epochs": 4, "epoch_steps": 400, "batch": 8, "evaluate_epochs": 4}

@@ -56,6 +56,7 @@ def full() -> ml_collections.ConfigDict:
         "encoder": "resnet50v2",
         "blocks": (3, 4, 3),
         "places": 3,
+        "lags": False,
     }
     # As what the model counts: "blended" or "released".
     config.counting = {"protocol": "blended"}
@@ -124,7 +125,9 @@ def small() -> ml_collections.ConfigDict:
     """A lean encoder and a quarter of the width, for two CPU cores."""
     config = full()
     config.name = "repnet-small"
-    config.model.update({"periods": 33, "width": 0.25, "encoder": "plain", "places": 1})
+    config.model.update(
+        {"periods": 33, "width": 0.25, "encoder": "plain", "places": 1, "lags": True}
+    )
     config.data.size, config.data.workers = 64, 0
     config.windows.update(
         {"epochs": 4, "epoch_steps": 400, "batch": 8, "evaluate_epochs": 4}

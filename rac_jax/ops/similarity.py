@@ -65,3 +65,9 @@ def lag_shear(
     return sheared * jnp.asarray(
         valid.reshape((1,) * (matrix.ndim - 2) + valid.shape)
     ), valid
+
+
+def centred_lags(matrix: jax.Array) -> jax.Array:
+    """A TSM in as many lag coordinates, -T / 2 to T / 2 - 1: [..., T, T] to the same shape."""
+    half = matrix.shape[-1] // 2
+    return lag_shear(matrix, -half, matrix.shape[-1] - half - 1)[0]

@@ -49,3 +49,13 @@ def test_a_period_becomes_a_column():
     np.testing.assert_allclose(column, 0, atol=1e-5)
     off = np.asarray(sheared[:, 16 + 4])[valid[:, 16 + 4] > 0]
     assert (off > 1).all()
+
+
+def test_centred_lags_keep_the_shape_and_shift_with_the_diagonal():
+    matrix = np.arange(36.0).reshape(6, 6)
+    found = np.asarray(similarity.centred_lags(matrix))
+    assert found.shape == (6, 6)
+    for row in range(6):
+        for place, lag in enumerate(range(-3, 3)):
+            inside = 0 <= row + lag < 6
+            assert found[row, place] == (matrix[row, row + lag] if inside else 0)

@@ -114,6 +114,8 @@ class LMRL(nn.Module):
       blocks: n of RFL.
       frozen: whether the encoder learns nothing.
       places: rows and columns that the convolution across time sees.
+      lags: whether similarity is read by how far apart frames are, and not by which frames they
+        are (ours): what is learned of a period in one place then holds in all.
       dtype: compute type of what is done over pixels.
     """
 
@@ -127,6 +129,7 @@ class LMRL(nn.Module):
     blocks: int = 6
     frozen: bool = False
     places: int = 3
+    lags: bool = False
     dtype: str = "float32"
 
     @nn.compact
@@ -158,7 +161,12 @@ class LMRL(nn.Module):
         )  # [B, N, C]
 
         maps = PeriodMaps(
-            self.representation, self.scales, self.pool, wide, name="period_maps"
+            self.representation,
+            self.scales,
+            self.pool,
+            self.lags,
+            wide,
+            name="period_maps",
         )
         period, similarity = maps(x, train=train)
         local, logits = Foreground(self.blocks, name="foreground")(x, train=train)

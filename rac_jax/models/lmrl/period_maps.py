@@ -12,7 +12,7 @@ import numpy as np
 
 from rac_jax.encoders.transformer import TransformerLayer, sinusoids
 from rac_jax.models.transrac.network import AttentionMatrices, MatrixRows
-from rac_jax.ops.similarity import squared_distances
+from rac_jax.ops.similarity import centred_lags, squared_distances
 
 # Table IV: the similarity that is learned with pools (the paper's), plain self-similarity without
 # pools, self-attention without, and pools on plain self-similarity.
@@ -82,12 +82,14 @@ class PeriodMaps(nn.Module):
       representation: of `REPRESENTATIONS`.
       scales: K.
       pool: of `POOLS`.
+      lags: whether maps are read in lag coordinates.
       channels: of the result where nothing is pooled.
     """
 
     representation: str = "mpr"
     scales: int = 4
     pool: str = "along_keys"
+    lags: bool = False
     channels: int = 512
 
     @nn.compact
@@ -108,12 +110,13 @@ class PeriodMaps(nn.Module):
             matrices = LearnedSimilarity(name="similarity")(x)[:, None]
         else:
             matrices = plain_similarity(x)[:, None]
+        seen = centred_lags(matrices) if self.lags else matrices
         if self.representation in ("tsm", "attention"):
             rows = MatrixRows(self.channels, name="rows")
-            return rows(matrices, train=train), matrices
+            return rows(seen, train=train), matrices
 
         # A 1 x 1 and a dilated convolution, then a number per frame from each scale.
-        y = nn.Conv(MAP_CHANNELS, (1, 1), name="conv1")(jnp.moveaxis(matrices, 1, -1))
+        y = nn.Conv(MAP_CHANNELS, (1, 1), name="conv1")(jnp.moveaxis(seen, 1, -1))
         y = nn.Conv(
             MAP_CHANNELS, (3, 3), kernel_dilation=(2, 2), padding=2, name="conv2"
         )(y)

@@ -17,7 +17,7 @@ from rac_jax.encoders.layers import BatchNorm, TemporalConv, scaled
 from rac_jax.encoders.plain_frames import PlainFrames
 from rac_jax.encoders.resnet_v2 import ResNet50V2
 from rac_jax.encoders.transformer import TransformerLayer
-from rac_jax.ops.similarity import squared_distances
+from rac_jax.ops.similarity import centred_lags, squared_distances
 
 EMBEDDING = 512
 TSM_CHANNELS = 32
@@ -95,6 +95,8 @@ class RepNet(nn.Module):
       encoder: of `ENCODERS`: the published one, or a lean one for two CPU cores.
       blocks: of the ResNet's stages.
       places: rows and columns that the convolution across time sees.
+      lags: whether similarity is read by how far apart frames are, and not by which frames they
+        are (ours): what is learned of a period in one place then holds in all.
       dtype: compute type of the convolutions over pixels.
     """
 
@@ -106,6 +108,7 @@ class RepNet(nn.Module):
     encoder: str = "resnet50v2"
     blocks: tuple[int, ...] = (3, 4, 3)
     places: int = 3
+    lags: bool = False
     dtype: str = "float32"
 
     @nn.compact
@@ -149,9 +152,8 @@ class RepNet(nn.Module):
 
         # How like the frames are, and that as an image whose rows both branches read.
         similarity = jax.nn.softmax(-squared_distances(x) / TEMPERATURE)  # [B, N, N]
-        y = nn.Conv(TSM_CHANNELS, (3, 3), padding=1, name="similarity")(
-            similarity[..., None]
-        )
+        seen = centred_lags(similarity) if self.lags else similarity
+        y = nn.Conv(TSM_CHANNELS, (3, 3), padding=1, name="similarity")(seen[..., None])
         rows = nn.relu(y).reshape(batch, frames, frames * TSM_CHANNELS)  # [B, N, N·32]
         shared = {"embedding": embedding, "positions": self.positions}
         periods = Branch(self.periods, name="period_branch", **shared)

@@ -23,6 +23,7 @@ from rac_jax.models.transrac.layers import (
     WindowEncoder,
     scale_starts,
 )
+from rac_jax.ops.similarity import centred_lags
 
 MAP_CHANNELS = 32
 MAP_DROPOUT = 0.25
@@ -85,6 +86,8 @@ class TransRAC(nn.Module):
       released: whether it computes what the authors' code does.
       frozen: whether the encoder learns nothing.
       places: rows and columns that the convolution across time sees.
+      lags: whether similarity is read by how far apart frames are, and not by which frames they
+        are (ours): what is learned of a period in one place then holds in all.
       dtype: compute type of what is done over pixels.
     """
 
@@ -95,6 +98,7 @@ class TransRAC(nn.Module):
     released: bool = False
     frozen: bool = False
     places: int = 3
+    lags: bool = False
     dtype: str = "float32"
 
     @nn.compact
@@ -128,6 +132,7 @@ class TransRAC(nn.Module):
         attention = AttentionMatrices(divisor, name="similarity")
         matrices = [attention(neck(one, train=train)) for one in features]
         similarity = jnp.concatenate(matrices, axis=1)  # [B, scales · heads, N, N]
-        x = MatrixRows(wide, name="rows")(similarity, train=train)
+        seen = centred_lags(similarity) if self.lags else similarity
+        x = MatrixRows(wide, name="rows")(seen, train=train)
         density = DensityPredictor(self.width, name="predictor")(x, train=train)
         return DensityOutput(density, jnp.ones_like(density), similarity)
