@@ -249,12 +249,17 @@ class DensityEstimator:
         )
         count = float(sum(one.count for one in sets))
         times = tuple(times_s.tolist())
+        # Of runs that are no sets nothing is counted.
+        counted = np.zeros(len(times_s), bool)
+        for one in sets:
+            counted |= (times_s >= one.start_s - 1e-6) & (times_s < one.end_s)
+        density = np.where(counted, found.rate, 0.0)
         return Measurement(
             count=count,
             rate=rate_of_sets(sets),
             streams=(Stream("sight", count, 1.0),),
             sets=sets,
-            density=Curve(times, tuple(found.rate.tolist())),
+            density=Curve(times, tuple(density.tolist())),
             foreground=Curve(times, tuple(found.foreground.tolist())),
             details={"protocol": state.protocol} | dict(found.details),
             end_s=end_s,

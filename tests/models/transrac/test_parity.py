@@ -111,6 +111,7 @@ def test_the_released_procedure_from_frames_to_count(released):
         result = counter.count(pixels, fps=25.0)
         assert result.count == pytest.approx(wanted, abs=1e-3)
         assert result.rate.integral == pytest.approx(result.count, abs=1e-3)
+        assert sum(result.density.values) == pytest.approx(result.count, abs=1e-3)
         # Frames that are not turned, and not the one before each.
         paper = counter.count(pixels, fps=25.0, protocol="paper")
         differ.append(abs(paper.count - result.count))
