@@ -23,6 +23,7 @@ from rac_jax.counting.result import Curve, Measurement, Stream, rate_of_sets
 from rac_jax.counting.window_runs import Parts, with_part
 from rac_jax.models.repnet import RepNetOptions, blended, released
 from rac_jax.models.repnet.network import RepNet, normalised
+from rac_jax.models.repnet.panel import LAGS, LagPanel, lag_rows
 from rac_jax.models.repnet.windows import ConsecutiveWindows
 
 CPU_BATCH_SIZES = (4, 1)
@@ -57,8 +58,8 @@ class Reading(Protocol):
         """Takes the next frames, at least one."""
         ...
 
-    def count(self, frames: int) -> tuple[FrameCount, int]:
-        """What is counted in all frames T, and the stride that is told of."""
+    def count(self, frames: int) -> tuple[FrameCount, int, np.ndarray]:
+        """What is counted in all frames T, the stride that is told of, and its `lag_rows`."""
         ...
 
 
@@ -66,7 +67,7 @@ class ReleasedReading:
     """Windows one after the other, as the authors' notebook has them.
 
     Args:
-      program: windows [B, N, ...] to logits [B, N, P + 1], compiled.
+      program: windows [B, N, ...] to logits [B, N, P + 1] and `lag_rows` after them, compiled.
       network: whose windows they are.
       options: of the count.
       sizes: batch sizes in falling order.
@@ -101,13 +102,14 @@ class ReleasedReading:
             self._encoder.add((stride, self._numbers[stride]), window)
             self._numbers[stride] += 1
 
-    def count(self, frames: int) -> tuple[FrameCount, int]:
+    def count(self, frames: int) -> tuple[FrameCount, int, np.ndarray]:
         self._add(self._windows.finish())
-        logits = {}
+        logits, lags = {}, {}
         for stride, number in sorted(self._numbers.items()):
             rows = self._encoder.rows([(stride, place) for place in range(number)])
-            rows = rows.reshape(-1, rows.shape[-1])  # [windows · N, P + 1]
-            logits[stride] = rows[:, :-1], rows[:, -1]
+            rows = rows.reshape(-1, rows.shape[-1])  # [windows · N, P + 1 + lags]
+            lags[stride] = rows[:, -LAGS:]
+            logits[stride] = rows[:, : -LAGS - 1], rows[:, -LAGS - 1]
         found = released.count(
             logits,
             frames,
@@ -115,14 +117,14 @@ class ReleasedReading:
             constant_speed=self._options.constant_speed,
             fully_periodic=self._options.fully_periodic,
         )
-        return found, found.stride
+        return found, found.stride, lags[found.stride]
 
 
 class BlendedReading:
     """Windows that overlap by half, joined frame by frame.
 
     Args:
-      program: windows [B, N, ...] to probabilities [B, N, P + 1], compiled.
+      program: windows [B, N, ...] to probabilities [B, N, P + 1] and `lag_rows`, compiled.
       network, options, sizes: as in `ReleasedReading`.
     """
 
@@ -139,7 +141,7 @@ class BlendedReading:
             program,
             options.strides,
             network.frames,
-            network.periods + 1,
+            network.periods + 1 + LAGS,
             sizes,
         )
 
@@ -151,9 +153,12 @@ class BlendedReading:
     def feed(self, chunk: Chunk) -> None:
         self._windows.feed(chunk)
 
-    def count(self, frames: int) -> tuple[FrameCount, int]:
-        found = blended.count(self._windows.finish(), frames, self._first_period)
-        return found, int(np.bincount(found.stride).argmax())
+    def count(self, frames: int) -> tuple[FrameCount, int, np.ndarray]:
+        rows = self._windows.finish()
+        known = {stride: row[:, :-LAGS] for stride, row in rows.items()}
+        found = blended.count(known, frames, self._first_period)
+        stride = int(np.bincount(found.stride).argmax())
+        return found, stride, rows[stride][:, -LAGS:]
 
 
 # By protocol: how windows are read, what their program gives, and how sets are made.
@@ -216,7 +221,8 @@ class RepNetEstimator:
                 periods, inside = found.periods, found.periodicity
                 if output == "probabilities":
                     periods, inside = jax.nn.softmax(periods), jax.nn.sigmoid(inside)
-                return jnp.concatenate([periods, inside[..., None]], axis=-1)
+                lags = lag_rows(found.similarity)
+                return jnp.concatenate([periods, inside[..., None], lags], axis=-1)
 
             made = CompiledProgram(run, network, size, output)
             return functools.partial(made, variables)
@@ -253,7 +259,7 @@ class RepNetEstimator:
             return Measurement(0.0, rate_of_sets(()))
         frame_s = times_s[-1] - times_s[-2] if len(times_s) > 1 else FRAME_S
         end_s = float(times_s[-1] + frame_s)
-        found, stride = state.reading.copy().count(len(times_s))
+        found, stride, lags = state.reading.copy().count(len(times_s))
         sets = sets_of_frames(found.rate, times_s, end_s, **SETS[state.protocol])
         count = float(sum(one.count for one in sets))
         foreground = Curve(tuple(times_s.tolist()), tuple(found.score.tolist()))
@@ -269,4 +275,5 @@ class RepNetEstimator:
                 "stride_scores": {str(s): v for s, v in found.scores.items()},
             },
             end_s=end_s,
+            panel=LagPanel(lags, stride, times_s),
         )
