@@ -11,7 +11,8 @@ from rac_jax.cli.items import attempt, describe, exit_code, terminable
 from rac_jax.cli.options import add_model_arguments, counting_options
 from rac_jax.cli.output import check_target, complain, json_text, write_text
 
-SCORERS = ("labels", "transrac")
+# The labelled counts alone, or the evaluator that RepCount-A was published with as well.
+SCORERS = ("labels", "published")
 
 
 def add_arguments(parser: argparse.ArgumentParser, argv: Sequence[str]) -> None:
@@ -33,7 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser, argv: Sequence[str]) -> None:
         "--scorer",
         choices=SCORERS,
         default=SCORERS[0],
-        help="labels: the labelled counts alone (default); transrac: also as TransRAC's own "
+        help="labels: the labelled counts alone (default); published: also as TransRAC's own "
         "evaluator scores RepCount-A, whose truth is not the labelled count",
     )
     parser.add_argument("--out", metavar="FILE.json", help="write everything as JSON")
@@ -80,7 +81,7 @@ def run(args: argparse.Namespace) -> int:
             check_target(args.out)
         options = counting_options(args)
         records = datasets.read_found(args.labels, complain)
-        if args.scorer == "transrac":
+        if args.scorer == "published":
             # What it needs is looked for before anything is counted.
             transrac_target.compared(records, [0.0] * len(records))
     except (ValueError, OSError) as error:
@@ -120,14 +121,14 @@ def run(args: argparse.Namespace) -> int:
     report = build_report(videos, args.group_by)
     report["model"] = counter.config["name"]
     report["versions"] = _versions()
-    if args.scorer == "transrac":
+    if args.scorer == "published":
         known = [
             (record, video["predicted"])
             for record, video in zip(records, videos)
             if "predicted" in video
         ]
         if known:
-            report["transrac"] = transrac_target.compared(*zip(*known, strict=True))
+            report["published"] = transrac_target.compared(*zip(*known, strict=True))
     print_report(report)
     if args.out:
         _, reason = attempt(args.out, lambda: write_text(args.out, json_text(report)))
@@ -259,7 +260,7 @@ def print_report(report: dict[str, Any]) -> None:
             f"no repetition: {report['negatives']['n']} videos, "
             f"mean count {report['negatives']['mean_count']:.2f}"
         )
-    for name, scores in report.get("transrac", {}).items():
+    for name, scores in report.get("published", {}).items():
         print(
             f"as TransRAC's code scores, {name}: {scores['n']} videos, "
             f"MAE {scores['mae']:.3f}, OBO {scores['obo']:.3f}"
