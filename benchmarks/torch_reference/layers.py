@@ -53,4 +53,8 @@ def randomise(network: nn.Module, seed: int = 0) -> nn.Module:
             module.weight.copy_(noise * (2 / fan_in) ** 0.5)
             if module.bias is not None:
                 uniform(module.bias, -0.5, 0.5)
+    # After all others, whose draws do not depend on whether there are any.
+    for name, parameter in network.named_parameters():
+        if name.endswith("relative_position_bias_table"):
+            uniform(parameter, -1.0, 1.0)
     return network.eval()

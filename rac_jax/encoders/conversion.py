@@ -25,8 +25,8 @@ from rac_jax.interop import torch_io
 from rac_jax.interop.tables import Table, TableError, layer_entries
 from rac_jax.interop.torch_io import ConversionError
 
-SWIN_LEAD = "backbone."  # before mmaction's
-AUDIO_LEAD = "audnet."  # before the names of VGGSound's network
+# Before the names of VGGSound's network, and of mmaction's beside its classifier.
+LEADS = {"resnet18": "audnet.", "video_swin": "backbone."}
 KYLEMIN = "kylemin"
 
 
@@ -38,7 +38,7 @@ def read_backbone(
     Args:
       kind: a key of `BACKBONES`. The S3D may be torchvision's or kylemin's, told apart by
         their names, and so may the Video Swin be mmaction's or torchvision's; the ResNet-18
-        may lead its names with "audnet.".
+        may lead its names with "audnet.", mmaction's Video Swin with "backbone.".
       path: of the file; its state dict may lie under "state_dict" or "model_state_dict".
 
     Returns:
@@ -53,11 +53,13 @@ def read_backbone(
     if backbone.encoder == "s3d" and any(name.startswith("base.") for name in state):
         naming = KYLEMIN
         preprocessing |= SYMMETRIC_COLOURS
-    if backbone.encoder == "resnet18":
-        state = {name.removeprefix(AUDIO_LEAD): value for name, value in state.items()}
     if backbone.encoder == "video_swin":
         naming = swin_naming(state)
-        state = {name.removeprefix(SWIN_LEAD): value for name, value in state.items()}
+    if (lead := LEADS.get(backbone.encoder)) is not None:
+        plain = {name.removeprefix(lead): value for name, value in state.items()}
+        if len(plain) < len(state):
+            raise ConversionError(f"{path}: holds names both with and without {lead!r}")
+        state = plain
     network = Encoder(backbone.encoder).network()
     try:
         flat = encoder_table(backbone.encoder, network, naming).to_jax(state)
@@ -85,8 +87,8 @@ def to_torch(
       variables: its {"params", "batch_stats"}.
 
     Returns:
-      {"model.pt": state dict} with the published names (torchvision's for S3D and R(2+1)D) and
-      without a classifier.
+      {"model.pt": state dict} with the published names (torchvision's for S3D and R(2+1)D,
+      mmaction's for Video Swin) and without a classifier.
 
     Raises:
       TableError: if an array does not fit the network.

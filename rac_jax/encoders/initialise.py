@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from rac_jax.encoders.layers import HEAD_SCALE
+from rac_jax.encoders.layers import HEAD_SCALE, TABLE_SCALE
 
 
 def build(
@@ -62,13 +62,13 @@ def draw_variables(shapes: Mapping[str, Any], key: jax.Array) -> dict[str, Any]:
 
     Args:
       shapes: {"params", "batch_stats"} of `jax.ShapeDtypeStruct`; leaves are named kernel,
-        bias, scale, mean and var.
+        bias, scale, mean and var, or end in "_table".
       key: a typed PRNG key; not to be traced.
 
     Returns:
       {"params", "batch_stats"}: nested dicts of float32 arrays. Convolution kernels are normal
-      with variance 2 / (taps · out), kernels of heads with 0.01²; scales and running variances
-      are 1, biases and running means 0.
+      with variance 2 / (taps · out), matrices with 0.01² as those of heads, tables with 0.02²;
+      scales and running variances are 1, biases and running means 0.
 
     Raises:
       ValueError: for a leaf of another name.
@@ -81,9 +81,11 @@ def draw_variables(shapes: Mapping[str, Any], key: jax.Array) -> dict[str, Any]:
             return jnp.ones(leaf.shape, leaf.dtype)
         if name in ("bias", "mean"):
             return jnp.zeros(leaf.shape, leaf.dtype)
-        if name != "kernel":
+        if name != "kernel" and not name.endswith("_table"):
             raise ValueError(f"no initialiser for {jax.tree_util.keystr(path)}")
-        if len(leaf.shape) == 2:
+        if name != "kernel":
+            scale = TABLE_SCALE
+        elif len(leaf.shape) == 2:
             scale = HEAD_SCALE
         else:
             *taps, _, channels = leaf.shape

@@ -18,6 +18,7 @@ from rac_jax.ops import batch_norm, conv
 # He et al. (2015), as PyTorch's ResNets start: variance 2 / (taps · out).
 kernel_initialiser = nn.initializers.variance_scaling(2.0, "fan_out", "normal")
 HEAD_SCALE = 0.01  # standard deviation of a head's first weights
+TABLE_SCALE = 0.02  # the same of a table of biases
 
 
 @flax.struct.dataclass

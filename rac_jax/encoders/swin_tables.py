@@ -25,7 +25,8 @@ CLASSIFIERS = {MMACTION: "cls_head.fc_cls", TORCHVISION: "head"}
 
 def swin_naming(state: Mapping[str, Any]) -> str:
     """Whose names a state dict has."""
-    return TORCHVISION if "features.0.0.norm1.weight" in state else MMACTION
+    theirs = any(name.startswith("features.") for name in state)
+    return TORCHVISION if theirs else MMACTION
 
 
 def swin_name(inner: str, naming: str = MMACTION) -> str:
@@ -73,13 +74,12 @@ def swin_table(
         name = lead + swin_name(inner.removeprefix(group), naming)
         entries.append(Entry(path, name, shape))
         if name.endswith(BIAS_TABLE):
-            # Of whole windows; torchvision has it flat.
-            axes = 2 if naming == MMACTION else 1
-            unused[name.replace(BIAS_TABLE, INDEX)] = (None,) * axes
+            # For every pair of a whole window's places.
+            unused[name.replace(BIAS_TABLE, INDEX)] = (None, None)
     if not group:
         # Of an encoder alone; in a larger network there is no classifier.
         unused |= {
-            f"{CLASSIFIERS[naming]}.weight": (None, None),
+            f"{CLASSIFIERS[naming]}.weight": (None, *shapes["params/norm/scale"]),
             f"{CLASSIFIERS[naming]}.bias": (None,),
         }
     return Table(tuple(entries), unused, optional=True)

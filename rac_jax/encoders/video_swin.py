@@ -15,7 +15,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from rac_jax.encoders.layers import check_input
+from rac_jax.encoders.layers import TABLE_SCALE, check_input
 
 CHANNELS = 96  # of the first stage; each later one has twice as many
 DEPTHS = (2, 2, 6, 2)
@@ -68,21 +68,23 @@ def joined(x: jax.Array, window: Size, shape: Size) -> jax.Array:
 
 
 @functools.cache
-def shift_mask(shape: Size, window: Size, shift: Size) -> np.ndarray | None:
-    """What keeps parts of a shifted window apart: float32 [windows, M, M], None without a shift."""
+def shift_parts(shape: Size, window: Size, shift: Size) -> np.ndarray | None:
+    """Parts that a shift brings together in a window: int [windows, M], None without a shift.
+
+    Places of different parts do not see each other. A mask for every pair would be a constant
+    of 78 MB in the first stage of a clip of 32 x 224 x 224; these are 0.2 MB.
+    """
     if not any(shift):
         return None
-    # The parts that the shift brings together, numbered.
     regions = np.zeros((1, *shape, 1), np.int64)
     for axis, (size, moved) in enumerate(zip(window, shift, strict=True)):
         place = np.arange(shape[axis])
         part = (place >= shape[axis] - size).astype(int)
-        part += (place >= shape[axis] - moved) if moved else (place >= shape[axis])
+        part += place >= shape[axis] - moved
         view = [1] * 5
         view[axis + 1] = shape[axis]
         regions = regions * 3 + part.reshape(view)
-    parts = partition(regions, window)[0, :, :, 0]  # [windows, M]
-    return np.where(parts[:, :, None] == parts[:, None], 0.0, MASKED).astype(np.float32)
+    return partition(regions, window)[0, :, :, 0].astype(np.int32)  # [windows, M]
 
 
 class WindowAttention(nn.Module):
@@ -93,24 +95,29 @@ class WindowAttention(nn.Module):
     dtype: str = "float32"
 
     @nn.compact
-    def __call__(self, x: jax.Array, mask: np.ndarray | None) -> jax.Array:
-        """[B, windows, M, C] likewise; `mask` [windows, M, M] is added to the scores."""
+    def __call__(self, x: jax.Array, parts: np.ndarray | None) -> jax.Array:
+        """[B, windows, M, C] likewise; `parts` [windows, M] are those of `shift_parts`."""
         batch, windows, places, wide = x.shape
         qkv = nn.Dense(3 * wide, dtype=self.dtype, name="qkv")(x)
         qkv = qkv.reshape(batch, windows, places, 3, self.heads, wide // self.heads)
-        query, key, value = jnp.moveaxis(qkv, 3, 0)
+        query, key, value = (qkv[:, :, :, part] for part in range(3))
         rows = int(np.prod(2 * np.array(self.window) - 1))
         table = self.param(
-            "bias_table", nn.initializers.truncated_normal(0.02), (rows, self.heads)
+            "bias_table",
+            nn.initializers.truncated_normal(TABLE_SCALE),
+            (rows, self.heads),
         )
         index = relative_index(self.window)[:places, :places]
-        bias = jnp.moveaxis(table[index], -1, 0)  # [heads, M, M]
+        bias = table.T[:, index]  # [heads, M, M]
         scores = jnp.einsum(
             "bwihc,bwjhc->bwhij", query, key, preferred_element_type=jnp.float32
         )
         scores = scores / np.sqrt(wide // self.heads) + bias[None, None]
-        if mask is not None:
-            scores = scores + mask[None, :, None]
+        if parts is not None:
+            # Compared where they are added: no array of pairs is kept.
+            parts = jnp.asarray(parts)
+            apart = parts[:, :, None] != parts[:, None]
+            scores = scores + jnp.where(apart, MASKED, 0.0)[None, :, None]
         weights = jax.nn.softmax(scores).astype(self.dtype)
         mixed = jnp.einsum("bwhij,bwjhc->bwihc", weights, value)
         return nn.Dense(wide, dtype=self.dtype, name="out")(mixed.reshape(x.shape))
@@ -155,7 +162,7 @@ class Block(nn.Module):
         attention = WindowAttention(
             self.heads, self.window, self.dtype, name="attention"
         )
-        y = attention(partition(y, window), shift_mask(padded, window, shift))
+        y = attention(partition(y, window), shift_parts(padded, window, shift))
         y = joined(y, window, padded)
         y = jnp.roll(y, shift, (1, 2, 3)) if any(shift) else y
         x = x + kept(y[:, : shape[0], : shape[1], : shape[2]])
@@ -189,20 +196,22 @@ class Patches(nn.Module):
     """A convolution of patches that do not overlap: a matrix product of each."""
 
     channels: int
+    patch: Size
     dtype: str = "float32"
 
     @nn.compact
     def __call__(self, clips: jax.Array) -> jax.Array:
         """[B, T, H, W, 3] to [B, t, h, w, C]; filled up to whole patches with zeros."""
         wide = clips.shape[-1]
-        shape = (*PATCH, wide, self.channels)
+        shape = (*self.patch, wide, self.channels)
         kernel = self.param("kernel", nn.initializers.lecun_normal(), shape)
         bias = self.param("bias", nn.initializers.zeros, (self.channels,))
-        more = [(0, -n % size) for n, size in zip(clips.shape[1:4], PATCH, strict=True)]
+        sizes = zip(clips.shape[1:4], self.patch, strict=True)
+        more = [(0, -n % size) for n, size in sizes]
         x = jnp.pad(clips, ((0, 0), *more, (0, 0))).astype(self.dtype)
         batch, *padded, _ = x.shape
-        cut = tuple(n // size for n, size in zip(padded, PATCH, strict=True))
-        x = partition(x, PATCH).reshape(batch, *cut, -1)
+        cut = tuple(n // size for n, size in zip(padded, self.patch, strict=True))
+        x = partition(x, self.patch).reshape(batch, *cut, -1)
         flat = kernel.astype(self.dtype).reshape(-1, self.channels)
         return x @ flat + bias.astype(self.dtype).reshape(1, 1, 1, 1, -1)
 
@@ -214,13 +223,18 @@ class VideoSwin(nn.Module):
       width: channel multiplier; a head keeps its 32 channels as long as that leaves whole heads
         (width 1 and 1/3), else it is narrower.
       depths: blocks of each stage.
-      window: frames, rows and columns of a window.
+      heads: of each stage at width 1; narrower networks have in proportion fewer, at least one
+        in the first stage.
+      patch: frames, rows and columns of a patch, in pixels.
+      window: frames, rows and columns of a window, in places.
       drop_path: of the last block.
       dtype: compute type of matrix products; sums, softmax and normalisation are float32.
     """
 
     width: float = 1.0
     depths: tuple[int, ...] = DEPTHS
+    heads: tuple[int, ...] = HEADS
+    patch: Size = PATCH
     window: Size = WINDOW
     drop_path: float = DROP_PATH
     dtype: str = "float32"
@@ -237,16 +251,21 @@ class VideoSwin(nn.Module):
           [B, T / 2, H / 32, W / 32, 768 · width], all divisions rounded up, float32.
 
         Raises:
-          ValueError: for clips of another shape, or a width without whole heads.
+          ValueError: for clips of another shape, stages without heads, or heads that do not
+            divide their channels.
         """
         check_input("clips", clips, (None, None, None, None, 3), LEAST)
         first = round(CHANNELS * self.width)
-        heads = max(1, round(HEADS[0] * self.width))
-        if first % heads:
-            raise ValueError(
-                f"width: {self.width} gives {first} channels, {heads} heads"
-            )
-        x = Patches(first, self.dtype, name="patches")(clips)
+        if len(self.heads) < len(self.depths):
+            raise ValueError(f"heads: {self.heads} are too few for {self.depths}")
+        fewest = max(1, round(self.heads[0] * self.width))
+        heads = [fewest * number // self.heads[0] for number in self.heads]
+        for stage, number in enumerate(heads[: len(self.depths)]):
+            if number < 1 or (first << stage) % number:
+                raise ValueError(
+                    f"width: {self.width} gives {first << stage} channels, {number} heads"
+                )
+        x = Patches(first, self.patch, self.dtype, name="patches")(clips)
         x = nn.LayerNorm(EPSILON, name="patches_norm")(x)  # [B, t, h, w, C]
 
         rates = np.linspace(0, self.drop_path, sum(self.depths)).tolist()
@@ -254,7 +273,7 @@ class VideoSwin(nn.Module):
         for stage, depth in enumerate(self.depths):
             for place in range(depth):
                 x = Block(
-                    heads * 2**stage,
+                    heads[stage],
                     self.window,
                     half if place % 2 else (0, 0, 0),
                     rates.pop(0),

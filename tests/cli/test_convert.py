@@ -12,8 +12,10 @@ from tests import own_process
 KINDS = [
     "repnet",
     "sight-sound-release",
+    "transrac",
     "s3d-kinetics",
     "r2plus1d-kinetics",
+    "swin-kinetics",
     "vggsound-resnet18",
 ]
 

@@ -26,7 +26,7 @@ class Scaler(nn.Module):
 @pytest.mark.parametrize("name", ENCODERS)
 def test_encoders_build_with_their_defaults(name):
     network = Encoder(name).network()
-    assert type(network).__name__.lower() == name
+    assert type(network).__name__.lower() == name.replace("_", "")
     assert network.width == 1.0
 
 
@@ -83,6 +83,13 @@ def test_cheap_initialisation_equals_flax_in_law():
         *taps, _, channels = got.shape
         assert abs(got.std() / np.sqrt(2 / (np.prod(taps) * channels)) - 1) < margin
         assert abs(got.mean()) < 5 * got.std() / np.sqrt(got.size)
+
+
+def test_tables_start_small():
+    leaf = jax.ShapeDtypeStruct((2535, 3), jnp.float32)
+    drawn = draw_variables({"params": {"attention": {"bias_table": leaf}}}, KEY)
+    table = drawn["params"]["attention"]["bias_table"]
+    assert table.std() == pytest.approx(0.02, rel=0.05)
 
 
 def test_a_leaf_without_a_law():

@@ -9,6 +9,7 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="needs PyTorch")
 
+from benchmarks.torch_reference import quick_video_swin
 from benchmarks.torch_reference import video_swin as reference
 from rac_jax.counting.programs import array_shapes
 from rac_jax.encoders.conversion import encoder_table, read_backbone, to_torch
@@ -115,7 +116,7 @@ def published_state(naming):
         entry.name: torch.tensor(rng.normal(size=entry.torch_shape).astype(np.float32))
         for entry in table.entries
     }
-    index = torch.zeros((392, 392) if naming == "" else (392 * 392,), dtype=torch.int64)
+    index = torch.zeros((392, 392), dtype=torch.int64)
     state |= {name: index for name in table.unused if name.endswith("index")}
     head = "cls_head.fc_cls" if naming == "" else "head"
     return state | {
@@ -135,6 +136,11 @@ def test_both_published_layouts_are_read(naming, tmp_path):
     torch.save({"state_dict": named}, tmp_path / "swin.pth")
     config, variables = read_backbone("swin-kinetics", tmp_path / "swin.pth")
     assert config["family"] == "video_swin"
+    assert config["preprocessing"]["clip_frames"] == 32
+    flat = flax.traverse_util.flatten_dict(variables, sep="/")
+    table = encoder_table("video_swin", VideoSwin(), naming)
+    for name, tensor in table.to_torch(flat).items():
+        np.testing.assert_array_equal(tensor, state[name].numpy())
     if naming == "":
         back = to_torch("video_swin", VideoSwin(), variables)["model.pt"]
         assert set(back) == {
@@ -153,6 +159,14 @@ def test_a_tensor_that_does_not_fit_is_named(tmp_path):
             rf"{wrong} is \[3, 6\], the model has \[2535, 6\]",
         ),
         ({"layers.9.weight": torch.zeros(1)}, "holds the tensor layers.9.weight"),
+        (
+            {"cls_head.fc_cls.weight": torch.zeros(400, 9)},
+            r"cls_head.fc_cls.weight is \[400, 9\], the model has \[any, 768\]",
+        ),
+        (
+            {"backbone.norm.weight": torch.zeros(768)},
+            "holds names both with and without 'backbone.'",
+        ),
     ):
         torch.save({"state_dict": state | change}, tmp_path / "swin.pth")
         with pytest.raises(ConversionError, match=message):
@@ -179,3 +193,47 @@ def test_the_public_layouts_are_covered(naming):
     names = layouts.names_of(table)
     assert set(public) == set(names) | set(table.unused)
     assert {name: list(public[name]) for name in names} == names
+    # What is dropped is of the shapes that are asked of it.
+    for name, shape in table.unused.items():
+        assert len(public[name]) == len(shape)
+        assert all(n in (None, size) for n, size in zip(shape, public[name]))
+
+
+def test_torchvision_files_are_told_by_any_of_their_names(tmp_path):
+    state = published_state(TORCHVISION)
+    del state["features.0.0.norm1.weight"]
+    torch.save(state, tmp_path / "swin.pth")
+    with pytest.raises(ConversionError, match="lacks the tensor features.0.0.norm1"):
+        read_backbone("swin-kinetics", tmp_path / "swin.pth")
+
+
+def test_all_windows_at_once_are_what_windows_one_by_one_are():
+    """The reference that is timed computes what the plain one does."""
+    plain = draw(16, 1, (2, 2), (2, 3, 3))
+    quick = quick_video_swin.VideoSwin(16, 1, (2, 2), (2, 3, 3))
+    quick.load_state_dict(plain.state_dict())
+    clips = torch.randn(2, 3, 7, 30, 41, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        torch.testing.assert_close(quick(clips), plain(clips), rtol=1e-4, atol=1e-4)
+
+
+def test_other_patches_and_heads():
+    module = VideoSwin(width=1 / 3, depths=(1, 1), heads=(3, 3), patch=(1, 8, 8))
+    out, _ = module.init_with_output(jax.random.key(0), np.zeros((1, 3, 33, 40, 3)))
+    assert out.shape == (1, 3, 3, 3, 64)
+    clips = np.zeros((1, 1, 8, 8, 3), np.float32)
+    for wrong, message in (
+        ({"heads": (3,)}, r"heads: \(3,\) are too few"),
+        ({"heads": (7, 7, 7, 7)}, "width: 1.0 gives 96 channels, 7 heads"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            VideoSwin(**wrong).init(jax.random.key(0), clips)
+
+
+def test_bfloat16_is_near():
+    module = VideoSwin(width=1 / 6, depths=(2,), window=(2, 3, 3))
+    clips = np.random.default_rng(4).normal(size=(1, 4, 20, 24, 3)).astype(np.float32)
+    variables = module.init(jax.random.key(0), clips)
+    found = module.clone(dtype="bfloat16").apply(variables, clips)
+    assert found.dtype == np.float32
+    np.testing.assert_allclose(found, module.apply(variables, clips), atol=0.1)
