@@ -19,9 +19,10 @@ class Case:
     """One row of the table.
 
     Attributes:
-      suite: "sight" (a clip encoder), "sound" (ResNet-18 over spectrograms), "stride" (both
-        encoders and the ranker), "full" (the four networks of the sight-and-sound system) or
-        "tsm" (self-similarity in lag coordinates).
+      suite: "sight" (a clip encoder), "sound" (ResNet-18 over spectrograms), "swin" (Video
+        Swin-T without stochastic depth), "stride" (both encoders and the ranker), "full" (the
+        four networks of the sight-and-sound system) or "tsm" (self-similarity in lag
+        coordinates).
       mode: "forward" (inference), "train" (one step of SGD with momentum on all parameters) or
         "count" (the released procedure on a whole video; of "full" only).
       device: "cpu" or "gpu".
@@ -32,6 +33,7 @@ class Case:
       size: of the clip's square frames, in pixels.
       columns: of the spectrogram.
       seconds: of the video of "count".
+      width: channel multiplier of "swin"; the others have their published width.
     """
 
     suite: str
@@ -44,8 +46,11 @@ class Case:
     size: int = 112
     columns: int = 500
     seconds: float = 8.0
+    width: float = 1.0
 
     def __post_init__(self):
+        if self.width != 1 and self.suite != "swin":
+            raise ValueError(f"width: is of suite swin, not {self.suite}")
         if self.mode == "count" and self.suite != "full":
             raise ValueError(f"mode count: is of suite full, not {self.suite}")
         if self.mode == "train" and self.suite == "tsm":
@@ -56,7 +61,8 @@ class Case:
     @property
     def title(self) -> str:
         """For tables and messages."""
-        name = f"{self.suite} ({self.encoder})" if self.suite == "sight" else self.suite
+        more = {"sight": self.encoder, "swin": f"width {self.width:g}"}.get(self.suite)
+        name = f"{self.suite} ({more})" if more else self.suite
         return f"{name} {self.mode}, batch {self.batch}, {self.dtype}"
 
     @property
@@ -66,7 +72,9 @@ class Case:
             return ("spectrograms",)
         if self.suite == "tsm":
             return ("features",)
-        return ("clips",) if self.suite == "sight" else ("clips", "spectrograms")
+        if self.suite in ("sight", "swin"):
+            return ("clips",)
+        return ("clips", "spectrograms")
 
 
 TSM_CHANNELS = 512

@@ -33,7 +33,15 @@ def find_maker(case: Case) -> Family | encoders.Encoder:
     """What builds the network of a case that has one."""
     if case.suite in ("stride", "full"):
         return find_family("sight_sound")
-    return encoders.Encoder(case.encoder if case.suite == "sight" else "resnet18")
+    alone = {"sight": case.encoder, "sound": "resnet18", "swin": "video_swin"}
+    return encoders.Encoder(alone[case.suite])
+
+
+def find_network(case: Case, maker: Family | encoders.Encoder) -> nn.Module:
+    """The network of a case that has one."""
+    # Without chance, so that both sides' losses can be compared.
+    swin = {"width": case.width, "drop_path": 0.0} if case.suite == "swin" else {}
+    return maker.network(dtype=case.dtype, **swin)
 
 
 def read_weights(
@@ -50,7 +58,8 @@ def read_weights(
         table = conversion.whole_table(network)
     else:
         table = encoder_table(maker.name, network)
-    return flax.traverse_util.unflatten_dict(table.to_jax(state), sep="/")
+    nested = flax.traverse_util.unflatten_dict(table.to_jax(state), sep="/")
+    return {"batch_stats": {}} | nested
 
 
 def learning_rate(folder: pathlib.Path) -> float:
@@ -78,6 +87,8 @@ def outputs_of(
     )
     out, stats = out if train else (out, {})
     stats = stats.get("batch_stats", {})
+    if case.suite == "swin":
+        return {"features": out}, stats
     if case.suite in ("sight", "sound"):
         return {"features": out.features}, stats
     if case.suite == "stride":
@@ -125,7 +136,7 @@ class Side:
         network, variables = None, {}
         if case.suite != "tsm":
             maker = find_maker(case)
-            network = maker.network(dtype=case.dtype)
+            network = find_network(case, maker)
             variables = jax.device_put(read_weights(maker, network, folder))
         inputs = [jax.device_put(x) for x in cases.draw_inputs(case).values()]
 

@@ -13,7 +13,7 @@ METADATA = re.compile(r'%?([\w.\-]+) = .*?metadata=\{[^}]*op_name="([^"]+)"')
 # The first that is found in an operation's path through the modules.
 KINDS = (
     ("pooling", re.compile(r"max_pool|global_mean")),
-    ("batch normalisation", re.compile(r"/norm/|norm\d*/")),
+    ("normalisation", re.compile(r"/norm/|norm\d*/")),
     ("convolution", re.compile(r"/conv/|conv_general_dilated|/dot_general")),
 )
 

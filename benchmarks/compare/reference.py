@@ -11,7 +11,14 @@ from torch import nn
 
 from benchmarks.compare import cases
 from benchmarks.compare.cases import Case
-from benchmarks.torch_reference import paper, r2plus1d, release, resnet, s3d
+from benchmarks.torch_reference import (
+    paper,
+    quick_video_swin,
+    r2plus1d,
+    release,
+    resnet,
+    s3d,
+)
 from benchmarks.torch_reference.layers import randomise
 from benchmarks.torch_reference.released_procedure import ReleasedProcedure
 
@@ -28,6 +35,17 @@ class Encoder(nn.Module):
 
     def forward(self, x):
         return {"features": self.network(x).features}
+
+
+class FeatureMap(nn.Module):
+    """What an encoder without pooling gives, channels last as ours, [B, T, H, W, C]."""
+
+    def __init__(self, network: nn.Module):
+        super().__init__()
+        self.network = network
+
+    def forward(self, x):
+        return {"features": self.network(x).permute(0, 2, 3, 4, 1)}
 
 
 class StrideScore(nn.Module):
@@ -90,6 +108,9 @@ def build_network(case: Case) -> nn.Module:
         return Encoder(randomise(ENCODERS[case.encoder]()))
     if case.suite == "sound":
         return Encoder(randomise(resnet.ResNet18()))
+    if case.suite == "swin":
+        wide, heads = round(96 * case.width), max(1, round(3 * case.width))
+        return FeatureMap(randomise(quick_video_swin.VideoSwin(wide, heads)))
     if case.suite == "tsm":
         return SelfSimilarity(case.frames)
     system = randomise(paper.SightSound())
@@ -127,6 +148,9 @@ class Side:
         if case.mode == "count":
             self._build_procedure(folder)
             return
+        if case.suite == "swin":
+            # Its tokens are channels last whatever the layout of convolutions is.
+            ways = tuple(way for way in ways if way != "channels_last") or ("eager",)
         network = build_network(case)
         state = {k: v.numpy().copy() for k, v in network.network.state_dict().items()}
         np.savez(folder / "weights.npz", **state)

@@ -130,10 +130,10 @@ class Merging(nn.Module):
 class Stage(nn.Module):
     """Blocks, every second one shifted, and a merging unless it is the last."""
 
-    def __init__(self, wide, heads, window, depth, last):
+    def __init__(self, wide, heads, window, depth, last, block=Block):
         super().__init__()
         self.blocks = nn.ModuleList(
-            Block(wide, heads, window, bool(place % 2)) for place in range(depth)
+            block(wide, heads, window, bool(place % 2)) for place in range(depth)
         )
         self.downsample = None if last else Merging(wide)
 
@@ -158,14 +158,16 @@ class PatchEmbed(nn.Module):
 
 
 class VideoSwin(nn.Module):
-    """The encoder; in [B, 3, T, H, W], out [B, C, T', H', W']."""
+    """The encoder; in [B, 3, T, H, W], out [B, C, T', H', W']; `block` is the class of blocks."""
 
-    def __init__(self, wide=96, heads=3, depths=(2, 2, 6, 2), window=(8, 7, 7)):
+    def __init__(
+        self, wide=96, heads=3, depths=(2, 2, 6, 2), window=(8, 7, 7), block=Block
+    ):
         super().__init__()
         self.patch_embed = PatchEmbed(wide)
         last = len(depths) - 1
         self.layers = nn.ModuleList(
-            Stage(wide * 2**i, heads * 2**i, window, depth, i == last)
+            Stage(wide * 2**i, heads * 2**i, window, depth, i == last, block)
             for i, depth in enumerate(depths)
         )
         self.norm = nn.LayerNorm(wide * 2**last)

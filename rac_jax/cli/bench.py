@@ -13,6 +13,7 @@ from rac_jax.cli.output import complain, write_text
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 WAYS = ("eager", "channels_last", "compile")
+FRAMES, SWIN_FRAMES = 64, 8
 
 
 def add_arguments(parser: argparse.ArgumentParser, argv: Sequence[str]) -> None:
@@ -28,9 +29,9 @@ def add_arguments(parser: argparse.ArgumentParser, argv: Sequence[str]) -> None:
         "--suite",
         nargs="+",
         default=["sight"],
-        choices=["sight", "sound", "stride", "full", "tsm"],
-        help="networks: sight encoder, sound encoder, both with the choice of a stride, the whole "
-        "system of both, or a self-similarity matrix (default: sight)",
+        choices=["sight", "sound", "swin", "stride", "full", "tsm"],
+        help="networks: sight encoder, sound encoder, Video Swin, the first two with the choice "
+        "of a stride, the whole system of both, or a self-similarity matrix (default: sight)",
     )
     parser.add_argument(
         "--mode",
@@ -57,7 +58,18 @@ def add_arguments(parser: argparse.ArgumentParser, argv: Sequence[str]) -> None:
         choices=["s3d", "r2plus1d18"],
         help="of suite sight (default: s3d)",
     )
-    parser.add_argument("--frames", type=whole_number, default=64, metavar="T")
+    parser.add_argument(
+        "--width",
+        type=positive_number,
+        default=0.25,
+        help="channel multiplier of suite swin (default: 0.25)",
+    )
+    parser.add_argument(
+        "--frames",
+        type=whole_number,
+        metavar="T",
+        help=f"per clip (default: {FRAMES}, of suite swin {SWIN_FRAMES})",
+    )
     parser.add_argument("--size", type=whole_number, default=112, metavar="PIXELS")
     parser.add_argument(
         "--seconds",
@@ -105,6 +117,7 @@ def run(args: argparse.Namespace) -> int:
 
     rows, failed = [], 0
     for suite, mode, encoder, batch in _combinations(args):
+        swin = suite == "swin"
         try:
             case = Case(
                 suite,
@@ -113,9 +126,10 @@ def run(args: argparse.Namespace) -> int:
                 batch,
                 args.dtype,
                 encoder,
-                args.frames,
+                args.frames or (SWIN_FRAMES if swin else FRAMES),
                 args.size,
                 seconds=args.seconds,
+                width=args.width if swin else 1.0,
             )
             row = compare.run_case(
                 case,

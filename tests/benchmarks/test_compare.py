@@ -26,6 +26,7 @@ COMMON = {"device": "cpu", "batch": 2, "dtype": "float32"}
         ({"mode": "count"}, "suite full"),
         ({"suite": "tsm", "mode": "train"}, "nothing to train"),
         ({"suite": "full", "encoder": "r2plus1d18"}, "s3d only"),
+        ({"width": 0.5}, "width: is of suite swin, not sight"),
     ],
 )
 def test_what_there_is_not(changes, message):
@@ -46,14 +47,19 @@ def test_inputs_are_the_same_for_both_sides():
 
 @pytest.mark.parametrize(
     "changes",
-    [{"encoder": "s3d"}, {"encoder": "r2plus1d18"}, {"suite": "sound"}],
+    [
+        {"encoder": "s3d"},
+        {"encoder": "r2plus1d18"},
+        {"suite": "sound"},
+        {"suite": "swin", "width": 0.25},
+    ],
 )
 def test_weights_of_encoders_are_read_without_their_classifiers(changes, tmp_path):
     case = _case(**changes)
     state = reference.build_network(case).network.state_dict()
     np.savez(tmp_path / "weights.npz", **{k: v.numpy() for k, v in state.items()})
     maker = ours.find_maker(case)
-    network = maker.network()
+    network = ours.find_network(case, maker)
     read = ours.read_weights(maker, network, tmp_path)
     drawn = ours.read_weights(maker, network, tmp_path / "nothing")
     assert jax.tree.map(np.shape, read) == jax.tree.map(np.shape, drawn)
@@ -93,7 +99,7 @@ def test_a_row_by_hand():
 
 def test_kinds_of_operations():
     assert kind_of("jit(f)/S3D/conv_1a/spatial/conv/conv_general") == "convolution"
-    assert kind_of("jit(f)/S3D/conv_1a/spatial/norm/mul") == "batch normalisation"
+    assert kind_of("jit(f)/S3D/conv_1a/spatial/norm/mul") == "normalisation"
     assert kind_of("jit(f)/S3D/stage4/max_pool/max") == "pooling"
     assert kind_of("jit(f)/add") == "rest"
 
@@ -113,6 +119,19 @@ def test_tsm_against_torch(tmp_path, capsys):
     assert row["ratio"] == pytest.approx(row["torch_ms"] / row["ours_ms"])
     assert row["steps"] == 2 and {"jax", "torch"} <= set(row["versions"])
     assert "tsm forward, batch 1" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "mode", ["forward", pytest.param("train", marks=pytest.mark.slow)]
+)
+def test_swin_against_torch(tmp_path, mode):
+    small = ("--width", "0.125", "--frames", "2", "--size", "40")
+    options = ("--suite", "swin", "--mode", mode, *small)
+    ways = ("--torch-ways", "eager", "channels_last")
+    code, (row,) = _bench(tmp_path, *options, *ways, "--against", "torch")
+    assert code == 0 and row["width"] == 0.125
+    assert set(row["torch_ways_ms"]) == {"eager"}
+    assert row["max_abs_difference"] < 1e-3
 
 
 @pytest.mark.parametrize("option, least", [("--warmup", 0), ("--steps", 1)])
