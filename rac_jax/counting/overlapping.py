@@ -1,14 +1,17 @@
 """Windows of a stream at several strides that overlap, run and joined; and strides along time."""
 
 import copy
-from collections.abc import Callable, Sequence
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
+import scipy.signal
 
 from rac_jax.counting.estimator import Chunk
 from rac_jax.counting.frame_windows import Window, WindowAssembler
 from rac_jax.counting.window_runs import WindowRun
 
+MEDIAN_FRAMES = 5
 # Frames of the video over which a stride's score is averaged before strides are compared.
 SMOOTHED_FRAMES = 64
 
@@ -59,17 +62,56 @@ class OverlappingWindows:
         return self._run.finish()
 
 
-def surest_stride(scores: np.ndarray) -> np.ndarray:
-    """Which stride is surest around each frame.
+@dataclasses.dataclass(frozen=True, eq=False)
+class StridesAlongTime:
+    """What several strides say, each where it is the surest.
+
+    Attributes:
+      rate: [T] repetitions per frame, 0 where no stride is sure of one.
+      score: [T] of the stride chosen at each frame.
+      stride: int [T].
+      scores: mean score by stride.
+    """
+
+    rate: np.ndarray
+    score: np.ndarray
+    stride: np.ndarray
+    scores: dict[int, float]
+
+
+def choose_along_time(
+    found: Mapping[int, tuple[np.ndarray, np.ndarray]], frames: int, threshold: float
+) -> StridesAlongTime:
+    """Takes the surest stride around each frame.
 
     Args:
-      scores: [S, T] how sure each stride is of each frame of the video.
+      found: stride to (score [n] in [0, 1], repetitions per frame of the video [n]) of its
+        strided frames.
+      frames: T.
+      threshold: score above which something repeats.
 
     Returns:
-      int [T], rows of `scores`: the highest mean over the frames around it.
+      What is said of every frame.
     """
-    frames = scores.shape[1]
+    strides, place = sorted(found), np.arange(frames)
+    scores, rates = [], []
+    for stride in strides:
+        index = np.minimum(place // stride, len(found[stride][0]) - 1)
+        score, rate = (values[index] for values in found[stride])
+        scores.append(score)
+        rates.append(rate)
+    every, rate = np.stack(scores), np.stack(rates)  # [S, T]
+
+    # The highest mean over the frames around.
     box = np.ones(min(SMOOTHED_FRAMES, frames))
     around = np.convolve(np.ones(frames), box, mode="same")
-    smooth = np.stack([np.convolve(one, box, mode="same") / around for one in scores])
-    return np.argmax(smooth, axis=0)
+    smooth = np.stack([np.convolve(one, box, mode="same") / around for one in every])
+    best = np.argmax(smooth, axis=0)
+    score, rate = every[best, place], rate[best, place]
+    inside = scipy.signal.medfilt((score > threshold).astype(float), MEDIAN_FRAMES)
+    return StridesAlongTime(
+        rate * inside,
+        score,
+        np.asarray(strides)[best],
+        {stride: float(one.mean()) for stride, one in zip(strides, every, strict=True)},
+    )

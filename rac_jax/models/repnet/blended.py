@@ -4,36 +4,16 @@ The released procedure takes one stride for a whole video, so that of two sets o
 is lost, and windows that do not overlap, at whose edges the network knows one side only.
 """
 
-import dataclasses
-
 import numpy as np
-import scipy.signal
 
-from rac_jax.counting.overlapping import surest_stride
-from rac_jax.models.repnet.released import LEAST_PERIOD, MEDIAN_FRAMES
+from rac_jax.counting.overlapping import StridesAlongTime, choose_along_time
+from rac_jax.models.repnet.released import LEAST_PERIOD
 
 # A frame belongs to a repetition from this score on, and a set has so many repetitions at least.
 THRESHOLD = 0.4
 LEAST_COUNT = 1.6
 # Sets with a break of less than so many periods between them are one.
 GAP_PERIODS = 1.0
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class BlendedCount:
-    """What is found.
-
-    Attributes:
-      rate: [T] repetitions per frame.
-      score: [T] of the stride chosen at each frame.
-      stride: int [T].
-      scores: mean score by stride.
-    """
-
-    rate: np.ndarray
-    score: np.ndarray
-    stride: np.ndarray
-    scores: dict[int, float]
 
 
 def mean_period(periods: np.ndarray, first_period: int) -> np.ndarray:
@@ -47,7 +27,9 @@ def mean_period(periods: np.ndarray, first_period: int) -> np.ndarray:
     return (weights * classes[None]).sum(-1) / total
 
 
-def count(rows: dict[int, np.ndarray], frames: int, first_period: int) -> BlendedCount:
+def count(
+    rows: dict[int, np.ndarray], frames: int, first_period: int
+) -> StridesAlongTime:
     """Counts a video.
 
     Args:
@@ -59,25 +41,12 @@ def count(rows: dict[int, np.ndarray], frames: int, first_period: int) -> Blende
     Returns:
       The count, as a rate per frame.
     """
-    scores, rates, strides = [], [], sorted(rows)
-    place = np.arange(frames)
-    for stride in strides:
-        known = rows[stride].astype(np.float64)
+    found = {}
+    for stride, row in rows.items():
+        known = row.astype(np.float64)
         periods, inside = known[:, :-1], known[:, -1]
         period = mean_period(periods, first_period)
         sure = np.sqrt(inside * periods.max(-1))
         sure = np.where(period < LEAST_PERIOD, 0.0, sure)
-        index = np.minimum(place // stride, len(known) - 1)
-        scores.append(sure[index])
-        rates.append(1 / (stride * np.maximum(period[index], 1.0)))
-    every, rate = np.stack(scores), np.stack(rates)  # [S, T]
-
-    best = surest_stride(every)
-    score, rate = every[best, place], rate[best, place]
-    inside = scipy.signal.medfilt((score > THRESHOLD).astype(float), MEDIAN_FRAMES)
-    return BlendedCount(
-        rate * inside,
-        score,
-        np.asarray(strides)[best],
-        {stride: float(one.mean()) for stride, one in zip(strides, every, strict=True)},
-    )
+        found[stride] = sure, 1 / (stride * np.maximum(period, 1.0))
+    return choose_along_time(found, frames, THRESHOLD)

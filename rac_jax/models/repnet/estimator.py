@@ -17,7 +17,7 @@ from rac_jax.counting.estimator import Chunk, Partial, SourceInfo
 from rac_jax.counting.family import Variables
 from rac_jax.counting.frame_sets import sets_of_frames
 from rac_jax.counting.frame_windows import FRAME_S
-from rac_jax.counting.overlapping import OverlappingWindows
+from rac_jax.counting.overlapping import OverlappingWindows, StridesAlongTime
 from rac_jax.counting.programs import CompiledProgram
 from rac_jax.counting.result import Curve, Measurement, Stream, rate_of_sets
 from rac_jax.counting.window_runs import Parts, with_part
@@ -28,7 +28,7 @@ from rac_jax.models.repnet.windows import ConsecutiveWindows
 
 CPU_BATCH_SIZES = (4, 1)
 
-FrameCount = released.ReleasedCount | blended.BlendedCount
+FrameCount = released.ReleasedCount | StridesAlongTime
 
 
 def prepare(windows: jax.Array, size: int) -> jax.Array:

@@ -6,13 +6,12 @@ sees the cycles apart gives each a bump of area 1; one that does not smears them
 density looks like such bumps says how sure a stride is, and the surest one is believed.
 """
 
-import dataclasses
 import itertools
 
 import numpy as np
 import scipy.signal
 
-from rac_jax.counting.overlapping import surest_stride
+from rac_jax.counting.overlapping import StridesAlongTime, choose_along_time
 
 # A frame belongs to a repetition from this score on, and a set has so many repetitions at least.
 THRESHOLD = 0.4
@@ -23,24 +22,6 @@ GAP_PERIODS = 1.0
 SHORTEST, LONGEST = 2, 0.7  # frames; share of a window
 # Of a peak: how far it rises above the gaps at least, and where a bump begins.
 LEAST_PROMINENCE, FOOT = 0.25, 0.02
-MEDIAN_FRAMES = 5
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class DensityCount:
-    """What is found.
-
-    Attributes:
-      rate: [T] repetitions per frame, at least 0.
-      score: [T] in [0, 1], of the stride chosen at each frame.
-      stride: int [T].
-      scores: mean score by stride.
-    """
-
-    rate: np.ndarray
-    score: np.ndarray
-    stride: np.ndarray
-    scores: dict[int, float]
 
 
 def sureness(density: np.ndarray, foreground: np.ndarray, window: int) -> np.ndarray:
@@ -81,7 +62,7 @@ def sureness(density: np.ndarray, foreground: np.ndarray, window: int) -> np.nda
     return found * foreground
 
 
-def count(rows: dict[int, np.ndarray], frames: int, window: int) -> DensityCount:
+def count(rows: dict[int, np.ndarray], frames: int, window: int) -> StridesAlongTime:
     """Counts a video.
 
     Args:
@@ -92,22 +73,9 @@ def count(rows: dict[int, np.ndarray], frames: int, window: int) -> DensityCount
     Returns:
       The count, as a rate per frame.
     """
-    scores, rates, strides = [], [], sorted(rows)
-    place = np.arange(frames)
-    for stride in strides:
-        known = rows[stride].astype(np.float64)
+    found = {}
+    for stride, row in rows.items():
+        known = row.astype(np.float64)
         density = np.maximum(known[:, 0], 0.0)
-        sure = sureness(density, known[:, 1], window)
-        index = np.minimum(place // stride, len(known) - 1)
-        scores.append(sure[index])
-        rates.append(density[index] / stride)
-    every, rate = np.stack(scores), np.stack(rates)  # [S, T]
-    best = surest_stride(every)
-    score, rate = every[best, place], rate[best, place]
-    inside = scipy.signal.medfilt((score > THRESHOLD).astype(float), MEDIAN_FRAMES)
-    return DensityCount(
-        rate * inside,
-        score,
-        np.asarray(strides)[best],
-        {stride: float(one.mean()) for stride, one in zip(strides, every, strict=True)},
-    )
+        found[stride] = sureness(density, known[:, 1], window), density / stride
+    return choose_along_time(found, frames, THRESHOLD)
