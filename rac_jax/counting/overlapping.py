@@ -5,7 +5,7 @@ import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
-import scipy.signal
+import scipy.ndimage
 
 from rac_jax.counting.estimator import Chunk
 from rac_jax.counting.frame_windows import Window, WindowAssembler
@@ -108,7 +108,9 @@ def choose_along_time(
     smooth = np.stack([np.convolve(one, box, mode="same") / around for one in every])
     best = np.argmax(smooth, axis=0)
     score, rate = every[best, place], rate[best, place]
-    inside = scipy.signal.medfilt((score > threshold).astype(float), MEDIAN_FRAMES)
+    inside = scipy.ndimage.median_filter(
+        (score > threshold).astype(float), MEDIAN_FRAMES, mode="constant"
+    )
     return StridesAlongTime(
         rate * inside,
         score,

@@ -73,6 +73,13 @@ def test_unknown_group_and_broken_labels(evaluate, labels, tmp_path):
     assert "missing.csv" in err
 
 
+def test_a_published_scorer_needs_cycles(evaluate, labels):
+    """It is known before anything is counted."""
+    code, _, err = evaluate(labels, "--scorer", "published")
+    assert code == 2
+    assert "TransRAC's scorer needs cycles, fps and num_frames" in err
+
+
 def test_a_video_is_in_each_of_its_groups():
     both = {"challenges": ["low illumination", "fast motion"]}
     videos = [

@@ -7,7 +7,7 @@ last frame; the stride whose frames have the highest mean score is taken for the
 import dataclasses
 
 import numpy as np
-import scipy.signal
+import scipy.ndimage
 
 LEAST_PERIOD = 3  # frames of a window; shorter ones are none
 THRESHOLD = 0.5  # score from which a frame belongs to a repetition
@@ -53,6 +53,11 @@ def frame_scores(
     return np.sqrt(inside * sure), chosen
 
 
+def _median(values: np.ndarray) -> np.ndarray:
+    """The median of the frames around each, with zeros beyond the ends."""
+    return scipy.ndimage.median_filter(values, MEDIAN_FRAMES, mode="constant")
+
+
 def count(
     logits: dict[int, tuple[np.ndarray, np.ndarray]],
     frames: int,
@@ -84,14 +89,14 @@ def count(
 
     score, period = (shown(values) for values in found[stride])
     inside = score > THRESHOLD
-    inside = scipy.signal.medfilt(inside.astype(np.float64), MEDIAN_FRAMES) > 0
+    inside = _median(inside.astype(np.float64)) > 0
     if fully_periodic:
         inside = np.ones_like(inside)
     if constant_speed and inside.any():
         likeliest = shown(logits[stride][0])[inside].mean(0)
         period = np.full_like(period, np.argmax(likeliest) + first_period)
     rate = np.where(period < LEAST_PERIOD, 0.0, 1 / (stride * np.maximum(period, 1)))
-    rate = scipy.signal.medfilt(inside * rate, MEDIAN_FRAMES)
+    rate = _median(inside * rate)
     if scores[stride] < LEAST_SCORE:
         rate = np.zeros_like(rate)
     return ReleasedCount(stride, scores, rate, score)
