@@ -6,8 +6,6 @@
     rac train --config configs/sight_sound.py:released ...
     rac train --config configs/sight_sound.py:scenes --workdir W
     rac train --config configs/sight_sound.py:small --workdir W
-    rac train --config configs/sight_sound.py:coarse --workdir A
-    rac train --config configs/sight_sound.py:fine --workdir B --config.start.model A/export
 
 KINETICS and VGGSOUND (or ImageNet) are encoders that `rac convert` has made of published weights;
 without them training starts from scratch, and says so.
@@ -16,7 +14,7 @@ without them training starts from scratch, and says so.
 may pass on, so its result is not known here. `released` is what the authors' code does instead.
 `scenes` is the paper's sizes on procedural scenes only, with clips rendered in the step: one GPU.
 `small` is a quarter of the width on small scenes: two CPU cores, 24 minutes; the result
-is in README.md and docs/experiments.md. `coarse` and then `fine` made the weights that ship.
+is in README.md and docs/experiments.md.
 """
 
 import ml_collections
@@ -377,50 +375,8 @@ def small() -> ml_collections.ConfigDict:
     return config
 
 
-def coarse() -> ml_collections.ConfigDict:
-    """The first half of the shipped model: small pictures of the hard scenes."""
-    config = small()
-    config.name = "sight-sound-coarse"
-    # Cameras, cuts and distractors as real video has them.
-    hard = {"camera": 1.0, "distractor": 0.35, "shot_change": 0.08, "pause": 0.2}
-    for videos in (
-        *(config.data[split].scenes for split in ("train", "val", "test")),
-        config.sight.scenes,
-        config.sound.scenes,
-    ):
-        videos.update(hard)
-    config.data.train.number = config.data.test.number = 60
-    config.sight.epoch_steps = 600
-    config.sight.scenes.picture_damage = 0.15
-    config.sound.epoch_steps = 240
-    for stage in (config.stride, config.reliability):
-        stage.update({"epochs": 2, "evaluate_epochs": 2})
-    return config
+VARIANTS = {"": paper, "released": released, "scenes": scenes, "small": small}
 
-
-def fine() -> ml_collections.ConfigDict:
-    """The second half: as large as the shipped model sees videos; `start.model` is the first."""
-    config = coarse()
-    config.name = "sight-sound-small"
-    config.data.size = 112
-    config.data.train.number, config.data.test.number = 300, 120
-    config.sight.update({"batch": 8, "epochs": 1, "epoch_steps": 500})
-    config.sight.optimiser.learning_rate = 1e-3
-    config.sound.update({"epochs": 2, "epoch_steps": 100})
-    config.sound.optimiser.learning_rate = 5e-4
-    config.stride.update({"epochs": 6, "evaluate_epochs": 6})
-    config.reliability.update({"epochs": 6, "evaluate_epochs": 6})
-    return config
-
-
-VARIANTS = {
-    "": paper,
-    "released": released,
-    "scenes": scenes,
-    "small": small,
-    "coarse": coarse,
-    "fine": fine,
-}
 
 
 def get_config(variant: str = "") -> ml_collections.ConfigDict:

@@ -8,7 +8,7 @@ from rac_jax.train import run as runs
 from tests.train import toy
 
 STAGES = {stage.name: stage for stage in RECIPE.stages}
-VARIANTS = ("", "released", "scenes", "small", "coarse", "fine")
+VARIANTS = ("", "released", "scenes", "small")
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
