@@ -378,7 +378,6 @@ def small() -> ml_collections.ConfigDict:
 VARIANTS = {"": paper, "released": released, "scenes": scenes, "small": small}
 
 
-
 def get_config(variant: str = "") -> ml_collections.ConfigDict:
     """The config of a variant."""
     if variant not in VARIANTS:
