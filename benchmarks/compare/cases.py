@@ -4,6 +4,7 @@ import dataclasses
 
 import numpy as np
 
+from benchmarks.compare.suites import NARROW, SUITES
 from rac_jax.ops.sound_format import BINS, RATE
 
 # Where the other side does not choose one.
@@ -19,10 +20,8 @@ class Case:
     """One row of the table.
 
     Attributes:
-      suite: "sight" (a clip encoder), "sound" (ResNet-18 over spectrograms), "swin" (Video
-        Swin-T without stochastic depth), "stride" (both encoders and the ranker), "full" (the
-        four networks of the sight-and-sound system) or "tsm" (self-similarity in lag
-        coordinates).
+      suite: a key of `suites.SUITES`. Nothing in it is left to chance: dropout and stochastic
+        depth drop nothing, on either side.
       mode: "forward" (inference), "train" (one step of SGD with momentum on all parameters) or
         "count" (the released procedure on a whole video; of "full" only).
       device: "cpu" or "gpu".
@@ -33,7 +32,7 @@ class Case:
       size: of the clip's square frames, in pixels.
       columns: of the spectrogram.
       seconds: of the video of "count".
-      width: channel multiplier of "swin"; the others have their published width.
+      width: channel multiplier of the suites of `suites.NARROW`.
     """
 
     suite: str
@@ -49,8 +48,16 @@ class Case:
     width: float = 1.0
 
     def __post_init__(self):
-        if self.width != 1 and self.suite != "swin":
-            raise ValueError(f"width: is of suite swin, not {self.suite}")
+        suite = SUITES[self.suite]
+        if self.width != 1 and not suite.narrow:
+            raise ValueError(
+                f"width: is of suites {', '.join(NARROW)}, not {self.suite}"
+            )
+        if self.frames % suite.multiple:
+            raise ValueError(
+                f"frames: {self.frames} is not a multiple of {suite.multiple}, which suite "
+                f"{self.suite} needs"
+            )
         if self.mode == "count" and self.suite != "full":
             raise ValueError(f"mode count: is of suite full, not {self.suite}")
         if self.mode == "train" and self.suite == "tsm":
@@ -61,7 +68,9 @@ class Case:
     @property
     def title(self) -> str:
         """For tables and messages."""
-        more = {"sight": self.encoder, "swin": f"width {self.width:g}"}.get(self.suite)
+        more = self.encoder if self.suite == "sight" else ""
+        if SUITES[self.suite].narrow:
+            more = f"width {self.width:g}"
         name = f"{self.suite} ({more})" if more else self.suite
         return f"{name} {self.mode}, batch {self.batch}, {self.dtype}"
 
@@ -72,9 +81,9 @@ class Case:
             return ("spectrograms",)
         if self.suite == "tsm":
             return ("features",)
-        if self.suite in ("sight", "swin"):
-            return ("clips",)
-        return ("clips", "spectrograms")
+        if self.suite in ("stride", "full"):
+            return ("clips", "spectrograms")
+        return ("clips",)
 
 
 TSM_CHANNELS = 512

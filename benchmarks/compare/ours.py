@@ -3,7 +3,7 @@
 import dataclasses
 import pathlib
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import flax.linen as nn
@@ -13,59 +13,108 @@ import jax.numpy as jnp
 import ml_collections
 import numpy as np
 
-from benchmarks.compare import cases
+from benchmarks.compare import cases, lmrl_names
 from benchmarks.compare.cases import Case
+from benchmarks.compare.suites import SUITES
 from rac_jax import encoders
 from rac_jax.counting import programs, weights
 from rac_jax.counting.counter import Counter
 from rac_jax.counting.family import Family, Variables
 from rac_jax.encoders import initialise
 from rac_jax.encoders.conversion import encoder_table
+from rac_jax.interop.attention import split_attention
 from rac_jax.models import find_family, loading
+from rac_jax.models.repnet.conversion import torch_table
 from rac_jax.models.sight_sound import conversion
+from rac_jax.models.transrac import conversion as transrac
 from rac_jax.ops import compiling, similarity
 from rac_jax.train.metrics import Mean
 from rac_jax.train.state import first_state, make_optimiser, trained_paths
 from rac_jax.train.step import make_train_step
+
+DRAWN = np.float32(0.02)  # standard deviation of what has no other rule
 
 
 def find_maker(case: Case) -> Family | encoders.Encoder:
     """What builds the network of a case that has one."""
     if case.suite in ("stride", "full"):
         return find_family("sight_sound")
+    if SUITES[case.suite].outputs:
+        return find_family(case.suite)
     alone = {"sight": case.encoder, "sound": "resnet18", "swin": "video_swin"}
     return encoders.Encoder(alone[case.suite])
 
 
 def find_network(case: Case, maker: Family | encoders.Encoder) -> nn.Module:
     """The network of a case that has one."""
-    # Without chance, so that both sides' losses can be compared.
-    swin = {"width": case.width, "drop_path": 0.0} if case.suite == "swin" else {}
-    return maker.network(dtype=case.dtype, **swin)
+    suite, arguments = SUITES[case.suite], {}
+    if suite.narrow:
+        arguments["width"] = case.width
+    if suite.outputs:
+        arguments["frames"] = case.frames
+    if case.suite == "transrac":
+        arguments["released"] = True
+    return maker.network(dtype=case.dtype, **arguments)
 
 
 def read_weights(
     maker: Family | encoders.Encoder, network: nn.Module, folder: pathlib.Path
 ) -> Variables:
     """The variables that the other side left, or random ones."""
-    nested = programs.abstract_variables(network, maker.example_inputs(network))
     path = folder / "weights.npz"
     if not path.exists():
-        return initialise.draw_variables(nested, jax.random.key(0))
+        return drawn_variables(maker, network)
     with np.load(path) as file:
-        state = dict(file)
-    if isinstance(maker, Family):
-        table = conversion.whole_table(network)
-    else:
-        table = encoder_table(maker.name, network)
-    nested = flax.traverse_util.unflatten_dict(table.to_jax(state), sep="/")
+        flat = arrays_of(maker, network, dict(file))
+    nested = flax.traverse_util.unflatten_dict(flat, sep="/")
     return {"batch_stats": {}} | nested
+
+
+def drawn_variables(maker: Family | encoders.Encoder, network: nn.Module) -> Variables:
+    """Random variables, without compiling `init`."""
+    shapes = programs.abstract_variables(network, maker.example_inputs(network))
+    flat = flax.traverse_util.flatten_dict(shapes, keep_empty_nodes=True)
+    # Learned positions and forms, which `draw_variables` has no rule for.
+    rng = np.random.default_rng(0)
+    others = {
+        path: DRAWN * rng.standard_normal(flat.pop(path).shape, np.float32)
+        for path in list(flat)
+        if path[-1] in ("positions", "weight")
+    }
+    known = flax.traverse_util.unflatten_dict(flat)
+    drawn = initialise.draw_variables(known, jax.random.key(0))
+    drawn = flax.traverse_util.flatten_dict(drawn, keep_empty_nodes=True)
+    return flax.traverse_util.unflatten_dict(drawn | others)
+
+
+def arrays_of(
+    maker: Family | encoders.Encoder, network: nn.Module, state: dict[str, np.ndarray]
+) -> dict[str, np.ndarray]:
+    """Arrays by path of the other side's state dict."""
+    if isinstance(maker, encoders.Encoder):
+        return encoder_table(maker.name, network).to_jax(state)
+    readers = {
+        "sight_sound": lambda: conversion.whole_table(network).to_jax(state),
+        "repnet": lambda: torch_table(network).to_jax(split_attention(state)),
+        "transrac": lambda: transrac.arrays_of(network, state),
+        "lmrl": lambda: lmrl_names.arrays_of(network, state),
+    }
+    return readers[maker.name]()
 
 
 def learning_rate(folder: pathlib.Path) -> float:
     """What the other side chose, or a plain one."""
     path = folder / "learning_rate.npy"
     return np.load(path).item() if path.exists() else cases.LEARNING_RATE
+
+
+def without_dropout(
+    call: Callable, args: tuple, options: dict, context: nn.module.InterceptorContext
+) -> Any:
+    """Calls a module, see `nn.intercept_methods`; dropout lets everything through."""
+    if isinstance(context.module, nn.Dropout) and context.method_name == "__call__":
+        return args[0]
+    return call(*args, **options)
 
 
 def outputs_of(
@@ -82,11 +131,15 @@ def outputs_of(
         return {"sheared": sheared}, {}
     if case.suite == "sound":
         inputs = [inputs[0][..., None]]
-    out = network.apply(
-        variables, *inputs, train=train, mutable=["batch_stats"] if train else False
-    )
+    # Without chance, so that both sides' losses can be compared.
+    with nn.intercept_methods(without_dropout):
+        out = network.apply(
+            variables, *inputs, train=train, mutable=["batch_stats"] if train else False
+        )
     out, stats = out if train else (out, {})
     stats = stats.get("batch_stats", {})
+    if names := SUITES[case.suite].outputs:
+        return {name: getattr(out, name) for name in names}, stats
     if case.suite == "swin":
         return {"features": out}, stats
     if case.suite in ("sight", "sound"):

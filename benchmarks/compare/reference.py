@@ -11,11 +11,15 @@ from torch import nn
 
 from benchmarks.compare import cases
 from benchmarks.compare.cases import Case
+from benchmarks.compare.suites import SUITES
 from benchmarks.torch_reference import (
+    lmrl,
     paper,
+    quick_transrac,
     quick_video_swin,
     r2plus1d,
     release,
+    repnet,
     resnet,
     s3d,
 )
@@ -24,6 +28,9 @@ from benchmarks.torch_reference.released_procedure import ReleasedProcedure
 
 ENCODERS = {"s3d": s3d.S3D, "r2plus1d18": r2plus1d.R2Plus1D18}
 TRIALS = 3  # steps that choose among the ways
+# Nearly all of these are matrix products of tokens, which are channels last whatever the layout of
+# convolutions is.
+OF_TOKENS = ("swin", "transrac", "lmrl")
 
 
 class Encoder(nn.Module):
@@ -74,6 +81,20 @@ class System(nn.Module):
         return {name: out[name] for name in names}
 
 
+class Counter(nn.Module):
+    """A network that counts by itself, what it gives by name."""
+
+    def __init__(self, network: nn.Module, names: tuple[str, ...]):
+        super().__init__()
+        self.network, self.names = network, names
+
+    def forward(self, clips):
+        found = self.network(clips)
+        found = found if isinstance(found, tuple) else (found,)
+        # What comes after the names is for looking at.
+        return dict(zip(self.names, found, strict=False))
+
+
 class SelfSimilarity(nn.Module):
     """Relative squared distances in lag coordinates, [B, T, L]."""
 
@@ -109,12 +130,41 @@ def build_network(case: Case) -> nn.Module:
     if case.suite == "sound":
         return Encoder(randomise(resnet.ResNet18()))
     if case.suite == "swin":
-        wide, heads = round(96 * case.width), max(1, round(3 * case.width))
-        return FeatureMap(randomise(quick_video_swin.VideoSwin(wide, heads)))
+        return FeatureMap(randomise(narrow_swin(case.width)))
     if case.suite == "tsm":
         return SelfSimilarity(case.frames)
+    if names := SUITES[case.suite].outputs:
+        return Counter(build_counter(case), names)
     system = randomise(paper.SightSound())
     return StrideScore(system) if case.suite == "stride" else System(system)
+
+
+def narrow_swin(width: float) -> nn.Module:
+    """A Video Swin with so many times the published channels."""
+    return quick_video_swin.VideoSwin(round(96 * width), max(1, round(3 * width)))
+
+
+def build_counter(case: Case) -> nn.Module:
+    """The network of a suite that counts by itself, with random weights and without dropout."""
+    torch.manual_seed(0)  # of the attention's weights, which are left as they begin
+    wide = round(512 * case.width)
+    if case.suite == "repnet":
+        base = round(64 * case.width)
+        network = randomise(repnet.RepNet(64, "vector", base, wide, case.frames))
+        with torch.no_grad():
+            # Distances of the size that the softmax's temperature is made for: beyond it the
+            # similarity of noise would be an identity, through which nothing is learned.
+            network.temporal_conv[1].weight.mul_(1.6 * wide**-0.5)
+    else:
+        kinds = {"transrac": quick_transrac.TransRAC, "lmrl": lmrl.LMRL}
+        backbone = narrow_swin(case.width)
+        network = randomise(kinds[case.suite](backbone, wide, case.frames))
+    for module in network.modules():
+        if isinstance(module, nn.Dropout):
+            module.p = 0.0
+        elif isinstance(module, nn.MultiheadAttention):
+            module.dropout = 0.0
+    return network
 
 
 class Side:
@@ -148,8 +198,7 @@ class Side:
         if case.mode == "count":
             self._build_procedure(folder)
             return
-        if case.suite == "swin":
-            # Its tokens are channels last whatever the layout of convolutions is.
+        if case.suite in OF_TOKENS:
             ways = tuple(way for way in ways if way != "channels_last") or ("eager",)
         network = build_network(case)
         state = {k: v.numpy().copy() for k, v in network.network.state_dict().items()}

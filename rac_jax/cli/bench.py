@@ -6,14 +6,14 @@ import importlib.util
 import json
 import pathlib
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from rac_jax.cli.arguments import positive_number, whole_number
 from rac_jax.cli.output import complain, write_text
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 WAYS = ("eager", "channels_last", "compile")
-FRAMES, SWIN_FRAMES = 64, 8
 
 
 def add_arguments(parser: argparse.ArgumentParser, argv: Sequence[str]) -> None:
@@ -25,13 +25,15 @@ def add_arguments(parser: argparse.ArgumentParser, argv: Sequence[str]) -> None:
         "\neach. `ratio` is PyTorch's time over ours. Needs a clone of the project: the"
         "\nreference networks are in its folder benchmarks/."
     )
+    suites = _suites()
+    listed = "; ".join(f"{name}: {suite.what}" for name, suite in suites.items())
+    narrow = ", ".join(name for name, suite in suites.items() if suite.narrow)
     parser.add_argument(
         "--suite",
         nargs="+",
         default=["sight"],
-        choices=["sight", "sound", "swin", "stride", "full", "tsm"],
-        help="networks: sight encoder, sound encoder, Video Swin, the first two with the choice "
-        "of a stride, the whole system of both, or a self-similarity matrix (default: sight)",
+        choices=list(suites) or None,
+        help=f"which networks: {listed or 'as in a clone'} (default: sight)",
     )
     parser.add_argument(
         "--mode",
@@ -62,15 +64,20 @@ def add_arguments(parser: argparse.ArgumentParser, argv: Sequence[str]) -> None:
         "--width",
         type=positive_number,
         default=0.25,
-        help="channel multiplier of suite swin (default: 0.25)",
+        help=f"channel multiplier of suites {narrow} (default: 0.25)",
     )
     parser.add_argument(
         "--frames",
         type=whole_number,
         metavar="T",
-        help=f"per clip (default: {FRAMES}, of suite swin {SWIN_FRAMES})",
+        help=f"per clip (default: {_defaults(suites, 'frames')})",
     )
-    parser.add_argument("--size", type=whole_number, default=112, metavar="PIXELS")
+    parser.add_argument(
+        "--size",
+        type=whole_number,
+        metavar="PIXELS",
+        help=f"of a clip's square frames (default: {_defaults(suites, 'size')})",
+    )
     parser.add_argument(
         "--seconds",
         type=positive_number,
@@ -102,13 +109,13 @@ def add_arguments(parser: argparse.ArgumentParser, argv: Sequence[str]) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Runs the command; 1 if a case failed."""
-    if not (ROOT / "benchmarks" / "compare").is_dir():
+    suites = _suites()
+    if not suites:
         complain("bench: benchmarks/ is not beside the package: use a clone")
         return 1
     if args.against and importlib.util.find_spec("torch") is None:
         complain("--against torch: PyTorch is missing; pip install -e '.[bench]'")
         return 1
-    sys.path.insert(0, str(ROOT))
     from benchmarks.compare import run as compare
     from benchmarks.compare.cases import Case
 
@@ -117,7 +124,7 @@ def run(args: argparse.Namespace) -> int:
 
     rows, failed = [], 0
     for suite, mode, encoder, batch in _combinations(args):
-        swin = suite == "swin"
+        usual = suites[suite]
         try:
             case = Case(
                 suite,
@@ -126,10 +133,10 @@ def run(args: argparse.Namespace) -> int:
                 batch,
                 args.dtype,
                 encoder,
-                args.frames or (SWIN_FRAMES if swin else FRAMES),
-                args.size,
+                args.frames or usual.frames,
+                args.size or usual.size,
                 seconds=args.seconds,
-                width=args.width if swin else 1.0,
+                width=args.width if usual.narrow else 1.0,
             )
             row = compare.run_case(
                 case,
@@ -152,6 +159,27 @@ def run(args: argparse.Namespace) -> int:
         if args.profile:
             print("\n" + compare.profile_table(rows))
     return failed
+
+
+def _suites() -> Mapping[str, Any]:
+    """`benchmarks.compare.suites.SUITES`; empty where that folder is not beside the package."""
+    if not (ROOT / "benchmarks" / "compare").is_dir():
+        return {}
+    if str(ROOT) not in sys.path:
+        sys.path.insert(0, str(ROOT))
+    from benchmarks.compare.suites import SUITES
+
+    return SUITES
+
+
+def _defaults(suites: Mapping[str, Any], field: str) -> str:
+    """What a field is unless told otherwise, by suite, the commonest value without names."""
+    names = {}
+    for name, suite in suites.items():
+        names.setdefault(getattr(suite, field), []).append(name)
+    values = sorted(names, key=lambda value: -len(names[value]))
+    others = [f"of {', '.join(names[value])} {value}" for value in values[1:]]
+    return ", ".join([*map(str, values[:1]), *others])
 
 
 def _combinations(args: argparse.Namespace):

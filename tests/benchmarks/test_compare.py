@@ -1,16 +1,20 @@
 """The comparison with PyTorch: what it refuses, what it computes, and toy cases end to end."""
 
+import functools
 import json
 
 import jax
 import numpy as np
 import pytest
 
-pytest.importorskip("torch", reason="needs PyTorch")
+torch = pytest.importorskip("torch", reason="needs PyTorch")
 
 from benchmarks.compare import cases, ours, reference, run
 from benchmarks.compare.profile import kind_of
+from benchmarks.torch_reference import quick_transrac, quick_video_swin, transrac
+from benchmarks.torch_reference.layers import randomise
 from rac_jax.cli import main
+from rac_jax.counting import programs
 
 
 def _case(**changes):
@@ -26,7 +30,8 @@ COMMON = {"device": "cpu", "batch": 2, "dtype": "float32"}
         ({"mode": "count"}, "suite full"),
         ({"suite": "tsm", "mode": "train"}, "nothing to train"),
         ({"suite": "full", "encoder": "r2plus1d18"}, "s3d only"),
-        ({"width": 0.5}, "width: is of suite swin, not sight"),
+        ({"width": 0.5}, "width: is of suites swin, .*lmrl, not sight"),
+        ({"suite": "transrac", "frames": 6}, "frames: 6 is not a multiple of 4"),
     ],
 )
 def test_what_there_is_not(changes, message):
@@ -52,9 +57,12 @@ def test_inputs_are_the_same_for_both_sides():
         {"encoder": "r2plus1d18"},
         {"suite": "sound"},
         {"suite": "swin", "width": 0.25},
+        {"suite": "repnet", "width": 0.125, "frames": 8},
+        {"suite": "transrac", "width": 0.125, "frames": 8},
+        {"suite": "lmrl", "width": 0.125, "frames": 8},
     ],
 )
-def test_weights_of_encoders_are_read_without_their_classifiers(changes, tmp_path):
+def test_weights_are_read_without_classifiers(changes, tmp_path):
     case = _case(**changes)
     state = reference.build_network(case).network.state_dict()
     np.savez(tmp_path / "weights.npz", **{k: v.numpy() for k, v in state.items()})
@@ -132,6 +140,52 @@ def test_swin_against_torch(tmp_path, mode):
     assert code == 0 and row["width"] == 0.125
     assert set(row["torch_ways_ms"]) == {"eager"}
     assert row["max_abs_difference"] < 1e-3
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("mode", ["forward", "train"])
+@pytest.mark.parametrize("suite", ["repnet", "transrac", "lmrl"])
+def test_counters_against_torch(tmp_path, suite, mode):
+    small = ("--width", "0.125", "--frames", "8", "--size", "40", "--batch", "3")
+    options = ("--suite", suite, "--mode", mode, *small, "--torch-ways", "eager")
+    code, (row,) = _bench(tmp_path, *options, "--against", "torch")
+    assert code == 0 and row["width"] == 0.125 and row["frames"] == 8
+    assert row["max_abs_difference"] < 1e-3
+
+
+def test_a_suite_has_defaults_of_its_own(tmp_path):
+    code, (row,) = _bench(tmp_path, "--suite", "repnet", "--width", "0.125")
+    assert code == 0 and (row["frames"], row["size"]) == (16, 64)
+
+
+def test_nothing_is_left_to_chance():
+    """Two training passes of either side are one and the same."""
+    case = _case(suite="lmrl", mode="train", width=0.125, frames=8, size=32)
+    theirs = reference.build_network(case).train()
+    clips = cases.draw_inputs(case)["clips"]
+    x = torch.from_numpy(np.moveaxis(clips, -1, 1).copy())
+    with torch.no_grad():
+        first, second = theirs(x), theirs(x)
+    assert all(torch.equal(first[name], second[name]) for name in first)
+    # Ours would ask for a key.
+    maker = ours.find_maker(case)
+    network = ours.find_network(case, maker)
+    shapes = programs.abstract_variables(network, maker.example_inputs(network))
+    run_once = functools.partial(ours.outputs_of, case, network, train=True)
+    out, _ = jax.eval_shape(run_once, variables=shapes, inputs=[clips])
+    assert out.keys() == first.keys()
+
+
+def test_transrac_s_windows_at_once_are_what_windows_one_by_one_are():
+    """The reference that is timed computes what the plain one does."""
+    plain = randomise(transrac.narrow(8))
+    quick = quick_transrac.TransRAC(quick_video_swin.VideoSwin(24, 1), 128, 8)
+    quick.load_state_dict(plain.state_dict())
+    clips = torch.randn(2, 3, 8, 32, 40, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        torch.testing.assert_close(
+            quick.eval()(clips), plain(clips), rtol=1e-4, atol=1e-4
+        )
 
 
 @pytest.mark.parametrize("option, least", [("--warmup", 0), ("--steps", 1)])

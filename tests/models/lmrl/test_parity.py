@@ -46,7 +46,7 @@ def error(found, wanted):
     return float(np.linalg.norm(np.asarray(found) - wanted) / np.linalg.norm(wanted))
 
 
-# 14 frames fill neither windows of 4 columns nor of 6 or 8.
+# 16 frames do not fill windows of 6 columns, 14 neither those of 4, 6 nor 8.
 @pytest.mark.usefixtures("quick_compiling")
 @pytest.mark.parametrize("frames", [16, pytest.param(14, marks=pytest.mark.slow)])
 def test_the_whole_network(frames):
