@@ -139,7 +139,7 @@ def paper() -> ml_collections.ConfigDict:
         {"examples": "whole", "epochs": 200, "epoch_steps": 0, "padded": 0.0}
     )
     config.windows.optimiser.update(
-        {"name": "adam", "learning_rate": 8e-6, "weight_decay": 0.0, "clip": 0.0}
+        {"name": "adamw", "learning_rate": 8e-6, "weight_decay": 0.0, "clip": 0.0}
     )
     return config
 

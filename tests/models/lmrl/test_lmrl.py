@@ -11,6 +11,7 @@ from rac_jax.models.lmrl import FAMILY, losses, network, period_maps, recipe
 from rac_jax.models.transrac.losses import counting_terms, weighed
 from rac_jax.train import loop, mesh
 from rac_jax.train.run import Run, check_stages
+from rac_jax.train.state import make_optimiser
 from tests.models.transrac import tiny_run
 
 pytestmark = pytest.mark.usefixtures("quick_compiling")
@@ -152,6 +153,12 @@ def test_config_variants_are_sound(variant, tmp_path):
     run = run_of(tiny_run.load_config("lmrl", variant), tmp_path)
     check_stages(run)
     recipe.check(run)
+
+
+@pytest.mark.parametrize("family", ["lmrl", "transrac"])
+def test_the_papers_optimiser_is_known(family):
+    config = tiny_run.load_config(family, "paper")
+    make_optimiser(config.windows.optimiser, 1, {})
 
 
 @pytest.mark.parametrize(
