@@ -49,7 +49,7 @@ FAMILIES = sorted(
 # What a family may use of another because its paper builds on the other's: public modules alone.
 BUILDS_ON = {
     "lmrl": {"transrac": ("", "layers", "losses", "network", "recipe")},
-    "transrac": {"repnet": ("panel",)},
+    "transrac": {"repnet": ("network", "panel")},
 }
 # Rooms that know no family. A stride and a head are words of convolutions, so `ops` and
 # `encoders` are not read for concepts.

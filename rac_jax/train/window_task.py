@@ -11,7 +11,7 @@ from rac_jax.counting.family import Variables
 from rac_jax.ops import window_augment
 from rac_jax.train.metrics import Mean
 from rac_jax.train.recipe import Batch, Examples, RenderedExamples, Task, VideoExamples
-from rac_jax.train.report import validation_scores
+from rac_jax.train.report import report_beside_constant, validation_scores
 from rac_jax.train.run import Run
 from rac_jax.train.scene_windows import (
     Pick,
@@ -135,3 +135,8 @@ def check_windows(run: Run, stage: str, examples: tuple[str, ...]) -> None:
         if not 0 <= settings[name] <= 1:
             raise ValueError(f"{stage}.{name}: {settings[name]} is not from 0 to 1")
     run.check_splits(wanted)
+
+
+def evaluate_counts(run: Run, variables: Variables) -> dict[str, Any]:
+    """Measures on the test videos, beside a constant."""
+    return report_beside_constant(run.counts(variables, "test"), run.videos("test"))

@@ -11,9 +11,13 @@ from rac_jax.models.repnet.repeated_clips import RepeatedClips
 from rac_jax.scenes import Scene
 from rac_jax.train.metrics import Mean
 from rac_jax.train.recipe import Batch, Recipe, Stage, VideoExamples
-from rac_jax.train.report import report_beside_constant
 from rac_jax.train.run import Run
-from rac_jax.train.window_task import WindowTask, check_windows, window_parts
+from rac_jax.train.window_task import (
+    WindowTask,
+    check_windows,
+    evaluate_counts,
+    window_parts,
+)
 
 STAGE = "windows"
 GROUPS = (
@@ -82,14 +86,9 @@ def model_config(run: Run) -> dict[str, Any]:
     }
 
 
-def evaluate(run: Run, variables: Variables) -> dict[str, Any]:
-    """Measures on the test videos, beside a constant."""
-    return report_beside_constant(run.counts(variables, "test"), run.videos("test"))
-
-
 RECIPE = Recipe(
     stages=(Stage(STAGE, make_task, ("model", "loss", "data", STAGE), GROUPS),),
     model_config=model_config,
-    evaluate=evaluate,
+    evaluate=evaluate_counts,
     check=check,
 )

@@ -19,17 +19,13 @@ from rac_jax.counting.overlapping import OverlappingWindows
 from rac_jax.counting.programs import CompiledProgram
 from rac_jax.counting.result import Curve, Measurement, Stream, rate_of_sets
 from rac_jax.counting.window_runs import Parts, with_part
+from rac_jax.models.repnet.network import normalised
 from rac_jax.models.repnet.panel import LAGS, LagPanel, lag_rows
 from rac_jax.models.transrac import DensityOptions, blended
 from rac_jax.models.transrac.sampled import SampledFrames, sampled_indices
 
 CPU_BATCH_SIZES = (4, 1)
 VALUES = 2  # of a frame beside the rows of its similarity: density and foreground
-
-
-def normalised(pixels: jax.Array) -> jax.Array:
-    """Pixels from 0 to 255 as the networks want them, in [-1, 1]."""
-    return (pixels.astype(jnp.float32) - 127.5) / 127.5
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -139,14 +135,12 @@ class SampledReading:
         rate = (density / np.maximum(shared, 1))[nearest]
         lost = density[shared == 0].sum()
         rate *= total / max(total - lost, 1e-9)
+        step = max(1, frames // self._length)
         return Found(
             rate,
             rows[nearest, 1],
             {"sampled_frames": self._length},
-            (
-                rows[nearest[:: max(1, frames // self._length)], VALUES:],
-                max(1, frames // self._length),
-            ),
+            (rows[nearest[::step], VALUES:], step),
         )
 
 

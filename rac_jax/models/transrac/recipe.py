@@ -6,18 +6,18 @@ from typing import Any
 import jax
 
 from rac_jax.counting.family import Variables
+from rac_jax.models.repnet.network import normalised
 from rac_jax.models.transrac import PROTOCOLS, STRIDES, losses
 from rac_jax.models.transrac.density_clips import CUTS, DensityClips
-from rac_jax.models.transrac.estimator import normalised
 from rac_jax.models.transrac.layers import DensityOutput
 from rac_jax.train.metrics import Mean
 from rac_jax.train.recipe import Batch, Recipe, Stage, VideoExamples
-from rac_jax.train.report import report_beside_constant
 from rac_jax.train.run import Run
 from rac_jax.train.window_task import (
     Objective,
     WindowTask,
     check_windows,
+    evaluate_counts,
     window_parts,
 )
 
@@ -84,11 +84,6 @@ def model_config(run: Run) -> dict[str, Any]:
     }
 
 
-def evaluate(run: Run, variables: Variables) -> dict[str, Any]:
-    """Measures on the test videos, beside a constant."""
-    return report_beside_constant(run.counts(variables, "test"), run.videos("test"))
-
-
 def density_recipe(
     groups: tuple[str, ...],
     make_task: Callable[[Run, Variables], WindowTask],
@@ -98,7 +93,7 @@ def density_recipe(
     return Recipe(
         stages=(Stage(STAGE, make_task, ("model", "loss", "data", STAGE), groups),),
         model_config=model_config,
-        evaluate=evaluate,
+        evaluate=evaluate_counts,
         check=check,
     )
 
