@@ -17,7 +17,11 @@ from rac_jax.encoders.layers import BatchNorm, TemporalConv, scaled
 from rac_jax.encoders.plain_frames import PlainFrames
 from rac_jax.encoders.resnet_v2 import ResNet50V2
 from rac_jax.encoders.transformer import TransformerLayer
-from rac_jax.ops.similarity import centred_lags, squared_distances
+from rac_jax.ops.similarity import (
+    centred_lags,
+    relative_distances,
+    squared_distances,
+)
 
 EMBEDDING = 512
 TSM_CHANNELS = 32
@@ -45,7 +49,8 @@ class RepNetOutput:
     Attributes:
       periods: [B, N, P] logits of the classes of periods.
       periodicity: [B, N] logits, above 0 where something repeats.
-      similarity: [B, N, N] how like each frame (row) is to every other, rows sum to 1.
+      similarity: [B, N, N] how like each frame (row) is to every other: rows sum to 1; read by
+        lags, 1 for equal frames and of mean 0.
     """
 
     periods: jax.Array
@@ -96,7 +101,9 @@ class RepNet(nn.Module):
       blocks: of the ResNet's stages.
       places: rows and columns that the convolution across time sees.
       lags: whether similarity is read by how far apart frames are, and not by which frames they
-        are (ours): what is learned of a period in one place then holds in all.
+        are, and on a scale of the window's own (ours): what is learned of a period in one place
+        then holds in all, and at any contrast. The published softmax is next to the identity
+        for a network that has learned nothing, and lets hardly a gradient through.
       dtype: compute type of the convolutions over pixels.
     """
 
@@ -151,8 +158,12 @@ class RepNet(nn.Module):
         x = jnp.max(x.astype(jnp.float32), axis=(2, 3))  # [B, N, C]
 
         # How like the frames are, and that as an image whose rows both branches read.
-        similarity = jax.nn.softmax(-squared_distances(x) / TEMPERATURE)  # [B, N, N]
-        seen = centred_lags(similarity) if self.lags else similarity
+        if self.lags:
+            similarity = 1 - relative_distances(x)  # [B, N, N]
+            seen = centred_lags(similarity)
+        else:
+            similarity = jax.nn.softmax(-squared_distances(x) / TEMPERATURE)
+            seen = similarity
         y = nn.Conv(TSM_CHANNELS, (3, 3), padding=1, name="similarity")(seen[..., None])
         rows = nn.relu(y).reshape(batch, frames, frames * TSM_CHANNELS)  # [B, N, N·32]
         shared = {"embedding": embedding, "positions": self.positions}
