@@ -16,6 +16,7 @@ KINDS = [
     "s3d-kinetics",
     "r2plus1d-kinetics",
     "swin-kinetics",
+    "resnet50-imagenet",
     "vggsound-resnet18",
 ]
 
