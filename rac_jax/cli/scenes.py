@@ -225,6 +225,10 @@ def record(scene, index: int, config, args: argparse.Namespace) -> dict:
         "size": [config.height, config.width],
         "cycles": [[round(float(t), 4) for t in cycle] for cycle in cycles],
         "challenges": list(_challenges(args, index)),
+        "contacts": [
+            round(frame / config.fps, 4)
+            for frame in scene.contacts.nonzero()[0].tolist()
+        ],
         "events": [round(float(t), 4) for t in events],
         "seed": args.seed,
         "scene": index,
@@ -268,7 +272,7 @@ def _write_videos(args: argparse.Namespace, config, number: int) -> None:
         known = record(scene, index, config, args)
         named = (";".join(known["challenges"]),) if groups else ()
         end_s = f"{config.duration_s:g}"
-        events = events_cell(sorted(known["events"]))
+        events = events_cell(known["contacts"])
         writer.writerow((name, 0, end_s, known["count"], events, *named))
         if args.json:
             text = json.dumps(known, indent=2)

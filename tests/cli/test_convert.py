@@ -12,6 +12,7 @@ from tests import own_process
 KINDS = [
     "repnet",
     "sight-sound-release",
+    "ta2net",
     "transrac",
     "s3d-kinetics",
     "r2plus1d-kinetics",

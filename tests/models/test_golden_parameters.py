@@ -45,6 +45,8 @@ MODELS = {
             "use_sight_only_ranker": False,
         },
     ),
+    "ta2net": ("ta2net", {}),
+    "ta2net_small": ("ta2net", {"width": 0.25, "encoder": "lean", "beside": True}),
     "transrac": ("transrac", {}),
     "video_swin": ("video_swin", {}),
 }
