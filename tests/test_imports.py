@@ -49,6 +49,10 @@ FAMILIES = sorted(
 # What a family may use of another because its paper builds on the other's: public modules alone.
 BUILDS_ON = {
     "lmrl": {"transrac": ("", "layers", "losses", "network", "recipe")},
+    "ta2net": {
+        "repnet": ("network",),
+        "transrac": ("", "conversion", "layers", "losses", "network", "recipe"),
+    },
     "transrac": {"repnet": ("network", "panel")},
 }
 # Rooms that know no family. A stride and a head are words of convolutions, so `ops` and

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from rac_jax.cli import event_report
 from rac_jax.cli.count import complain_of_faults
 from rac_jax.cli.items import attempt, describe, exit_code, terminable
 from rac_jax.cli.options import add_model_arguments, counting_options
@@ -22,7 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser, argv: Sequence[str]) -> None:
         nargs="?",
         metavar="LABELS",
         help="columns file,start_s,end_s,count (paths relative to it), optionally alt_count "
-        "where two answers are right, label, and challenges with ';' between; other columns "
+        "where two answers are right, label, challenges and events_s with ';' between; other columns "
         "are groups; or an official data set, as in countix_av:FILE,videos=DIR (docs/data.md)",
     )
     parser.add_argument(
@@ -38,6 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser, argv: Sequence[str]) -> None:
         "evaluator scores RepCount-A, whose truth is not the labelled count",
     )
     parser.add_argument("--out", metavar="FILE.json", help="write everything as JSON")
+    event_report.add_arguments(parser)
     trained = parser.add_argument_group("of training runs, instead of LABELS")
     trained.add_argument(
         "--runs",
@@ -84,6 +86,8 @@ def run(args: argparse.Namespace) -> int:
         if args.scorer == "published":
             # What it needs is looked for before anything is counted.
             transrac_target.compared(records, [0.0] * len(records))
+        if args.event_rules:
+            event_report.check_labels(args.labels, records)
     except (ValueError, OSError) as error:
         complain(describe("evaluate", error).removeprefix("evaluate: "))
         return 2
@@ -109,15 +113,19 @@ def run(args: argparse.Namespace) -> int:
             **options,
         )
 
+    events = args.event_kind if args.event_rules else None
     videos: list[dict[str, Any]] = []
     code = 0
     try:
         with terminable():
             for record, wait in call_ahead(count, records):
-                videos.append(_score(record, wait))
+                videos.append(_score(record, wait, events))
     except KeyboardInterrupt as stop:
         complain(f"stopped; {len(videos)} of {len(records)} rows were counted")
         code = exit_code(stop)
+    except ValueError as error:
+        complain(f"evaluate: {error}")
+        return 2
     report = build_report(videos, args.group_by)
     report["model"] = counter.config["name"]
     report["versions"] = _versions()
@@ -129,6 +137,10 @@ def run(args: argparse.Namespace) -> int:
         ]
         if known:
             report["published"] = transrac_target.compared(*zip(*known, strict=True))
+    if args.event_rules:
+        report["events"] = event_report.build(
+            videos, args.event_rules, args.event_tolerance
+        )
     print_report(report)
     if args.out:
         _, reason = attempt(args.out, lambda: write_text(args.out, json_text(report)))
@@ -145,8 +157,12 @@ def _groups(record) -> dict[str, list[str]]:
     return groups | {"challenges": list(record.challenges) or ["no challenge"]}
 
 
-def _score(record, wait: Callable) -> dict[str, Any]:
-    """Waits for one labelled part; an error is reported and becomes part of the record."""
+def _score(record, wait: Callable, events: str | None) -> dict[str, Any]:
+    """Waits for one labelled part; an error is reported and becomes part of the record.
+
+    Raises:
+      ValueError: if the model gives no `events` of the kind that is to be scored.
+    """
     video = {
         "file": record.path,
         "start_s": record.start_s,
@@ -161,13 +177,18 @@ def _score(record, wait: Callable) -> dict[str, Any]:
         return video | {"error": reason}
     if result.faults:
         complain_of_faults(result)
-    return video | {
-        "predicted": result.count,
-        "streams": {stream.name: stream.count for stream in result.streams},
-        "confidence": result.confidence,
-        "details": dict(result.details),
-        "seconds": result.seconds,
-    }
+    marked = event_report.of_result(record, result, events) if events else {}
+    return (
+        video
+        | marked
+        | {
+            "predicted": result.count,
+            "streams": {stream.name: stream.count for stream in result.streams},
+            "confidence": result.confidence,
+            "details": dict(result.details),
+            "seconds": result.seconds,
+        }
+    )
 
 
 def build_report(
@@ -265,6 +286,8 @@ def print_report(report: dict[str, Any]) -> None:
             f"as TransRAC's code scores, {name}: {scores['n']} videos, "
             f"MAE {scores['mae']:.3f}, OBO {scores['obo']:.3f}"
         )
+    if "events" in report:
+        event_report.show(report["events"])
     if report["failed"]:
         print(f"failed: {report['failed']} videos")
 

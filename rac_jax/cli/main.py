@@ -21,6 +21,7 @@ COMMANDS = {
     "count": "count the repetitions in videos",
     "convert": "read PyTorch checkpoints into models, and write them back",
     "data": "count and check the labels and videos of data sets",
+    "events": "mark what should be heard in a video, and dub it",
     "evaluate": "score a model on videos with known counts",
     "scenes": "render procedural videos with known counts",
     "train": "train a system, and export it as a model",

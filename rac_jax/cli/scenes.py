@@ -225,6 +225,10 @@ def record(scene, index: int, config, args: argparse.Namespace) -> dict:
         "size": [config.height, config.width],
         "cycles": [[round(float(t), 4) for t in cycle] for cycle in cycles],
         "challenges": list(_challenges(args, index)),
+        "contacts": [
+            round(frame / config.fps, 4)
+            for frame in scene.contacts.nonzero()[0].tolist()
+        ],
         "events": [round(float(t), 4) for t in events],
         "seed": args.seed,
         "scene": index,
@@ -251,6 +255,7 @@ def _command_line(args: argparse.Namespace) -> list[str]:
 
 
 def _write_videos(args: argparse.Namespace, config, number: int) -> None:
+    from rac_jax.data.annotations import EVENTS, events_cell
     from rac_jax.media import encode
 
     out = pathlib.Path(args.out)
@@ -258,7 +263,7 @@ def _write_videos(args: argparse.Namespace, config, number: int) -> None:
     table = io.StringIO()
     writer = csv.writer(table, lineterminator="\n")
     groups = ("challenges",) if args.challenges else ()
-    writer.writerow(("file", "start_s", "end_s", "count", *groups))
+    writer.writerow(("file", "start_s", "end_s", "count", EVENTS, *groups))
     for index, scene in enumerate(_scenes(args, config, number)):
         name = f"scene_{index:05d}.mp4"
         encode.write_video(
@@ -267,7 +272,8 @@ def _write_videos(args: argparse.Namespace, config, number: int) -> None:
         known = record(scene, index, config, args)
         named = (";".join(known["challenges"]),) if groups else ()
         end_s = f"{config.duration_s:g}"
-        writer.writerow((name, 0, end_s, known["count"], *named))
+        events = events_cell(known["contacts"])
+        writer.writerow((name, 0, end_s, known["count"], events, *named))
         if args.json:
             text = json.dumps(known, indent=2)
             write_text((out / name).with_suffix(".json"), text)

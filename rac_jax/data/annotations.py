@@ -13,6 +13,10 @@ from rac_jax.data import tables
 
 REQUIRED = ("file", "start_s", "end_s", "count")
 OPTIONAL = ("alt_count", "label", "challenges")
+# Moments in seconds of the file, several with `SEPARATOR` between; "-" where it is known that
+# there is none.
+EVENTS = "events_s"
+NO_EVENT = "-"
 # Between the names of several challenges in one cell.
 SEPARATOR = ";"
 
@@ -58,8 +62,8 @@ def read_csv(path: str | os.PathLike) -> list[Annotation]:
     """Reads `file,start_s,end_s,count`, one labelled part per line.
 
     Relative file names are relative to the CSV. An empty start_s or end_s means the start or the
-    end of the file; `alt_count`, `label` and `challenges` (several with ';' between) may be there
-    and may be empty; other columns become `groups`.
+    end of the file; `alt_count`, `label`, `challenges` and `events_s` (several with ';' between, "-" for
+    none) may be there and may be empty; other columns become `groups`.
 
     Args:
       path: the CSV, UTF-8, with a header line.
@@ -98,8 +102,23 @@ def _record(path: pathlib.Path, line: int, row: dict[str, str]) -> Annotation:
         alt_count=alt_count,
         label=row.pop("label", "").strip(),
         challenges=names_in(row.pop("challenges", "")),
+        events_s=_events(path, line, row.pop(EVENTS, "")),
         groups={key: value.strip() for key, value in row.items()},
     )
+
+
+def _events(path: pathlib.Path, line: int, cell: str) -> np.ndarray | None:
+    """The times in a cell, rising; None of an empty one.
+
+    Raises:
+      ValueError: "<name>:<line>: <what is wrong>" for a time that is none.
+    """
+    names = names_in(cell)
+    if not names:
+        return None
+    texts = () if names == (NO_EVENT,) else names
+    times = [tables.number(path, line, {EVENTS: text}, EVENTS) for text in texts]
+    return np.sort(np.asarray(times, np.float64))
 
 
 def names_in(cell: str) -> tuple[str, ...]:
@@ -111,8 +130,9 @@ def names_in(cell: str) -> tuple[str, ...]:
 def write_csv(path: str | os.PathLike, annotations: Iterable[Annotation]) -> None:
     """Writes what `read_csv` reads.
 
-    File names are made relative to the CSV where the file lies beside or below it. The record's
-    other fields (cycles, events, split, ...) have no place in this format.
+    File names are made relative to the CSV where the file lies beside or below it. Events have a
+    column where a record has them. The record's other fields (cycles, split, ...) have no place
+    in this format.
 
     Args:
       path: the CSV; it is replaced when all is written.
@@ -124,12 +144,14 @@ def write_csv(path: str | os.PathLike, annotations: Iterable[Annotation]) -> Non
     path = pathlib.Path(path)
     annotations = list(annotations)
     groups = list(dict.fromkeys(key for record in annotations for key in record.groups))
+    marked = any(record.events_s is not None for record in annotations)
+    events = (EVENTS,) if marked else ()
     with (
         drafts.draft_file(path) as draft,
         draft.open("w", newline="", encoding="utf-8") as file,
     ):
         writer = csv.writer(file, lineterminator="\n")
-        writer.writerow([*REQUIRED, *OPTIONAL, *groups])
+        writer.writerow([*REQUIRED, *OPTIONAL, *events, *groups])
         for record in annotations:
             numbers = (record.start_s, record.end_s, record.count, record.alt_count)
             writer.writerow(
@@ -138,9 +160,17 @@ def write_csv(path: str | os.PathLike, annotations: Iterable[Annotation]) -> Non
                     *("" if n is None else f"{n:.15g}" for n in numbers),
                     record.label,
                     SEPARATOR.join(record.challenges),
+                    *([events_cell(record.events_s)] if marked else ()),
                     *(record.groups.get(key, "") for key in groups),
                 ]
             )
+
+
+def events_cell(events_s: Iterable[float] | None) -> str:
+    """Times as a cell has them: "" where nothing is known."""
+    if events_s is None:
+        return ""
+    return SEPARATOR.join(f"{time:.15g}" for time in events_s) or NO_EVENT
 
 
 def _relative(file: str, folder: pathlib.Path) -> str:

@@ -11,6 +11,7 @@ from types import ModuleType
 from rac_jax import media
 from rac_jax.data import (
     annotations,
+    audible623,
     countix,
     countix_av,
     extreme_countix_av,
@@ -22,6 +23,7 @@ from rac_jax.data.labels import Labels
 from rac_jax.media.files import VIDEO_SUFFIXES
 
 READERS: Mapping[str, ModuleType] = {
+    "audible623": audible623,
     "countix": countix,
     "countix_av": countix_av,
     "extreme_countix_av": extreme_countix_av,

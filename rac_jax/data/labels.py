@@ -3,12 +3,19 @@
 import dataclasses
 import os
 import pathlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
+from rac_jax import media
 from rac_jax.data.annotations import Annotation
 from rac_jax.media.files import VIDEO_SUFFIXES
 
-SPLITS = {"train": "train", "val": "val", "valid": "val", "test": "test"}
+SPLITS = {
+    "train": "train",
+    "val": "val",
+    "valid": "val",
+    "test": "test",
+    "eval": "test",
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -63,6 +70,21 @@ def split_of(path: str | os.PathLike) -> str:
     """The split that a file's name says it holds, "" if it says none."""
     words = pathlib.PurePath(path).stem.lower().replace("-", "_").split("_")
     return next((SPLITS[word] for word in reversed(words) if word in SPLITS), "")
+
+
+def frame_rate(files: Sequence[str | os.PathLike], otherwise: float) -> float:
+    """Frames per second that a video says it has.
+
+    Args:
+      files: the video, or none.
+      otherwise: what is taken where there is none, or it cannot be read, which decoding will say.
+    """
+    for file in files:
+        try:
+            return media.probe(file).fps or otherwise
+        except media.MediaError:
+            break
+    return otherwise
 
 
 class Videos:

@@ -16,7 +16,7 @@ BOMS = {
 
 
 def read_rows(
-    path: pathlib.Path, required: Iterable[str]
+    path: pathlib.Path, required: Iterable[str], spare: str | None = None
 ) -> Iterator[tuple[int, dict[str, str]]]:
     """The rows of a table of text with a header line.
 
@@ -24,6 +24,8 @@ def read_rows(
       path: the table: UTF-8, or UTF-16 with a byte order mark; cells between commas, semicolons
         or tabs, whichever the header line has most of. Rows without content are passed over.
       required: columns that it must have.
+      spare: the column for what a row has after the header's cells, with commas between; None
+        where that is wrong.
 
     Yields:
       The number of the line that a row ends on, and its cells by column.
@@ -52,11 +54,15 @@ def read_rows(
             if not any(cell.strip() for cell in cells):
                 continue
             extra = cells[len(header) :]
-            if len(cells) < len(header) or any(cell.strip() for cell in extra):
+            more = spare is None and any(cell.strip() for cell in extra)
+            if len(cells) < len(header) or more:
                 what = "has another number of cells than the header"
                 raise wrong(path, reader.line_num, what)
             rows += 1
-            yield reader.line_num, dict(zip(header, cells, strict=False))
+            row = dict(zip(header, cells, strict=False))
+            if spare is not None:
+                row[spare] = ",".join(cell.strip() for cell in extra).strip(",")
+            yield reader.line_num, row
     except csv.Error as error:
         raise wrong(path, reader.line_num, str(error)) from None
     if not rows:

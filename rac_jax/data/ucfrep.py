@@ -12,10 +12,9 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from rac_jax import media
 from rac_jax.data import tables
 from rac_jax.data.annotations import Annotation
-from rac_jax.data.labels import Labels, Published, Videos, split_of
+from rac_jax.data.labels import Labels, Published, Videos, frame_rate, split_of
 
 # Soomro et al., "UCF101" (2012), section 2.
 FPS = 25.0
@@ -141,13 +140,7 @@ def _record(
     file: str, stem: str, split: str, count: float, cycles: np.ndarray, found: bool
 ) -> Annotation:
     """The record of a row, its frames turned into seconds."""
-    fps = FPS
-    if found:
-        try:
-            fps = media.probe(file).fps
-        except media.MediaError:
-            # Decoding it will say so; until then it is as good as not there.
-            pass
+    fps = frame_rate([file] if found else [], FPS)
     # v_<class>_g<group>_c<clip>
     label = stem.split("_")[1] if stem.count("_") >= 3 else ""
     first, last = cycles.min(), cycles.max()

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 ENCODERS = {
     "r2plus1d18": "rac_jax.encoders.r2plus1d:R2Plus1D18",
     "resnet18": "rac_jax.encoders.resnet:ResNet18",
+    "resnet50": "rac_jax.encoders.resnet50:ResNet50",
     "s3d": "rac_jax.encoders.s3d:S3D",
     "video_swin": "rac_jax.encoders.video_swin:VideoSwin",
 }

@@ -12,7 +12,7 @@ import flax.linen as nn
 import flax.traverse_util
 import jax
 
-from rac_jax.encoders import Encoder
+from rac_jax.encoders import Encoder, resnet50
 from rac_jax.encoders.layers import scaled
 from rac_jax.encoders.published import (
     BACKBONES,
@@ -123,14 +123,20 @@ def encoder_table(encoder: str, network: nn.Module, naming: str = "") -> Table:
         )
         taps = (1, 1, 1)
         classifier = "fc.0" if naming == KYLEMIN else "classifier.1"
-    return Table(
-        layer_entries(shapes, layer_name),
-        unused={
-            f"{classifier}.weight": (None, width, *taps),
-            f"{classifier}.bias": (None,),
-        },
-        optional=True,
-    )
+    unused: dict[str, tuple[int | None, ...]] = {}
+    if encoder == "resnet50":
+        # What follows the stages that are asked for.
+        whole = array_shapes(encoder, network.clone(stages=len(resnet50.BLOCKS)))
+        width = scaled(resnet50.PLANES[-1], network.width) * resnet50.EXPANSION
+        more = {path: shape for path, shape in whole.items() if path not in shapes}
+        for entry in layer_entries(more, layer_name):
+            unused[entry.name] = entry.torch_shape
+        unused |= dict.fromkeys(Table(layer_entries(more, layer_name)).counters(), ())
+    unused |= {
+        f"{classifier}.weight": (None, width, *taps),
+        f"{classifier}.bias": (None,),
+    }
+    return Table(layer_entries(shapes, layer_name), unused=unused, optional=True)
 
 
 def array_shapes(encoder: str, network: nn.Module) -> dict[str, tuple[int, ...]]:

@@ -59,6 +59,12 @@ BACKBONES = {
         keys=("state_dict", None),
         preprocessing={"clip_frames": 32, "size": 224, **IMAGENET_COLOURS},
     ),
+    "resnet50-imagenet": Backbone(
+        summary="torchvision's ResNet-50 trained on ImageNet, to its third stage",
+        encoder="resnet50",
+        keys=("state_dict", None),
+        preprocessing={"size": 224, **IMAGENET_COLOURS},
+    ),
     "vggsound-resnet18": Backbone(
         summary="a ResNet-18 trained on sound spectrograms, VGGSound's or a plain one",
         encoder="resnet18",
@@ -85,7 +91,7 @@ S3D_POSITIONS = {
 
 
 def resnet_layer(parts: tuple[str, ...]) -> str:
-    """The published name of a ResNet-18 layer, given its path, such as ("stem", "conv")."""
+    """The published name of a ResNet's layer, given its path, such as ("stem", "conv")."""
     *place, kind = parts
     if place == ["stem"]:
         return {"conv": "conv1", "norm": "bn1"}[kind]
@@ -156,4 +162,5 @@ LAYERS: dict[str, Callable[[tuple[str, ...]], str]] = {
     "s3d": s3d_layer,
     "r2plus1d18": r2plus1d_layer,
     "resnet18": resnet_layer,
+    "resnet50": resnet_layer,
 }

@@ -20,6 +20,7 @@ FAMILIES = {
     "lmrl": "rac_jax.models.lmrl:FAMILY",
     "repnet": "rac_jax.models.repnet:FAMILY",
     "sight_sound": "rac_jax.models.sight_sound:FAMILY",
+    "ta2net": "rac_jax.models.ta2net:FAMILY",
     "transrac": "rac_jax.models.transrac:FAMILY",
 }
 

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from rac_jax.ops import density
-from rac_jax.scenes import motion, picture, sound, timeline
+from rac_jax.scenes import contacts, motion, picture, sound, timeline
 from rac_jax.scenes.config import PICTURE_DAMAGE, SOUND_DAMAGE, SceneConfig
 
 
@@ -29,6 +29,7 @@ class Scene:
       mask: [T, H, W] bool, where the things are that take part in the motion.
       events: [K] times of the cycles' main sounds.
       events_mask: [K] bool, heard and inside the scene.
+      contacts: [T] bool, frames in which something strikes something, heard or not.
       repeats: scalar bool.
       kind: scalar int32, the motion, index into KINDS.
       picture_damage: scalar int32, index into PICTURE_DAMAGE.
@@ -48,6 +49,7 @@ class Scene:
     mask: jax.Array | None
     events: jax.Array
     events_mask: jax.Array
+    contacts: jax.Array
     repeats: jax.Array
     kind: jax.Array
     picture_damage: jax.Array
@@ -118,6 +120,7 @@ def render_scene(key: jax.Array, config: SceneConfig) -> Scene:
         mask=picture.draw_mask(tracks, look, config),
         events=heard.events,
         events_mask=heard.events_mask,
+        contacts=contacts.contact_frames(when, kind, config.frames),
         repeats=when.repeats,
         kind=kind,
         picture_damage=picture_damage,

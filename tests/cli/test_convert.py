@@ -12,10 +12,12 @@ from tests import own_process
 KINDS = [
     "repnet",
     "sight-sound-release",
+    "ta2net",
     "transrac",
     "s3d-kinetics",
     "r2plus1d-kinetics",
     "swin-kinetics",
+    "resnet50-imagenet",
     "vggsound-resnet18",
 ]
 

@@ -177,3 +177,16 @@ def test_labels_of_the_real_clips():
     records = annotations.read_csv(path)
     assert len(records) > 20
     assert all(os.path.isfile(record.path) for record in records)
+
+
+def test_events_go_there_and_back(tmp_path):
+    path = tmp_path / "labels.csv"
+    path.write_text(
+        "file,start_s,end_s,count,events_s\na.mp4,,,3,2.5; 0.25\nb.mp4,,,0,-\nc.mp4,,,1,\n"
+    )
+    records = annotations.read_csv(path)
+    annotations.write_csv(path, records)
+    for one in (records, annotations.read_csv(path)):
+        assert one[0].events_s.tolist() == [0.25, 2.5]
+        assert one[1].events_s.tolist() == []
+        assert one[2].events_s is None

@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 import scipy.io
 
+from rac_jax.counting import event_scores
+from rac_jax.counting.event_scores import MarkedVideo
 from rac_jax.data import countix_av, datasets, extreme_countix_av, sources
 from rac_jax.media import encode
 
@@ -182,7 +184,9 @@ def test_ucfrep_as_the_authors_wrote_it(tmp_path):
 def test_names(write, tmp_path):
     path = write("clips.csv", "file,start_s,end_s,count\na.mp4,,,4\n")
     assert datasets.read(path).annotations[0].count == 4
-    with pytest.raises(ValueError, match="'countx' is no data set, known: countix, "):
+    with pytest.raises(
+        ValueError, match="'countx' is no data set, known: audible623, "
+    ):
         datasets.read(f"countx:{path}")
     with pytest.raises(ValueError, match="'video=x' is none of its options: videos="):
         datasets.read(f"countix:{path},video=x")
@@ -275,3 +279,83 @@ def test_repcount_a(write, tmp_path):
         "repcount_a_valid.csv:7: test1.mp4 has a start without an end",
     )
     assert labels.published["test"].videos == 152
+
+
+AUDIBLE623 = "video_id,sound_label,class\n"
+
+
+def test_audible623(write, tmp_path):
+    path = write(
+        "data_eval.csv",
+        AUDIBLE623
+        + 'Aod-_dW,"22,23,24,59",bouncing\n'
+        + 'v_Drumming_g07_c01,"0,10,19,12,19",Drumming\n'
+        + "Aod-_dW,7,bouncing,23,33\n"
+        + 'bad,"3,4.5",tennis\nempty,"",tennis\n',
+    )
+    videos = tmp_path / "videos"
+    videos.mkdir()
+    pixels = np.zeros((25, 16, 16, 3), np.uint8)
+    encode.write_video(videos / "Aod-_dW.mp4", pixels, 20.0)
+    labels = datasets.read(f"audible623:{path},videos={videos}")
+    first, drums, again = labels.annotations
+    # Three frames in a row are one action, and three events.
+    assert (first.count, first.label, first.split) == (2, "bouncing", "test")
+    np.testing.assert_allclose(first.events_s, np.asarray([22, 23, 24, 59]) / 20)
+    assert (first.fps, again.fps, drums.fps) == (20.0, 20.0, 25.0)
+    assert (first.groups["span"], again.groups["span"]) == ("", "23,33")
+    assert again.path == first.path == str(videos / "Aod-_dW.mp4")
+    np.testing.assert_allclose(drums.events_s, np.asarray([0, 10, 12, 19]) / 25)
+    assert labels.found == [first, again]
+    told = "\n".join(labels.problems)
+    for part in (
+        "data_eval.csv:3: v_Drumming_g07_c01: frame 12 is out of order",
+        "data_eval.csv:3: v_Drumming_g07_c01: frame 19 is there twice",
+        "data_eval.csv:4: Aod-_dW: is in line 2 with other frames, too",
+        "data_eval.csv:5: sound_label 4.5 is no frame",
+        "data_eval.csv:6: sound_label is empty",
+    ):
+        assert part in told
+    assert len(labels.problems) == 5
+
+
+@pytest.mark.parametrize(
+    ("name", "videos", "frames", "actions", "doubtful"),
+    [("train", 497, 4931, 4230, 6), ("eval", 126, 1305, 1145, 0)],
+)
+def test_audible623_reads_without_loss(name, videos, frames, actions, doubtful):
+    path = OFFICIAL / f"audible623_{name}.csv"
+    if not path.exists():
+        pytest.skip(f"{path}: the official annotations are not here")
+    labels = datasets.read(f"audible623:{path}")
+    assert (
+        len(labels.annotations)
+        == videos
+        == labels.published["train" if name == "train" else "test"].videos
+    )
+    # One frame is there twice.
+    assert sum(len(r.events_s) for r in labels.annotations) == frames - (
+        name == "train"
+    )
+    assert sum(r.count for r in labels.annotations) == actions
+    assert len(labels.problems) == doubtful
+
+
+def test_marking_audible623_blindly():
+    """What docs/events.md says of the blind grid; videos end 15 frames after their last label."""
+    path = OFFICIAL / "audible623_eval.csv"
+    if not path.exists():
+        pytest.skip(f"{path}: the official annotations are not here")
+    videos = []
+    for record in datasets.read(f"audible623:{path}").annotations:
+        frames = np.round(record.events_s * record.fps)
+        length = int(frames.max()) + 15
+        videos.append(MarkedVideo(np.zeros(0), frames, length, record.fps))
+    found = {rule: event_scores.blind_grid(videos, rule) for rule in event_scores.RULES}
+    assert {rule: one["step"] for rule, one in found.items()} == {
+        "one-to-one": 5,
+        "paper": 5,
+        "released": 7,
+    }
+    f1 = [round(one["f1"], 3) for one in found.values()]
+    assert f1 == [0.307, 0.336, 0.426]

@@ -9,7 +9,7 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="needs PyTorch")
 
-from benchmarks.torch_reference import r2plus1d, resnet, s3d
+from benchmarks.torch_reference import r2plus1d, resnet, resnet50, s3d
 from benchmarks.torch_reference.layers import randomise
 from rac_jax.encoders import Encoder
 from rac_jax.encoders.conversion import encoder_table
@@ -77,6 +77,22 @@ def test_r2plus1d18(shape):
 )
 def test_resnet18(shape):
     check("resnet18", shape)
+
+
+@pytest.mark.usefixtures("quick_compiling")
+def test_resnet50():
+    """To its third stage; the fourth is read and left out."""
+    network = randomise(resnet50.ResNet50(10))
+    module = Encoder("resnet50").network()
+    flat = encoder_table("resnet50", module).to_jax(state_of(network))
+    variables = flax.traverse_util.unflatten_dict(flat, sep="/")
+    x = np.random.default_rng(0).normal(size=(2, 47, 60, 3)).astype(np.float32)
+    with torch.inference_mode():
+        want = network(torch.from_numpy(np.moveaxis(x, -1, 1).copy()))
+    got = jax.jit(module.apply)(variables, x)
+    assert got.shape == (2, 3, 4, 1024)
+    assert relative_error(got, want) < LIMIT
+    assert np.std(want.numpy()) > 0.05
 
 
 @pytest.mark.slow

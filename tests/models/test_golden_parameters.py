@@ -20,6 +20,7 @@ MODELS = {
     "r2plus1d18": ("r2plus1d18", {}),
     "r2plus1d18_half": ("r2plus1d18", {"width": 0.5}),
     "resnet18": ("resnet18", {}),
+    "resnet50": ("resnet50", {}),
     "compact": ("compact", {}),
     "lmrl": ("lmrl", {}),
     "lmrl_small": ("lmrl", {"width": 0.25, "encoder": "plain", "places": 1}),
@@ -44,6 +45,8 @@ MODELS = {
             "use_sight_only_ranker": False,
         },
     ),
+    "ta2net": ("ta2net", {}),
+    "ta2net_small": ("ta2net", {"width": 0.25, "encoder": "lean", "beside": True}),
     "transrac": ("transrac", {}),
     "video_swin": ("video_swin", {}),
 }

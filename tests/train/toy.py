@@ -85,7 +85,7 @@ def make_run(
       network: in place of the config's.
       videos: split to source, in place of the config's.
     """
-    family = models.find_family("sight_sound")
+    family = models.find_family(config.family)
     network = network or family.network(**config.model.to_dict())
     return Run(
         config=config,

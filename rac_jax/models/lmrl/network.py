@@ -16,7 +16,7 @@ from rac_jax.models.lmrl.period_maps import PeriodMaps
 from rac_jax.models.transrac.layers import (
     EMBEDDING,
     DensityOutput,
-    DensityPredictor,
+    FramePredictor,
     Neck,
     WindowEncoder,
 )
@@ -173,7 +173,9 @@ class LMRL(nn.Module):
         joined, embeddings = Integration(self.integration, wide, name="integration")(
             period, local
         )
-        density = DensityPredictor(self.width, name="predictor")(joined, train=train)
+        density = FramePredictor(self.width, name="predictor")(joined, train=train)[
+            ..., 0
+        ]
         return DensityOutput(
             density, jax.nn.softmax(logits)[..., 1], similarity, logits, embeddings
         )

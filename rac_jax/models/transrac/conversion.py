@@ -112,12 +112,26 @@ def arrays_of(
       TableError: naming the first tensor that is missing, left over or misshapen.
     """
     tensors = {name.removeprefix(LEAD): value for name, value in state.items()}
-    known = tensors.pop(POSITIONS, None)
-    if known is not None:
-        own = sinusoids(network.frames, known.shape[-1])[:, None]
-        if known.shape != own.shape or not np.allclose(known, own, atol=1e-4):
-            raise TableError(f"{POSITIONS} holds other positions than the release's")
+    check_positions(tensors.pop(POSITIONS, None), network.frames)
     return transrac_table(network).to_jax(split_attention(tensors))
+
+
+def positions(frames: int, wide: int) -> np.ndarray:
+    """The table of positions as the file has it, [N, 1, C]."""
+    return sinusoids(frames, wide)[:, None]
+
+
+def check_positions(known: np.ndarray | None, frames: int) -> None:
+    """Checks a file's table of positions; None where it has none.
+
+    Raises:
+      TableError: if they are others than ours.
+    """
+    if known is None:
+        return
+    own = positions(frames, known.shape[-1])
+    if known.shape != own.shape or not np.allclose(known, own, atol=1e-4):
+        raise TableError(f"{POSITIONS} holds other positions than the release's")
 
 
 def to_torch(network: TransRAC, variables: Variables) -> dict[str, Any]:
@@ -131,5 +145,5 @@ def to_torch(network: TransRAC, variables: Variables) -> dict[str, Any]:
     flat = flax.traverse_util.flatten_dict(jax.device_get(variables), sep="/")
     tensors = join_attention(transrac_table(network).to_torch(flat))
     wide = tensors["ln1.weight"].shape[0]
-    tensors[POSITIONS] = sinusoids(network.frames, wide)[:, None]
+    tensors[POSITIONS] = positions(network.frames, wide)
     return {"model.pt": {LEAD + name: value for name, value in tensors.items()}}

@@ -189,18 +189,20 @@ class Neck(nn.Module):
         return jnp.max(x.astype(jnp.float32), axis=(2, 3))
 
 
-class DensityPredictor(nn.Module):
-    """A transformer layer over frames, then three dense layers: embeddings to a density.
+class FramePredictor(nn.Module):
+    """A transformer layer over frames, then three dense layers: what is said of each frame.
 
     Args:
       width: channel multiplier.
+      outputs: P, values of a frame, such as one of a density.
     """
 
     width: float = 1.0
+    outputs: int = 1
 
     @nn.compact
     def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
-        """[B, N, C] to [B, N]."""
+        """[B, N, C] to [B, N, P]."""
 
         def drop(y: jax.Array, share: float) -> jax.Array:
             return nn.Dropout(share, deterministic=not train)(y)
@@ -217,4 +219,4 @@ class DensityPredictor(nn.Module):
         x = nn.Dense(wide, name="dense1")(x)
         x = nn.relu(drop(nn.LayerNorm(1e-5, name="dense1_norm")(x), HEAD_DROPOUT))
         x = nn.relu(nn.Dense(scaled(EMBEDDING // 2, self.width), name="dense2")(x))
-        return nn.Dense(1, name="output")(drop(x, HEAD_DROPOUT))[..., 0]
+        return nn.Dense(self.outputs, name="output")(drop(x, HEAD_DROPOUT))

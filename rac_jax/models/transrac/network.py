@@ -18,7 +18,7 @@ from rac_jax.models.transrac.layers import (
     EMBEDDING,
     HEADS,
     DensityOutput,
-    DensityPredictor,
+    FramePredictor,
     Neck,
     WindowEncoder,
     scale_starts,
@@ -134,5 +134,5 @@ class TransRAC(nn.Module):
         similarity = jnp.concatenate(matrices, axis=1)  # [B, scales · heads, N, N]
         seen = centred_lags(similarity) if self.lags else similarity
         x = MatrixRows(wide, name="rows")(seen, train=train)
-        density = DensityPredictor(self.width, name="predictor")(x, train=train)
+        density = FramePredictor(self.width, name="predictor")(x, train=train)[..., 0]
         return DensityOutput(density, jnp.ones_like(density), similarity)

@@ -1,0 +1,154 @@
+"""TA2Net: Wan et al., "Action Dubber: timing audible actions via inflectional flow" (2025).
+
+Which frames of a silent video should be heard. Each frame's picture, its flow and the flow's
+inflection are encoded; the kinematics pick what of the picture moves; a convolution across time and
+the similarity of all frames, read by a transformer as in TransRAC, give two classes per frame.
+
+`released` is what the authors' code does where it differs from their text: the attention's
+direction, and scores divided by the root of 64. Their code sees pictures of flow, which is
+`pictures`. `beside` is ours: the reader also sees what each frame looks like, not only how like the
+others it is. `streams` and `aggregated` are for the paper's Table 4.
+"""
+
+import chex
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from rac_jax.encoders.layers import scaled
+from rac_jax.models.ta2net.kinematics import flows, kinematics
+from rac_jax.models.ta2net.layers import (
+    CrossKinematics,
+    DiscriminativeMap,
+    EventOutput,
+    FrameEncoder,
+)
+from rac_jax.models.transrac.layers import EMBEDDING, FramePredictor, Neck
+from rac_jax.models.transrac.network import (
+    RELEASED_DIVISOR,
+    AttentionMatrices,
+    MatrixRows,
+)
+
+STREAMS = ("motion", "inflection")
+CLASSES = 2  # silence, sound
+
+
+class TA2Net(nn.Module):
+    """The network.
+
+    Args:
+      encoder: of `layers.ENCODERS`.
+      frames: N, frames of a window.
+      width: channel multiplier of all parts.
+      flow: how flow is made, of `kinematics.FLOWS`.
+      streams: of `STREAMS`, which kinematics it sees.
+      aggregated: whether kinematics pick from the image, or are features beside it.
+      pictures: whether kinematics are seen as pictures of colours.
+      released: whether it computes what the authors' code does.
+      masked: whether the reader sees D · F, too, and both answers are averaged.
+      beside: whether the reader sees the frames' own features.
+      dtype: compute type of what is done over pixels.
+    """
+
+    encoder: str = "resnet50"
+    frames: int = 64
+    width: float = 1.0
+    flow: str = "tv_l1"
+    streams: tuple[str, ...] = STREAMS
+    aggregated: bool = True
+    pictures: bool = False
+    released: bool = False
+    masked: bool = False
+    beside: bool = False
+    dtype: str = "float32"
+
+    @nn.compact
+    def __call__(
+        self,
+        clips: jax.Array,
+        flow: tuple[jax.Array, jax.Array] | None = None,
+        *,
+        train: bool = False,
+    ) -> EventOutput:
+        """Looks at clips.
+
+        Args:
+          clips: [B, N, H, W, 3] in [-1, 1].
+          flow: forward and backward [B, N, H, W, 2] in pixels; made of the clips where None.
+          train: whether statistics are of the batch, and dropout drops.
+
+        Returns:
+          What is said of every frame.
+
+        Raises:
+          ValueError: for an unknown stream, flow or encoder.
+        """
+        chex.assert_shape(clips, (None, self.frames, None, None, 3))
+        unknown = [name for name in self.streams if name not in STREAMS]
+        if unknown:
+            raise ValueError(
+                f"streams: {unknown[0]!r} is not one of {', '.join(STREAMS)}"
+            )
+        batch = len(clips)
+        features = self._features(clips, flow, train)  # [B·N, h, w, C]
+        maps = DiscriminativeMap(name="map")(features, train=train)  # [B·N, h, w]
+        active = maps[..., None] * features
+
+        def by_frame(x: jax.Array) -> jax.Array:
+            return x.reshape(batch, self.frames, *x.shape[1:])
+
+        motion = jnp.mean(active, axis=(1, 2))
+        rest = jnp.mean(features - active, axis=(1, 2))
+        seen = by_frame(features)  # [B, N, h, w, C]
+        if self.masked:
+            seen = jnp.concatenate([seen, by_frame(active)])  # [2B, N, h, w, C]
+        logits = self._read(seen, train)
+        if self.masked:
+            logits = jnp.mean(logits.reshape(2, batch, self.frames, CLASSES), axis=0)
+        return EventOutput(logits, by_frame(maps), by_frame(motion), by_frame(rest))
+
+    def _features(
+        self,
+        clips: jax.Array,
+        flow: tuple[jax.Array, jax.Array] | None,
+        train: bool,
+    ) -> jax.Array:
+        """The image's features and what the kinematics pick of them: [B·N, h, w, C] float32."""
+
+        def encode(images: jax.Array, name: str) -> jax.Array:
+            images = images.reshape(-1, *images.shape[2:])
+            encoder = FrameEncoder(self.encoder, self.width, self.dtype, name=name)
+            return encoder(images, train=train)
+
+        # As the release: 0 to 1, not normalised.
+        image = encode((clips + 1) / 2, "image_encoder")  # [B·N, h, w, C]
+        parts = [image.astype(jnp.float32)]
+        if self.streams:
+            # Nothing is learned through the flow.
+            flow = flows(clips, self.flow) if flow is None else flow
+            known = jax.lax.stop_gradient(kinematics(*flow, self.pictures))
+        for name in self.streams:
+            ahead, back = known.forward, known.backward
+            if name == "inflection":
+                ahead, back = known.forward_inflection, known.backward_inflection
+            # Both directions by one encoder (Eq. 4).
+            both = encode(jnp.concatenate([back, ahead]), f"{name}_encoder")
+            both = jnp.concatenate(jnp.split(both, 2), axis=-1)  # [B·N, h, w, 2C]
+            if self.aggregated:
+                pick = CrossKinematics(self.released, name=f"{name}_aggregation")
+                both = pick(image, both)
+            parts.append(both.astype(jnp.float32))
+        return jnp.concatenate(parts, axis=-1)
+
+    def _read(self, features: jax.Array, train: bool) -> jax.Array:
+        """Features [B, N, h, w, C] to logits [B, N, 2] (section 4.3)."""
+        wide = scaled(EMBEDDING, self.width)
+        x = Neck(wide, dtype=self.dtype, name="neck")(features, train=train)
+        divisor = RELEASED_DIVISOR if self.released else 0
+        matrices = AttentionMatrices(divisor, name="similarity")(x)
+        rows = MatrixRows(wide, name="rows")(matrices, train=train)
+        if self.beside:
+            rows = rows + nn.Dense(wide, name="beside")(x)
+        reader = FramePredictor(self.width, CLASSES, name="predictor")
+        return reader(rows, train=train)

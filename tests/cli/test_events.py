@@ -1,0 +1,92 @@
+"""`rac events`: lists and a dubbed track of a model's events, and refusals."""
+
+import csv
+import json
+import wave
+
+import jax
+import pytest
+
+from rac_jax.cli import main
+from rac_jax.counting import weights
+from rac_jax.models import find_family
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    """An untrained model of events, whose every peak counts."""
+    folder = tmp_path_factory.mktemp("events") / "model"
+    family = find_family("ta2net")
+    arguments = {
+        "encoder": "lean",
+        "width": 0.0625,
+        "frames": 16,
+        "flow": "tv_l1_quick",
+    }
+    network = family.network(**arguments)
+    config = {
+        "name": "marks",
+        "family": "ta2net",
+        "arguments": arguments,
+        "preprocessing": {"size": 16},
+        "threshold": 0.0,
+    }
+    weights.save_model(folder, config, family.initialise(network, jax.random.key(0)))
+    return folder
+
+
+@pytest.fixture
+def rac(capsys):
+    """Runs `rac events ...`; returns (exit code, stdout, stderr)."""
+
+    def run(*arguments):
+        code = main.main(["events", *map(str, arguments)])
+        captured = capsys.readouterr()
+        return code, captured.out, captured.err
+
+    return run
+
+
+def test_everything_that_can_be_written(rac, model, clip, tmp_path):
+    names = {
+        kind: tmp_path / f"a.{kind}" for kind in ("json", "csv", "edl", "srt", "midi")
+    }
+    flags = [part for kind, path in names.items() for part in (f"--{kind}", path)]
+    dubbed = tmp_path / "dub.wav"
+    code, text, err = rac(clip, "--model", model, *flags, "--dub", dubbed)
+    assert (code, err) == (0, "")
+    events = json.loads(names["json"].read_text())["events"]
+    assert len(events) > 2
+    assert text.splitlines()[-1] == f"{clip}: {len(events)} events"
+    rows = list(csv.DictReader(names["csv"].read_text().splitlines()))
+    assert [float(r["time_s"]) for r in rows] == pytest.approx(
+        [e["time_s"] for e in events], abs=1e-3
+    )
+    assert names["edl"].read_text().count("* LOC:") == len(events)
+    assert names["srt"].read_text().count("-->") == len(events)
+    assert names["midi"].read_bytes().count(bytes((0x99, 38))) == len(events)
+    with wave.open(str(dubbed)) as file:
+        seconds = file.getnframes() / file.getframerate()
+    assert seconds == pytest.approx(4.0, abs=0.1)
+    code, text, _ = rac(clip, "--model", model, "--csv", "-")
+    assert text.startswith("time_s,strength,right,down\n")
+
+
+def test_refusals(rac, model, clip, tmp_path):
+    code, _, err = rac(clip, "--model", "self-similarity")
+    assert (code, err.count("\n")) == (2, 1)
+    assert "self-similarity: gives no events" in err
+    code, _, err = rac(clip, "--model", model, "--dub", tmp_path / "a.mp3")
+    assert (code, "must be a .wav file" in err) == (2, True)
+    code, _, err = rac(
+        clip,
+        "--model",
+        model,
+        "--dub",
+        tmp_path / "a.wav",
+        "--sound",
+        "none.wav",
+    )
+    assert (code, "none.wav" in err) == (2, True)
+    code, _, err = rac(tmp_path / "gone.mp4", "--model", model)
+    assert (code, "gone.mp4" in err) == (1, True)
