@@ -16,6 +16,7 @@ KINDS = [
     "s3d-kinetics",
     "r2plus1d-kinetics",
     "swin-kinetics",
+    "efficientnet-lite-imagenet",
     "vggsound-resnet18",
 ]
 

@@ -20,6 +20,13 @@ MODELS = {
     "r2plus1d18": ("r2plus1d18", {}),
     "r2plus1d18_half": ("r2plus1d18", {"width": 0.5}),
     "resnet18": ("resnet18", {}),
+    "efficientnet_lite2": ("efficientnet_lite", {"width": 1.1, "depth": 1.2}),
+    "strided_inflated": ("strided_inflated", {}),
+    "strided_inflated_light": (
+        "strided_inflated",
+        {"kind": "mobilenet", "width": 1.0, "depth": 1.0},
+    ),
+    "strided_inflated_small": ("strided_inflated", {"width": 0.5, "depth": 1.0}),
     "compact": ("compact", {}),
     "lmrl": ("lmrl", {}),
     "lmrl_small": ("lmrl", {"width": 0.25, "encoder": "plain", "places": 1}),
