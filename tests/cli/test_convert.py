@@ -11,6 +11,8 @@ from tests import own_process
 
 KINDS = [
     "repnet",
+    "sien",
+    "simn",
     "sight-sound-release",
     "transrac",
     "s3d-kinetics",

@@ -51,6 +51,7 @@ MODELS = {
             "use_sight_only_ranker": False,
         },
     ),
+    "sien": ("sien", {"activities": 40}),
     "transrac": ("transrac", {}),
     "video_swin": ("video_swin", {}),
 }
