@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     import jax
 
     from rac_jax.models.sien.estimator import SIENEstimator
+    from rac_jax.train.recipe import Recipe
 
 # The released networks: their arguments by the kind of `rac convert`.
 RELEASES = {
@@ -113,6 +114,11 @@ class SIENFamily(Family):
         # A stream is one after the other: sizes of batches say nothing of it.
         del batch_sizes
         return SIENEstimator(network, variables, config)
+
+    def recipe(self) -> "Recipe":
+        from rac_jax.models.sien.recipe import RECIPE
+
+        return RECIPE
 
     def conversions(self) -> tuple[Conversion, ...]:
         import functools

@@ -4,7 +4,7 @@ import flax.linen as nn
 import flax.struct
 import jax
 
-from rac_jax.encoders.inverted_residuals import HEAD
+from rac_jax.encoders.inverted_residuals import HEAD, make_blocks
 from rac_jax.encoders.layers import head
 from rac_jax.encoders.strided_inflated import StreamState, StridedInflated
 
@@ -43,6 +43,12 @@ class SIEN(nn.Module):
     activities: int = 0
     phases: int = 3
     dtype: str = "float32"
+
+    @property
+    def entries(self) -> int:
+        """How many entries the encoder has; the last is `entry<entries - 1>`."""
+        blocks = make_blocks(self.kind, self.width, self.depth, temporal=True)
+        return len(blocks) + 2
 
     def setup(self):
         self.encoder = StridedInflated(
