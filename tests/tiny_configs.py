@@ -9,6 +9,7 @@ from rac_jax.train import splits
 from rac_jax.train.run import Run
 from tests.models.compact import tiny_run as compact_run
 from tests.models.repnet import tiny_run as repnet_run
+from tests.models.sien import tiny_run as sien_run
 from tests.models.ta2net import tiny_run as event_run
 from tests.models.transrac import tiny_run as density_run
 from tests.train import toy
@@ -24,6 +25,7 @@ TINY = {
     "compact": compact_run.tiny_config,
     "lmrl": functools.partial(density_run.tiny_config, "lmrl"),
     "repnet": repnet_run.tiny_config,
+    "sien": sien_run.tiny_config,
     "sight_sound": _sight_sound,
     "ta2net": event_run.tiny_config,
     "transrac": functools.partial(density_run.tiny_config, "transrac"),

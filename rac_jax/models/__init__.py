@@ -19,6 +19,7 @@ FAMILIES = {
     "compact": "rac_jax.models.compact:FAMILY",
     "lmrl": "rac_jax.models.lmrl:FAMILY",
     "repnet": "rac_jax.models.repnet:FAMILY",
+    "sien": "rac_jax.models.sien:FAMILY",
     "sight_sound": "rac_jax.models.sight_sound:FAMILY",
     "ta2net": "rac_jax.models.ta2net:FAMILY",
     "transrac": "rac_jax.models.transrac:FAMILY",

@@ -16,7 +16,7 @@ from jax import lax
 
 from rac_jax.ops import native
 from rac_jax.ops.cpu import conv as cpu_conv
-from rac_jax.ops.cpu import pointwise
+from rac_jax.ops.cpu import depthwise, pointwise
 
 Padding = tuple[tuple[int, int], ...]
 
@@ -83,6 +83,33 @@ def conv_image(
     return _convolve(x, kernel, tuple(strides), tuple(map(tuple, padding)))
 
 
+def conv_depthwise(
+    x: jax.Array, kernel: jax.Array, strides: Sequence[int], padding: Padding
+) -> jax.Array:
+    """Convolves every channel over height and width by itself.
+
+    On CPU it is a sum of shifted slices (`ops.cpu.depthwise`), elsewhere XLA's own convolution.
+
+    Args:
+      x: [B, H, W, C] floats.
+      kernel: [kh, kw, 1, C], of x's type.
+      strides: of height and width.
+      padding: zeros before and after, per axis.
+
+    Returns:
+      [B, H', W', C] of x's type, accumulated in float32.
+
+    Raises:
+      ValueError: if the shapes do not fit.
+    """
+    if x.ndim != 4 or kernel.ndim != 4 or kernel.shape[2:] != (1, x.shape[-1]):
+        raise ValueError(
+            f"x {x.shape} must be [B, H, W, C], kernel {kernel.shape} [kh, kw, 1, C]"
+        )
+    _check_reach(x, kernel, strides, padding, 2)
+    return depthwise.convolve(x, kernel, tuple(strides), tuple(map(tuple, padding)))
+
+
 def _check(
     x: jax.Array,
     kernel: jax.Array,
@@ -98,6 +125,16 @@ def _check(
         raise ValueError(
             f"x has {x.shape[-1]} channels, the kernel takes {kernel.shape[-2]}"
         )
+    _check_reach(x, kernel, strides, padding, axes)
+
+
+def _check_reach(
+    x: jax.Array,
+    kernel: jax.Array,
+    strides: Sequence[int],
+    padding: Padding,
+    axes: int,
+) -> None:
     if len(strides) != axes or len(padding) != axes:
         raise ValueError(f"strides {strides} and padding {padding} must have {axes}")
     for size, taps, pad in zip(x.shape[1:], kernel.shape, padding, strict=False):

@@ -11,8 +11,12 @@ def convolve(
     kernel: jax.Array,
     strides: Sequence[int],
     padding: Sequence[tuple[int, int]],
+    groups: int = 1,
 ) -> jax.Array:
     """Convolves [B, *space, C] with a kernel [taps..., C, O], of x's type, to [B, *space', O].
+
+    With groups the channels of both sides fall into so many parts that do not see each other,
+    and the kernel is [taps..., C / groups, O].
 
     XLA accumulates low-precision convolutions in float32 on every platform; asking for a float32
     result only to round it would deny GPUs their low-precision kernels.
@@ -30,4 +34,5 @@ def convolve(
         window_strides=strides,
         padding=padding,
         dimension_numbers=numbers,
+        feature_group_count=groups,
     )

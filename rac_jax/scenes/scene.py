@@ -22,6 +22,7 @@ class Scene:
       cycles: [K, 2] start and end of every cycle; may lie outside a cut scene.
       cycles_mask: [K] bool, which of them there are, at least in part.
       phase: [T] in [0, 1); 0 outside of cycles.
+      stage: [T] within the motion's stroke, in [0, 1]: 0.5 where it turns round; 0 outside.
       periodicity: [T] bool, inside a cycle.
       rate: [T] repetitions per frame; the count of frames [i, j) is its sum.
       period: [T] frames per repetition; 0 outside of cycles.
@@ -42,6 +43,7 @@ class Scene:
     cycles: jax.Array
     cycles_mask: jax.Array
     phase: jax.Array
+    stage: jax.Array
     periodicity: jax.Array
     rate: jax.Array
     period: jax.Array
@@ -113,6 +115,7 @@ def render_scene(key: jax.Array, config: SceneConfig) -> Scene:
         cycles=cycles,
         cycles_mask=when.valid & visible,
         phase=when.phase,
+        stage=when.stage,
         periodicity=when.periodicity,
         rate=when.rate,
         period=jnp.where(when.periodicity, 1 / jnp.maximum(when.rate, 1e-4), 0.0),

@@ -11,6 +11,8 @@ from tests import own_process
 
 KINDS = [
     "repnet",
+    "sien",
+    "simn",
     "sight-sound-release",
     "ta2net",
     "transrac",
@@ -18,6 +20,7 @@ KINDS = [
     "r2plus1d-kinetics",
     "swin-kinetics",
     "resnet50-imagenet",
+    "efficientnet-lite-imagenet",
     "vggsound-resnet18",
 ]
 

@@ -27,7 +27,8 @@ class Scaler(nn.Module):
 def test_encoders_build_with_their_defaults(name):
     network = Encoder(name).network()
     assert type(network).__name__.lower() == name.replace("_", "")
-    assert network.width == 1.0
+    # EfficientNet counts its width from the smallest of its kind, the others from the published.
+    assert network.width == {"strided_inflated": 1.4}.get(name, 1.0)
 
 
 def test_lists_from_json_become_tuples():

@@ -21,6 +21,13 @@ MODELS = {
     "r2plus1d18_half": ("r2plus1d18", {"width": 0.5}),
     "resnet18": ("resnet18", {}),
     "resnet50": ("resnet50", {}),
+    "efficientnet_lite2": ("efficientnet_lite", {"width": 1.1, "depth": 1.2}),
+    "strided_inflated": ("strided_inflated", {}),
+    "strided_inflated_light": (
+        "strided_inflated",
+        {"kind": "mobilenet", "width": 1.0, "depth": 1.0},
+    ),
+    "strided_inflated_small": ("strided_inflated", {"width": 0.5, "depth": 1.0}),
     "compact": ("compact", {}),
     "lmrl": ("lmrl", {}),
     "lmrl_small": ("lmrl", {"width": 0.25, "encoder": "plain", "places": 1}),
@@ -47,6 +54,7 @@ MODELS = {
     ),
     "ta2net": ("ta2net", {}),
     "ta2net_small": ("ta2net", {"width": 0.25, "encoder": "lean", "beside": True}),
+    "sien": ("sien", {"activities": 40}),
     "transrac": ("transrac", {}),
     "video_swin": ("video_swin", {}),
 }

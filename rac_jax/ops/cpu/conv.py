@@ -77,7 +77,7 @@ def _filtered_backward(strides, padding, saved, g):
     x, kernel = compiling.materialised(saved[0]), saved[1]
     # The input's gradient is the same kind of convolution, with the taps in reverse.
     turned = jnp.flip(kernel, (0, 1)).swapaxes(-1, -2)  # [kh, kw, O, C]
-    input_gradient = filtered(g, turned, strides, padding)
+    for_input = filtered(g, turned, strides, padding)
 
     def of_kernel(x, g):
         return _filter_gradient(x, g, kernel.shape, strides, padding)
@@ -86,8 +86,8 @@ def _filtered_backward(strides, padding, saved, g):
         return winograd.filter_gradient(x, g, kernel.shape)
 
     if 1 not in kernel.shape[:2]:
-        return input_gradient, of_kernel(x, g)
-    return input_gradient, lax.platform_dependent(
+        return for_input, of_kernel(x, g)
+    return for_input, lax.platform_dependent(
         x, g, cpu=of_kernel_by_tiles, default=of_kernel
     )
 
@@ -112,12 +112,13 @@ def _strided_backward(strides, padding, saved, g):
 
     # Each gradient in XLA's own form first, then in the one for CPU.
     def of_input(kernel, g):
-        return _transposed(
+        return transposed(
             lambda x: native.convolve(x, kernel, strides, padding), x.shape, g
         )
 
     def of_input_by_phase(kernel, g):
-        return _input_gradient(kernel, g, x.shape, strides, padding)
+        swapped = kernel.swapaxes(-1, -2)  # [taps..., O, C]
+        return input_gradient(swapped, g, x.shape, strides, padding, native.convolve)
 
     def of_kernel(x, g):
         return _filter_gradient(x, g, kernel.shape, strides, padding)
@@ -125,13 +126,13 @@ def _strided_backward(strides, padding, saved, g):
     def of_kernel_by_frame(x, g):
         return _temporal_filter_gradient(x, g, kernel.shape[0], strides[0], padding[0])
 
-    input_gradient = lax.platform_dependent(
+    for_input = lax.platform_dependent(
         kernel, g, cpu=of_input_by_phase, default=of_input
     )
     temporal = x.ndim == 4 and kernel.shape[1] == strides[1] == 1
     if not temporal or g.shape[2] < LEAST_PLACES:
-        return input_gradient, of_kernel(x, g)
-    return input_gradient, lax.platform_dependent(
+        return for_input, of_kernel(x, g)
+    return for_input, lax.platform_dependent(
         x, g, cpu=of_kernel_by_frame, default=of_kernel
     )
 
@@ -139,7 +140,7 @@ def _strided_backward(strides, padding, saved, g):
 strided.defvjp(_strided_forward, _strided_backward)
 
 
-def _transposed(
+def transposed(
     linear: Callable[[jax.Array], jax.Array], shape: Sequence[int], g: jax.Array
 ) -> jax.Array:
     """A linear function's transpose, applied to `g`; `shape` is that of its argument."""
@@ -149,22 +150,30 @@ def _transposed(
 
 def _filter_gradient(x, g, kernel_shape, strides, padding):
     """dL/dkernel as XLA takes it."""
-    return _transposed(
+    return transposed(
         lambda kernel: native.convolve(x, kernel, strides, padding), kernel_shape, g
     )
 
 
-def _input_gradient(kernel, g, x_shape, strides, padding):
+def input_gradient(
+    kernel: jax.Array,
+    g: jax.Array,
+    x_shape: Sequence[int],
+    strides: tuple[int, ...],
+    padding: Padding,
+    convolve: Lowering,
+) -> jax.Array:
     """dL/dx of a strided convolution, as one convolution without strides per phase.
 
     Inputs that lie a stride apart, a phase, see the same taps of the kernel: every stride-th.
 
     Args:
-      kernel: [taps..., C, O].
+      kernel: with the two axes of channels swapped, [taps..., O, C].
       g: [B, *space', O], the gradient of what came out.
       x_shape: (B, *space, C).
       strides: per axis of space.
       padding: zeros before and after, per axis of space.
+      convolve: takes the convolutions.
 
     Returns:
       [B, *space, C].
@@ -181,9 +190,9 @@ def _input_gradient(kernel, g, x_shape, strides, padding):
             shape = (x_shape[0], *places, x_shape[-1])
             phases.append(jnp.zeros(shape, g.dtype))
             continue
-        turned = jnp.flip(taps, tuple(axes)).swapaxes(-1, -2)  # [taps..., O, C]
+        turned = jnp.flip(taps, tuple(axes))
         around = tuple((sizes[i] - 1, places[i] - g.shape[i + 1]) for i in axes)
-        phases.append(native.convolve(g, turned, (1,) * len(strides), around))
+        phases.append(convolve(g, turned, (1,) * len(strides), around))
     # Together they are the gradient of the padded input, of which the padding is cut off.
     whole = interleave(phases, [i + 1 for i in axes], strides)
     lows = [low for low, _ in padding]

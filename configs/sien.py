@@ -1,0 +1,157 @@
+"""SI-EN on procedural scenes whose phases are known.
+
+    rac train --config configs/sien.py:small --workdir W
+    rac train --config configs/sien.py:quick --workdir W
+    rac train --config configs/sien.py --workdir W --config.start.model=sien-imagenet
+
+The default has paper 3's sizes, for a GPU: 256 pixels, all of the network from what it is started
+with (`rac convert sien`); `--config.clips.layers=10` trains the last ten entries alone, as the
+paper does. `small` is a narrow network on 64 pixels, for two CPU cores; `quick` is minutes of it.
+Schemes: `--config.counting.scheme=middles --config.model.phases=4`, or `ends` and 3.
+"""
+
+import ml_collections
+
+# Motions that begin and turn round where one can see it: a stroke or a limb that is bent.
+KINDS = ("stroke", "limb", "breath")
+
+
+def _split(number: int, seed: int) -> dict:
+    scenes = {"kinds": KINDS, "still": 0.1, "pause": 0.3, "max_cycles": 40}
+    part = {"number": number, "frames": 240, "fps": 25.0, "period": (18.0, 75.0)}
+    return {
+        "kind": "scenes",
+        "path": "",
+        "split": "",
+        "number": 0,
+        "seed": seed,
+        "scenes": {},
+        "parts": {"exercises": part | scenes},
+    }
+
+
+def full() -> ml_collections.ConfigDict:
+    """The published sizes, on scenes."""
+    config = ml_collections.ConfigDict()
+    config.family = "sien"
+    config.name = "sien"
+    config.seed = 0
+    # "auto": bfloat16 convolutions on accelerators, float32 on CPU.
+    config.precision = "auto"
+    config.mesh = {"data": -1, "fsdp": 1}
+    config.share_stages = False
+    config.keep_memory = True
+    # A model to begin with; --config.start.encoder=MODEL for the encoder alone.
+    config.start = {"model": ""}
+    config.model = {
+        "kind": "efficientnet",
+        "width": 1.4,
+        "depth": 1.8,
+        "head": 1280,
+        "padding": "symmetric",
+        "activities": 0,
+        "phases": 3,
+    }
+    # What pixels become: of values in 0..1, in the order of colours.
+    config.input = {
+        "fps": 16.0,
+        "colour": "bgr",
+        "mean": (0.0, 0.0, 0.0),
+        "std": (1.0, 1.0, 1.0),
+    }
+    # "ends", "middles" or "halves"; "argmax" or "thresholds".
+    config.counting = {"scheme": "halves", "decoder": "argmax"}
+    # Weight of the class that most frames have, with "ends" and "middles".
+    config.loss = {"frequent": 0.2}
+    config.data = {
+        "size": 256,
+        "audio_rate": 22050,
+        "workers": 2,
+        "cache": "",
+        "train": _split(4, 1),
+        "val": _split(20, 2),
+        "test": _split(100, 3),
+    }
+    config.clips = {
+        "epochs": 20,
+        "epoch_steps": 500,
+        "batch": 16,
+        "accumulate": 1,
+        "average_decay": 0.0,
+        "rematerialise": "nothing",
+        "optimiser": {
+            "name": "adamw",
+            "learning_rate": 1e-4,
+            "momentum": 0.0,
+            "weight_decay": 1e-4,
+            "clip": 1.0,
+            "schedule": "cosine",
+            "warmup": 200,
+        },
+        "evaluate_epochs": 2,
+        "keep_best": False,
+        "log_steps": 20,
+        "checkpoint_steps": 500,
+        "frames": 63,
+        # Clips that follow each other in time.
+        "together": 4,
+        # The encoder's last entries that are trained; -1 for all, 0 for the head alone.
+        "layers": -1,
+        "scenes": {
+            "whole": {
+                "share": 0.5,
+                "kinds": KINDS,
+                "period": (12.0, 40.0),
+                "still": 0.1,
+                "pause": 0.3,
+            },
+            "cut": {
+                "share": 0.5,
+                "kinds": KINDS,
+                "period": (12.0, 56.0),
+                "cut": 1.0,
+                "still": 0.1,
+            },
+        },
+    }
+    return config
+
+
+def small() -> ml_collections.ConfigDict:
+    """A narrow network on small pictures, for two CPU cores."""
+    config = full()
+    config.name = "sien-small"
+    config.model.update({"width": 0.5, "depth": 1.0, "head": 256})
+    config.data.size, config.data.workers = 64, 0
+    config.data.test.parts.exercises.number = 40
+    config.clips.update({"epochs": 4, "epoch_steps": 250, "batch": 8})
+    config.clips.optimiser.update({"learning_rate": 1e-3, "warmup": 100})
+    return config
+
+
+def quick() -> ml_collections.ConfigDict:
+    """Minutes on two CPU cores, of one kind of motion: it shows that it learns, no more."""
+    config = small()
+    config.name = "sien-quick"
+    config.model.update({"width": 0.25, "head": 128})
+    config.data.size = 48
+    config.data.val.parts.exercises.number = 10
+    config.data.test.parts.exercises.number = 20
+    config.clips.update({"epochs": 2, "epoch_steps": 150})
+    easy = {"kinds": ("limb",), "camera": 0.0, "distractor": 0.0, "shot_change": 0.0}
+    for split in ("train", "val", "test"):
+        config.data[split].parts.exercises.update(easy)
+    for kind in ("whole", "cut"):
+        config.clips.scenes[kind].update(easy)
+    return config
+
+
+VARIANTS = {"": full, "small": small, "quick": quick}
+
+
+def get_config(variant: str = "") -> ml_collections.ConfigDict:
+    """The config of a variant."""
+    if variant not in VARIANTS:
+        known = ", ".join(name for name in VARIANTS if name)
+        raise ValueError(f"no variant {variant!r}; there are: {known}")
+    return VARIANTS[variant]()
