@@ -11,7 +11,8 @@ else's repetitions: decoys. In `silent` ones nothing is heard, in `music` ones o
 
 Policies at the same budget: ours (`rac_jax/counting/skim`); `rhythm`, `loudness` and `uniform`
 look at the spans that are most rhythmic, loudest, or evenly apart, whatever they find there.
-Everything else is the same. `--fit` fits what our policy believes of a preview, on other seeds.
+Everything else is the same, and beliefs that are all alike are followed, where `rac count` would
+look at everything (`fallback` in the rows). `--fit` fits what our policy believes of a preview, on other seeds.
 """
 
 import argparse

@@ -21,8 +21,8 @@ COMMANDS = {
     "count": "count the repetitions in videos",
     "convert": "read PyTorch checkpoints into models, and write them back",
     "data": "count and check the labels and videos of data sets",
-    "find": "find where something repeats in long videos, without looking at all of them",
     "evaluate": "score a model on videos with known counts",
+    "find": "find where something repeats in long videos, without looking at all of them",
     "scenes": "render procedural videos with known counts",
     "train": "train a system, and export it as a model",
 }
