@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from rac_jax import shipped
+from rac_jax.cli.arguments import seconds, share
 from rac_jax.cli.items import attempt, describe, exit_code, terminable
 from rac_jax.cli.options import add_model_arguments, counting_options
 from rac_jax.cli.output import (
@@ -28,18 +29,6 @@ PLOT_SUFFIXES = (".png", ".svg")
 VIDEO_SUFFIXES = (".mp4", ".mkv", ".mov", ".avi", ".webm", ".m4v")
 
 
-def _seconds(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = -1.0
-    if not 0 <= value < float("inf"):
-        raise argparse.ArgumentTypeError(
-            f"{text!r} is not a time in seconds of at least 0"
-        )
-    return value
-
-
 def add_arguments(parser: argparse.ArgumentParser, argv: Sequence[str]) -> None:
     """Adds the arguments of `rac count`; those of the model depend on the command line."""
     parser.add_argument(
@@ -55,9 +44,16 @@ def add_arguments(parser: argparse.ArgumentParser, argv: Sequence[str]) -> None:
         help="count the sample video that comes with the package",
     )
     parser.add_argument(
-        "--start", type=_seconds, default=0.0, metavar="S", help="start at this second"
+        "--start", type=seconds, default=0.0, metavar="S", help="start at this second"
     )
-    parser.add_argument("--end", type=_seconds, metavar="S", help="end at this second")
+    parser.add_argument("--end", type=seconds, metavar="S", help="end at this second")
+    parser.add_argument(
+        "--skim",
+        type=share,
+        metavar="BUDGET",
+        help="hear all of it, but look at this share of it only, such as 10%%: where sound and "
+        "keyframes promise repetitions",
+    )
     parser.add_argument(
         "--json",
         metavar="FILE|-",
@@ -163,6 +159,15 @@ def _open_early(
     return source
 
 
+def _begin(args: argparse.Namespace, options: dict[str, Any], path: pathlib.Path):
+    """What can be done of the first file before there is a model: opened, or previewed."""
+    if args.skim is None:
+        return _open_early(args, options, path)
+    from rac_jax.counting.skim import preview
+
+    return preview.preview(path, start_s=args.start, end_s=args.end)
+
+
 @contextlib.contextmanager
 def _without_collections() -> Iterator[None]:
     """Imports make many objects and no garbage: they are not searched for any, now or later."""
@@ -199,12 +204,11 @@ def _count_files(
     """
     from rac_jax import counting
     from rac_jax.counting.ahead import call_ahead
+    from rac_jax.counting.skim import skimmer
     from rac_jax.models import loading
 
     # Read while JAX is imported and the model loaded, which takes as long as a short video.
-    ((_, opened),) = call_ahead(
-        lambda path: _open_early(args, options, path), files[:1]
-    )
+    ((_, opened),) = call_ahead(lambda path: _begin(args, options, path), files[:1])
     try:
         with _without_collections():
             counting.enable_compilation_cache()
@@ -214,6 +218,16 @@ def _count_files(
         return 2
 
     def count(path):
+        if args.skim is not None:
+            return skimmer.skim(
+                counter,
+                path,
+                args.skim,
+                start_s=args.start,
+                end_s=args.end,
+                known=opened() if path == files[0] else None,
+                **options,
+            )
         return counter.count(
             opened() if path == files[0] else path,
             start_s=args.start,
@@ -234,6 +248,8 @@ def _count_files(
         # With JSON on standard output the lines for people go to stderr.
         out = sys.stderr if args.json == "-" else sys.stdout
         say(result, out)
+        if args.skim is not None:
+            say(f"  {skimmer.skimmed(result).sentence}", out)
         if args.verbose:
             say(result.explain(), out)
         if result.faults:

@@ -23,6 +23,7 @@ COMMANDS = {
     "data": "count and check the labels and videos of data sets",
     "events": "mark what should be heard in a video, and dub it",
     "evaluate": "score a model on videos with known counts",
+    "find": "find where something repeats in long videos, without looking at all of them",
     "scenes": "render procedural videos with known counts",
     "train": "train a system, and export it as a model",
 }

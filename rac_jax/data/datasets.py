@@ -10,12 +10,16 @@ from types import ModuleType
 
 from rac_jax import media
 from rac_jax.data import (
+    activitynet,
     annotations,
     audible623,
     countix,
     countix_av,
     extreme_countix_av,
+    kinetics_sounds,
+    mini_sports1m,
     repcount_a,
+    ucf101,
     ucfrep,
 )
 from rac_jax.data.annotations import Annotation
@@ -23,11 +27,15 @@ from rac_jax.data.labels import Labels
 from rac_jax.media.files import VIDEO_SUFFIXES
 
 READERS: Mapping[str, ModuleType] = {
+    "activitynet": activitynet,
     "audible623": audible623,
     "countix": countix,
     "countix_av": countix_av,
     "extreme_countix_av": extreme_countix_av,
+    "kinetics_sounds": kinetics_sounds,
+    "mini_sports1m": mini_sports1m,
     "repcount_a": repcount_a,
+    "ucf101": ucf101,
     "ucfrep": ucfrep,
 }
 VIDEOS = "videos"

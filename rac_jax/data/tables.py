@@ -69,6 +69,18 @@ def read_rows(
         raise wrong(path, 1, "has a header and no rows")
 
 
+def read_lines(path: pathlib.Path) -> Iterator[tuple[int, str]]:
+    """The lines of a list without a header, stripped, with their numbers; without blank ones.
+
+    Raises:
+      OSError: if the file cannot be read.
+      ValueError: naming the line of the first byte that is no text.
+    """
+    for line, text in enumerate(_text(path).splitlines(), 1):
+        if text.strip():
+            yield line, text.strip()
+
+
 def _text(path: pathlib.Path) -> str:
     """The text of a file, UTF-8 or, with a byte order mark, UTF-16.
 

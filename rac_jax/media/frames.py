@@ -54,6 +54,7 @@ def stream_frames(
     end_s: float | None = None,
     chunk: int = 32,
     most_fps: float | None = None,
+    keyframes: bool = False,
 ) -> Iterator[FrameChunk]:
     """Decodes frames in chunks; memory holds one large frame beside the small ones.
 
@@ -69,6 +70,8 @@ def stream_frames(
       chunk: frames per chunk, at least 1.
       most_fps: frames per second to give at most; by their times, frames that follow sooner are
         left out. None gives all.
+      keyframes: only frames that are coded without others, which costs next to nothing beside
+        decoding them all: packets of other frames are read and not decoded.
 
     Returns:
       An iterator over chunks of `chunk` frames, the last one shorter: the frames with
@@ -81,7 +84,9 @@ def stream_frames(
     """
     size = check_frames(size, interpolation, start_s, end_s, chunk, most_fps)
     gap_s = 0.0 if most_fps is None else least_gap_s(most_fps)
-    return _stream(os.fspath(path), size, interpolation, start_s, end_s, chunk, gap_s)
+    return _stream(
+        os.fspath(path), size, interpolation, start_s, end_s, chunk, gap_s, keyframes
+    )
 
 
 def check_frames(
@@ -116,7 +121,7 @@ def check_span(start_s: float, end_s: float | None) -> None:
 
 
 def _stream(
-    path, size, interpolation, start_s, end_s, chunk, gap_s
+    path, size, interpolation, start_s, end_s, chunk, gap_s, keyframes
 ) -> Iterator[FrameChunk]:
     end_s = math.inf if end_s is None else end_s
     frames, times = None, np.empty(chunk)
@@ -126,7 +131,7 @@ def _stream(
             timed = images.timed_pictures(path)
         else:
             container = stack.enter_context(box.open_media(path))
-            timed = timed_frames(container, path, start_s)
+            timed = timed_frames(container, path, start_s, keyframes)
         shrink = None
         for frame, time_s in timed:
             if time_s >= end_s:
@@ -149,13 +154,16 @@ def _stream(
         yield FrameChunk(frames[:filled], times[:filled])
 
 
-def timed_frames(container, path: str, start_s: float = 0.0) -> Iterator:
+def timed_frames(
+    container, path: str, start_s: float = 0.0, keyframes: bool = False
+) -> Iterator:
     """Decodes the picture of an open file.
 
     Args:
       container: an open container, at its start.
       path: its name, for messages.
       start_s: frames before this time may be left out, to save decoding.
+      keyframes: whether the decoder leaves out all other frames.
 
     Yields:
       (PyAV frame, seconds after the first frame), times rising.
@@ -167,6 +175,8 @@ def timed_frames(container, path: str, start_s: float = 0.0) -> Iterator:
     if stream is None:
         raise MediaError(f"{path}: has no picture")
     prepare(stream, path)
+    if keyframes:
+        stream.codec_context.skip_frame = "NONKEY"
     step = 1 / box.average_fps(stream, path)
     # Without an index a jump of seconds begins a new recording.
     jump_s = box.LONGEST_GAP_S if box.can_seek(container) else box.JUMP_S
@@ -204,6 +214,8 @@ def timed_frames(container, path: str, start_s: float = 0.0) -> Iterator:
             f"the picture's clock jumps ahead ({jumps} times), read on without a gap",
         )
         return
+    if keyframes:
+        return  # the last of them may lie anywhere
     promised_s = promised_length_s(container, stream)
     if -math.inf < last + step < promised_s - max(SHORT_OF_S, step):
         box.report_fault(

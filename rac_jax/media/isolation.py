@@ -255,6 +255,7 @@ def stream_frames(
     end_s: float | None = None,
     chunk: int = 32,
     most_fps: float | None = None,
+    keyframes: bool = False,
 ) -> Iterator[FrameChunk]:
     """Decodes frames in chunks; see `rac_jax.media.frames.stream_frames`.
 
@@ -272,6 +273,7 @@ def stream_frames(
         "end_s": end_s,
         "chunk": chunk,
         "most_fps": most_fps,
+        "keyframes": keyframes,
     }
     return _frames(os.fspath(path), request)
 

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from rac_jax.ops.sound_format import BINS, RATE, WINDOW
+from rac_jax.ops.sound_format import RATE, WINDOW
 
 BANDS = 32
 LOWEST_HZ = 60.0
@@ -17,12 +17,27 @@ FLOOR = 1e-9
 
 
 @functools.cache
-def mel_matrix() -> np.ndarray:
-    """Triangular filters of unit sum, evenly spaced on the mel scale. [F, BANDS] float32"""
-    low, high = (2595 * np.log10(1 + f / 700) for f in (LOWEST_HZ, HIGHEST_HZ))
-    corners = 700 * (10 ** (np.linspace(low, high, BANDS + 2) / 2595) - 1)
-    frequency = np.arange(BINS) * RATE / WINDOW
-    matrix = np.zeros((BINS, BANDS), np.float32)
+def mel_matrix(
+    bands: int = BANDS,
+    span_hz: tuple[float, float] = (LOWEST_HZ, HIGHEST_HZ),
+    window: int = WINDOW,
+    rate: int = RATE,
+) -> np.ndarray:
+    """Triangular filters of unit sum, evenly spaced on the mel scale.
+
+    Args:
+      bands: how many.
+      span_hz: where the first begins and the last ends.
+      window: samples of the Fourier transform.
+      rate: samples per second.
+
+    Returns:
+      [window // 2 + 1, bands] float32.
+    """
+    low, high = (2595 * np.log10(1 + f / 700) for f in span_hz)
+    corners = 700 * (10 ** (np.linspace(low, high, bands + 2) / 2595) - 1)
+    frequency = np.arange(window // 2 + 1) * rate / window
+    matrix = np.zeros((len(frequency), bands), np.float32)
     for band, (left, centre, right) in enumerate(
         zip(corners, corners[1:], corners[2:], strict=False)
     ):

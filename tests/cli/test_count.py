@@ -232,3 +232,17 @@ def test_help_shows_the_models_own_options(capsys):
         assert f"options of {model}:" in texts[-1]
     assert ["--max-stride" in text for text in texts] == [True, True, False]
     assert ["--protocol" in text for text in texts] == [False, True, False]
+
+
+def test_skimming_a_short_file_looks_at_all_of_it(rac, clip, tmp_path):
+    code, out, err = rac(clip, "--skim", "20%", "--json", tmp_path / "one.json")
+    assert (code, err) == (0, "")
+    first, second = out.splitlines()
+    assert first.startswith(f"{clip}: ")
+    assert second.startswith("  looked at all of it: ")
+    whole = json.loads((tmp_path / "one.json").read_text())
+    assert whole["details"]["skim"]["looked_share"] == 1
+    rac(clip, "--json", tmp_path / "two.json")
+    assert whole["count"] == json.loads((tmp_path / "two.json").read_text())["count"]
+    with pytest.raises(SystemExit):
+        rac(clip, "--skim", "0")

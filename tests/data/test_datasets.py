@@ -184,9 +184,7 @@ def test_ucfrep_as_the_authors_wrote_it(tmp_path):
 def test_names(write, tmp_path):
     path = write("clips.csv", "file,start_s,end_s,count\na.mp4,,,4\n")
     assert datasets.read(path).annotations[0].count == 4
-    with pytest.raises(
-        ValueError, match="'countx' is no data set, known: audible623, "
-    ):
+    with pytest.raises(ValueError, match="'countx' is no data set, known: .*countix, "):
         datasets.read(f"countx:{path}")
     with pytest.raises(ValueError, match="'video=x' is none of its options: videos="):
         datasets.read(f"countix:{path},video=x")

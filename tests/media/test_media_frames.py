@@ -3,6 +3,7 @@
 import logging
 from fractions import Fraction
 
+import av
 import numpy as np
 import pytest
 
@@ -58,6 +59,20 @@ def test_chunks_do_not_share_memory(film):
     first, second = list(media.stream_frames(film, chunk=50))
     assert read_codes(first.frames) == list(range(50))
     assert read_codes(second.frames) == list(range(50, 100))
+
+
+def test_keyframes_alone(film, caplog):
+    chunks = list(media.stream_frames(film, keyframes=True))
+    times = np.concatenate([chunk.times_s for chunk in chunks])
+    codes = [code for chunk in chunks for code in read_codes(chunk.frames)]
+    with av.open(str(film)) as container:
+        packets = [p for p in container.demux(video=0) if p.is_keyframe and p.size]
+        wanted = sorted(round(25 * p.pts * p.time_base) for p in packets)
+    assert codes == wanted
+    assert 2 < len(codes) < 20
+    np.testing.assert_allclose(times, np.array(codes) / 25, atol=1e-6)
+    # That the last of them is not the film's last frame is no fault.
+    assert not caplog.records
 
 
 @pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".mov"])

@@ -1,0 +1,214 @@
+"""Skimming: what a preview says, where the policy looks, and what the count says of the rest."""
+
+import dataclasses
+import types
+
+import numpy as np
+import pytest
+
+from rac_jax import media
+from rac_jax.counting.rate import Rate
+from rac_jax.counting.result import CountResult, RepetitionSet, Stream, rate_of_sets
+from rac_jax.counting.skim import policy, rhythm, skimmer
+from rac_jax.counting.skim.preview import Preview, preview
+from rac_jax.media.encode import write_video
+
+LENGTH_S = 150
+SETS = ((40.0, 58.0), (100.0, 112.0))  # a repetition a second
+
+
+def clicks(length_s, times_s, rate=rhythm.RATE):
+    """Faint noise, and short bursts at times."""
+    rng = np.random.default_rng(0)
+    samples = rng.normal(0, 0.003, round(length_s * rate))
+    for time_s in times_s:
+        first = round(time_s * rate)
+        burst = rng.normal(0, 0.3, rate // 20) * np.exp(-np.arange(rate // 20) / 80)
+        samples[first : first + len(burst)] += burst[: len(samples) - first]
+    return samples.astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def film(tmp_path_factory):
+    """Two and a half minutes in which clicks go with two sets; the picture is a still."""
+    times = np.concatenate([np.arange(a, b) for a, b in SETS])
+    path = tmp_path_factory.mktemp("films") / "long.mp4"
+    frames = np.full((LENGTH_S * 5, 16, 16, 3), 90, np.uint8)
+    write_video(path, frames, 5, clicks(LENGTH_S, times, 16_000), 16_000)
+    return path
+
+
+def test_rhythm_tells_clicks_from_noise_and_silence():
+    rng = np.random.default_rng(1)
+    steady = clicks(20, np.arange(0.3, 20, 0.7))
+    erratic = clicks(20, np.sort(rng.uniform(0, 19, 28)))
+    found = []
+    for samples in (steady, erratic, np.zeros(20 * rhythm.RATE, np.float32)):
+        blocks = np.array_split(samples, 7)
+        onsets, loudness = rhythm.onset_envelope(blocks)
+        again, _ = rhythm.onset_envelope([samples])
+        # However the samples are cut.
+        np.testing.assert_allclose(onsets, again, atol=1e-4)
+        assert len(loudness) == len(onsets) == 20 * rhythm.RATE // rhythm.HOP
+        found.append(rhythm.rhythm(onsets, 20)[4:16])
+    assert found[0].min() > 0.6
+    assert found[1].mean() < 0.45
+    assert not found[2].any()
+    assert len(rhythm.onset_envelope(())[0]) == 0
+
+
+def test_a_preview_hears_and_sees(film):
+    seen = preview(film)
+    assert seen.seconds == LENGTH_S
+    assert seen.heard
+    # At five frames per second its keyframes are 50 s apart, too far to tell anything.
+    assert seen.seen == 0 and seen.keyframes == 3
+    inside = np.zeros(LENGTH_S, bool)
+    for start_s, end_s in SETS:
+        inside[int(start_s) + 3 : int(end_s) - 3] = True
+    assert seen.rhythm[inside].min() > np.nanmax(seen.rhythm[3:37])
+    part = preview(film, start_s=40.0, end_s=52.5)
+    assert (part.start_s, part.end_s, part.seconds) == (40.0, 52.5, 13)
+    assert part.rhythm[4:9].min() > 0.6
+    with pytest.raises(media.MediaError, match="nothing in the part"):
+        preview(film, start_s=500.0)
+
+
+def test_keyframes_that_change_are_motion(tmp_path):
+    frames = np.zeros((500, 32, 32, 3), np.uint8)
+    for number in range(500):
+        frames[number, :, (number // 3) % 28 :][:, :4] = 120
+    write_video(tmp_path / "a.mp4", frames, 25)
+    seen = preview(tmp_path / "a.mp4")
+    assert not seen.heard
+    assert np.isnan(seen.rhythm).all()
+    assert 1 < np.nanmax(seen.motion) < 40
+    assert seen.keyframes < 30
+
+
+def made(beliefs) -> Preview:
+    nothing = np.full(len(beliefs), np.nan, np.float32)
+    return Preview(0.0, float(len(beliefs)), nothing, nothing, nothing, 0)
+
+
+def test_the_policy_looks_where_it_believes_and_goes_on_beside_a_set():
+    beliefs = np.full(100, 0.1)
+    beliefs[60:66] = 0.8
+    chosen = policy.Policy(beliefs, 20)
+    before = chosen.missed()
+    assert chosen.next() == (60, 66)
+    chosen.found((60, 66), True, False, True)
+    assert chosen.next() == (66, 72)
+    # A decoy: what is near is believed in less, what is far is not.
+    chosen.found((66, 72), False, False, False)
+    assert chosen.beliefs[75] < 0.05
+    assert chosen.beliefs[90] == 0.1
+    spans = []
+    while (span := chosen.next()) is not None:
+        spans.append(span)
+    assert sum(end - first for first, end in spans) == 8
+    assert chosen.looked.sum() == 20
+    assert chosen.missed() < before
+    everything = policy.Policy(np.full(7, 0.5), 7)
+    assert [everything.next(), everything.next(), everything.next()] == [
+        (0, 6),
+        (6, 7),
+        None,
+    ]
+    assert everything.missed() == 0
+    assert policy.Policy(np.full(50, 0.001), 50).next() is None
+
+
+def test_beliefs_and_a_preview_that_says_nothing():
+    seen = made(np.zeros(30))
+    assert policy.says_nothing(seen, policy.believe(seen))
+    heard = dataclasses.replace(seen, rhythm=np.linspace(0, 1, 30, dtype=np.float32))
+    beliefs = policy.believe(heard)
+    assert (np.diff(beliefs) > 0).all()
+    assert not policy.says_nothing(heard, beliefs)
+
+
+class Known:
+    """Counts by heart: a repetition a second inside of the sets."""
+
+    def __init__(self):
+        self.config = {"name": "known"}
+        self.family = types.SimpleNamespace(name="known")
+        self.asked = []
+
+    def count(self, path, *, start_s=0.0, end_s=None):
+        end_s = LENGTH_S if end_s is None else end_s
+        self.asked.append((start_s, end_s))
+        sets = []
+        for first, last in SETS:
+            begin, end = max(first, start_s), min(last, end_s)
+            cycles = [(t, t + 1.0) for t in np.arange(np.ceil(begin), end - 0.99)]
+            if cycles:
+                span = (cycles[0][0], cycles[-1][1])
+                sets.append(RepetitionSet(*span, float(len(cycles)), tuple(cycles)))
+        count = sum(one.count for one in sets)
+        return CountResult(
+            file=str(path),
+            start_s=start_s,
+            duration_s=end_s - start_s,
+            count=count,
+            rate=rate_of_sets(tuple(sets)),
+            streams=(Stream("sight", count, 1.0),),
+            model="known",
+            family="known",
+            seconds=0.1,
+            sets=tuple(sets),
+            confidence=0.9,
+        )
+
+
+def test_a_part_of_the_video_gives_the_count_of_all_of_it(film):
+    counter = Known()
+    result = skimmer.skim(counter, film, 0.4)
+    how = skimmer.skimmed(result)
+    assert result.count == 30
+    assert [(one.start_s, one.end_s) for one in result.sets] == list(SETS)
+    assert result.rate.integral == pytest.approx(30)
+    assert result.stream("sight").count == 30
+    assert 0.2 < how.looked_share <= 0.4
+    assert sum(b - a for a, b in how.spans) == pytest.approx(
+        how.looked_share * result.duration_s
+    )
+    assert how.everything == ""
+    assert result.confidence == pytest.approx(0.9 * (1 - how.missed_probability))
+    assert "never at" in how.sentence
+    result.to_json()
+    # A budget that is too small for both sets: less is found, and more may have been missed.
+    less = skimmer.skimmed(skimmer.skim(Known(), film, 0.1))
+    assert less.looked_share <= 0.1
+    assert less.missed_probability > how.missed_probability
+
+
+def test_all_of_it_is_looked_at_where_there_is_no_reason_not_to(film, tmp_path):
+    for path, budget, reason in (
+        (film, 1.0, "the budget is all of it"),
+        (film, 0.05, "5 % of it would be 7 s"),
+    ):
+        counter = Known()
+        result = skimmer.skim(counter, path, budget)
+        how = skimmer.skimmed(result)
+        assert how.everything == reason
+        assert how.looked_share == 1 and how.missed_probability == 0
+        assert counter.asked == [(0.0, LENGTH_S)]
+        assert result.confidence == 0.9
+    write_video(tmp_path / "still.mp4", np.zeros((300, 16, 16, 3), np.uint8), 5)
+    how = skimmer.skimmed(skimmer.skim(Known(), tmp_path / "still.mp4", 0.5))
+    assert how.everything == "its sound and keyframes say nothing"
+    with pytest.raises(ValueError, match="budget: must be a share above 0"):
+        skimmer.skim(Known(), film, 0.0)
+
+
+def test_a_model_without_sets_has_runs_of_its_rate():
+    result = Known().count("x")
+    rate = Rate((0.0, 2.0, 5.0, 8.0), (1.0, 0.0, 2.0))
+    told = dataclasses.replace(result, sets=None, rate=rate, count=8.0)
+    found = skimmer.sets_of(told)
+    assert [(one.start_s, one.end_s, one.count) for one in found] == [
+        (0.0, 2.0, 2.0),
+        (5.0, 8.0, 6.0),
+    ]
