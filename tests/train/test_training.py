@@ -251,6 +251,32 @@ def test_it_starts_from_an_encoder_alone(models):
     }
 
 
+def renamed(variables, **names):
+    """Variables with groups of other names."""
+    return {
+        kind: {names.get(group, group): leaves for group, leaves in tree.items()}
+        for kind, tree in variables.items()
+    }
+
+
+def test_it_starts_from_the_one_group_that_fits(models):
+    """The encoder of a model that does not count has a name of its own."""
+    model = models("other", renamed(constant(4.0), norm="encoder", last="head"))
+    found = training.started({"norm": model}, constant(0.0))
+    assert groups(found)["params", "norm"] == groups(found)["batch_stats", "norm"]
+    assert groups(found)["params", "norm"] == {4.0}
+    assert groups(found)["params", "last"] == {0.0}
+
+
+def test_of_several_groups_that_fit_none_is_guessed(models):
+    other = renamed(constant(4.0), norm="one")
+    for tree in other.values():
+        tree["two"] = tree.get("one", {})
+    model = models("several", other)
+    with pytest.raises(ValueError, match=r"start.norm: .* groups fit: one, two"):
+        training.started({"norm": model}, constant(0.0))
+
+
 def test_first_variables_are_left_as_they_were(models):
     first = constant(0.0)
     training.started({"last": models("one", constant(1.0))}, first)
