@@ -14,8 +14,10 @@ from rac_jax.data import (
     countix,
     countix_av,
     extreme_countix_av,
+    kinetics,
     repcount_a,
     ucfrep,
+    vggsound,
 )
 from rac_jax.data.annotations import Annotation
 from rac_jax.data.labels import Labels
@@ -25,8 +27,10 @@ READERS: Mapping[str, ModuleType] = {
     "countix": countix,
     "countix_av": countix_av,
     "extreme_countix_av": extreme_countix_av,
+    "kinetics": kinetics,
     "repcount_a": repcount_a,
     "ucfrep": ucfrep,
+    "vggsound": vggsound,
 }
 VIDEOS = "videos"
 
@@ -98,8 +102,11 @@ def read_found(name: str | os.PathLike, say: Callable[[str], None]) -> list[Anno
     return labels.found
 
 
-def unlabelled(folder: str | os.PathLike) -> list[Annotation]:
+def read_folder(folder: str | os.PathLike) -> list[Annotation]:
     """A record for every video in a folder, with everything below it; their counts are 0.
+
+    The label is the name of the folder that a video lies in, as Kinetics is sorted by classes:
+    "" for one that lies in `folder` itself.
 
     Raises:
       ValueError: if there is none.
@@ -108,4 +115,13 @@ def unlabelled(folder: str | os.PathLike) -> list[Annotation]:
     paths = [path for path in found if path.suffix.lower() in VIDEO_SUFFIXES]
     if not paths:
         raise ValueError(f"{folder}: holds no video")
-    return [Annotation(path.stem, str(path), 0.0) for path in paths]
+    top = pathlib.Path(folder)
+    return [
+        Annotation(
+            path.stem,
+            str(path),
+            0.0,
+            label="" if path.parent == top else path.parent.name,
+        )
+        for path in paths
+    ]

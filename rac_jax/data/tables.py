@@ -5,7 +5,7 @@ import csv
 import io
 import itertools
 import pathlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 # Between cells: comma, or what spreadsheets of other countries write.
 DELIMITERS = ",;\t"
@@ -16,14 +16,15 @@ BOMS = {
 
 
 def read_rows(
-    path: pathlib.Path, required: Iterable[str]
+    path: pathlib.Path, required: Iterable[str], header: Sequence[str] | None = None
 ) -> Iterator[tuple[int, dict[str, str]]]:
-    """The rows of a table of text with a header line.
+    """The rows of a table of text with a header line, or of one whose columns are known.
 
     Args:
       path: the table: UTF-8, or UTF-16 with a byte order mark; cells between commas, semicolons
         or tabs, whichever the header line has most of. Rows without content are passed over.
       required: columns that it must have.
+      header: the columns of a table that has no header line.
 
     Yields:
       The number of the line that a row ends on, and its cells by column.
@@ -33,16 +34,17 @@ def read_rows(
       ValueError: "<name>:<line>: <what is wrong>" for a missing column, a row with another number
         of cells than the header, no row at all, or a file that is no such table.
     """
-    required = list(required)
+    required, named = list(required), header is not None
     text = _text(path)
     delimiter = max(DELIMITERS, key=text.partition("\n")[0].count)
     reader = csv.reader(io.StringIO(text, newline=""), strict=True, delimiter=delimiter)
     rows = 0
     try:
-        header = [name.strip() for name in next(reader, [])]
-        # A trailing delimiter makes a column without a name.
-        while header and not header[-1]:
-            header.pop()
+        if not named:
+            header = [name.strip() for name in next(reader, [])]
+            # A trailing delimiter makes a column without a name.
+            while header and not header[-1]:
+                header.pop()
         if repeated := {name for name in header if header.count(name) > 1}:
             raise wrong(path, 1, f"the column {min(repeated)!r} is there twice")
         if missing := [name for name in required if name not in header]:
@@ -54,13 +56,17 @@ def read_rows(
             extra = cells[len(header) :]
             if len(cells) < len(header) or any(cell.strip() for cell in extra):
                 what = "has another number of cells than the header"
+                if named:
+                    what = f"has {len(cells)} cells, not {len(header)}"
                 raise wrong(path, reader.line_num, what)
             rows += 1
             yield reader.line_num, dict(zip(header, cells, strict=False))
     except csv.Error as error:
         raise wrong(path, reader.line_num, str(error)) from None
     if not rows:
-        raise wrong(path, 1, "has a header and no rows")
+        raise wrong(
+            path, 1, "has a header and no rows" if reader.line_num else "is empty"
+        )
 
 
 def _text(path: pathlib.Path) -> str:

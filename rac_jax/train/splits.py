@@ -177,7 +177,7 @@ def _open(data: Any, split: str) -> tuple[Source, str | None]:
         return clip_cache.CachedVideos(section.path), None
     if section.kind in ("csv", "folder"):
         labels = (
-            datasets.unlabelled(section.path)
+            datasets.read_folder(section.path)
             if section.kind == "folder"
             else datasets.read_found(section.path, LOG.warning)
         )
