@@ -16,6 +16,7 @@ GROUP = "rac_jax.families"
 # Name to "module:object"; a module is imported when its family is asked for.
 FAMILIES = {
     "baseline": "rac_jax.models.baselines:FAMILY",
+    "classifier": "rac_jax.models.classifier:FAMILY",
     "compact": "rac_jax.models.compact:FAMILY",
     "lmrl": "rac_jax.models.lmrl:FAMILY",
     "repnet": "rac_jax.models.repnet:FAMILY",

@@ -204,7 +204,7 @@ def started(start: Mapping[str, str], variables: Variables) -> Variables:
             sep="/",
         )
         if group != WHOLE:
-            source = _source_group(group, model, loaded, changed)
+            source, home = _source_and_home(group, model, loaded, changed)
         for kind, tree in changed.items():
             found = loaded.get(kind, {})
             if group == WHOLE:
@@ -212,37 +212,46 @@ def started(start: Mapping[str, str], variables: Variables) -> Variables:
                 changed[kind] = dict(found)
             elif group in tree:
                 found = found.get(source, {}) if source else found
+                found = {home: found} if home else found
                 _check_fit(group, model, found, tree[group])
                 tree[group] = found
     return changed
 
 
-def _source_group(
+def _source_and_home(
     group: str, model: str, loaded: Variables, wanted: Variables
-) -> str | None:
-    """The group of a model's parameters that a group of another one starts from.
+) -> tuple[str | None, str]:
+    """What of a model's parameters a group of another one starts from, and where in it.
 
     Returns:
-      The one of the same name, or the only one with the same paths and shapes; None for the
-      whole model.
+      The group of the same name, or the only one with the same paths and shapes, or None for
+      the whole model; and "", or the name of the only module in the group, where it is that
+      which fits.
 
     Raises:
-      ValueError: if several of other names fit.
+      ValueError: if several groups of other names fit.
     """
-    params = loaded.get("params", {})
+    params, tree = loaded.get("params", {}), wanted["params"][group]
     if group in params:
-        return group
-    shapes = _shapes(wanted["params"][group])
-    fitting = [
-        name
-        for name, tree in params.items()
-        if isinstance(tree, Mapping) and _shapes(tree) == shapes
-    ]
-    if len(fitting) > 1:
-        raise ValueError(
-            f"start.{group}: of {model} several groups fit: {', '.join(sorted(fitting))}"
-        )
-    return fitting[0] if fitting else None
+        return group, ""
+    homes = {"": tree}
+    if len(tree) == 1:
+        homes |= {name: one for name, one in tree.items() if isinstance(one, Mapping)}
+    for home, part in homes.items():
+        fitting = [
+            name
+            for name, one in sorted(params.items())
+            if isinstance(one, Mapping) and _shapes(one) == _shapes(part)
+        ]
+        if len(fitting) > 1:
+            raise ValueError(
+                f"start.{group}: of {model} several groups fit: {', '.join(fitting)}"
+            )
+        if fitting:
+            return fitting[0], home
+        if _shapes(params) == _shapes(part):
+            return None, home
+    return None, ""
 
 
 def _shapes(tree: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:

@@ -20,6 +20,7 @@ MODELS = {
     "r2plus1d18": ("r2plus1d18", {}),
     "r2plus1d18_half": ("r2plus1d18", {"width": 0.5}),
     "resnet18": ("resnet18", {}),
+    "classifier": ("classifier", {"encoder": "resnet50v2", "width": 0.25}),
     "compact": ("compact", {}),
     "lmrl": ("lmrl", {}),
     "lmrl_small": ("lmrl", {"width": 0.25, "encoder": "plain", "places": 1}),

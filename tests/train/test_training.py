@@ -268,6 +268,23 @@ def test_it_starts_from_the_one_group_that_fits(models):
     assert groups(found)["params", "last"] == {0.0}
 
 
+def test_an_encoder_inside_a_group_is_found(models):
+    """A group that wraps one module starts from an encoder alone, or from a group like it."""
+    first = constant(0.0)
+    wrapped = {
+        kind: {"encoder": {"inner": tree["norm"]}} if "norm" in tree else {}
+        for kind, tree in first.items()
+    }
+    alone = {kind: tree.get("norm", {}) for kind, tree in constant(4.0).items()}
+    grouped = renamed(constant(5.0), norm="pretrained")
+    for name, variables, value in (("alone", alone, 4.0), ("in", grouped, 5.0)):
+        model = models(name, variables)
+        found = training.started({"encoder": model}, wrapped)
+        for kind in ("params", "batch_stats"):
+            leaves = found[kind]["encoder"]["inner"].values()
+            assert {float(np.unique(leaf)[0]) for leaf in leaves} == {value}
+
+
 def test_of_several_groups_that_fit_none_is_guessed(models):
     other = renamed(constant(4.0), norm="one")
     for tree in other.values():
