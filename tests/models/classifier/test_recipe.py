@@ -112,7 +112,7 @@ def test_a_kinetics_style_folder_is_learned_from(tmp_path, capsys):
 @pytest.mark.slow
 @pytest.mark.parametrize("sound", [False, True])
 def test_resumed_it_ends_bit_for_bit_the_same(sound, tmp_path):
-    """Stopped between two checkpoints, on clips or sounds of videos, augmented at random."""
+    """Stopped half-way, on clips or sounds of videos, augmented at random."""
     videos = tiny_run.write_videos(tmp_path / "videos")
 
     def config():
