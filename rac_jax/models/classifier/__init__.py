@@ -54,5 +54,17 @@ class ClassifierFamily(TrainableFamily):
 
         return RECIPE
 
+    def to_torch(
+        self, network: "nn.Module", variables: Variables
+    ) -> dict[str, Any] | None:
+        """The encoder alone, with the published names, where they are known; see `rac convert`."""
+        from rac_jax.encoders import ENCODERS, Encoder
+
+        if network.encoder not in ENCODERS:
+            return None
+        maker = Encoder(network.encoder)
+        alone = {kind: tree.get("encoder", {}) for kind, tree in variables.items()}
+        return maker.to_torch(maker.network(width=network.width), alone)
+
 
 FAMILY = ClassifierFamily()

@@ -157,3 +157,14 @@ def test_sight_and_sound_start_from_its_encoder(tmp_path):
             np.testing.assert_allclose(taken[path], leaf, rtol=2e-3, atol=1e-6)
     with pytest.raises(ValueError, match="start.sound_encoder: .* does not fit"):
         training.started({"sound_encoder": str(folder)}, first)
+
+
+def test_its_encoder_has_the_published_names():
+    network = FAMILY.network(encoder="resnet18", input="sound", **SMALL)
+    variables = FAMILY.initialise(network, jax.random.key(0))
+    state = FAMILY.to_torch(network, variables)["model.pt"]
+    kernel = variables["params"]["encoder"]["stem"]["conv"]["kernel"]
+    found = np.asarray(state["conv1.weight"])
+    np.testing.assert_allclose(found, np.transpose(kernel, (3, 2, 0, 1)))
+    plain = FAMILY.network(encoder="plain", **SMALL)
+    assert FAMILY.to_torch(plain, variables) is None
