@@ -232,11 +232,13 @@ def _source_and_home(
       ValueError: if several groups of other names fit.
     """
     params, tree = loaded.get("params", {}), wanted["params"][group]
-    if group in params:
-        return group, ""
     homes = {"": tree}
     if len(tree) == 1:
         homes |= {name: one for name, one in tree.items() if isinstance(one, Mapping)}
+    if group in params:
+        own = _shapes(params[group])
+        fits = [home for home, part in homes.items() if _shapes(part) == own]
+        return group, fits[0] if fits else ""
     for home, part in homes.items():
         fitting = [
             name

@@ -276,8 +276,11 @@ def test_an_encoder_inside_a_group_is_found(models):
         for kind, tree in first.items()
     }
     alone = {kind: tree.get("norm", {}) for kind, tree in constant(4.0).items()}
-    grouped = renamed(constant(5.0), norm="pretrained")
-    for name, variables, value in (("alone", alone, 4.0), ("in", grouped, 5.0)):
+    cases = {"alone": (alone, 4.0)}
+    # As a group of another name, or of the same one.
+    for name, value in (("pretrained", 5.0), ("encoder", 6.0)):
+        cases[name] = (renamed(constant(value), norm=name), value)
+    for name, (variables, value) in cases.items():
         model = models(name, variables)
         found = training.started({"encoder": model}, wrapped)
         for kind in ("params", "batch_stats"):
