@@ -4,7 +4,7 @@
     rac train --config configs/lmrl.py --workdir W
     rac train --config configs/lmrl.py:paper --workdir W --config.data.train.path train.csv \
         --config.data.val.path val.csv --config.data.test.path test.csv \
-        --config.start.encoder/video_swin=SWIN
+        --config.start.encoder=SWIN
 
 `full` (no name) is the paper's network on scenes that are rendered in the step: a GPU or more.
 `paper` is its training as far as it is told, on labelled videos whose cycles are known, from
@@ -47,7 +47,7 @@ def full() -> ml_collections.ConfigDict:
     config.share_stages = False
     # On CPU: what a step frees is kept for the next.
     config.keep_memory = True
-    # A model to begin with; --config.start.encoder/video_swin=MODEL for the encoder alone.
+    # A model to begin with; --config.start.encoder=MODEL for the encoder alone.
     config.start = {"model": ""}
     config.model = {
         "encoder": "video_swin",

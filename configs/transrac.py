@@ -4,7 +4,7 @@
     rac train --config configs/transrac.py --workdir W
     rac train --config configs/transrac.py:paper --workdir W --config.data.train.path train.csv \
         --config.data.val.path val.csv --config.data.test.path test.csv \
-        --config.start.encoder/video_swin=SWIN
+        --config.start.encoder=SWIN
 
 `full` (no name) is the published network on scenes that are rendered in the step: a GPU or more.
 `paper` is the paper's training, on labelled videos whose cycles are known, from Kinetics' encoder
@@ -47,7 +47,7 @@ def full() -> ml_collections.ConfigDict:
     config.share_stages = False
     # On CPU: what a step frees is kept for the next.
     config.keep_memory = True
-    # A model to begin with; --config.start.encoder/video_swin=MODEL for the encoder alone.
+    # A model to begin with; --config.start.encoder=MODEL for the encoder alone.
     config.start = {"model": ""}
     config.model = {
         "encoder": "video_swin",

@@ -7,6 +7,7 @@ import ml_collections
 from rac_jax.data.labelled import LabelledVideo
 from rac_jax.train import splits
 from rac_jax.train.run import Run
+from tests.models.classifier import tiny_run as classifier_run
 from tests.models.compact import tiny_run as compact_run
 from tests.models.repnet import tiny_run as repnet_run
 from tests.models.sien import tiny_run as sien_run
@@ -22,6 +23,7 @@ def _sight_sound() -> ml_collections.ConfigDict:
 
 
 TINY = {
+    "classifier": classifier_run.tiny_config,
     "compact": compact_run.tiny_config,
     "lmrl": functools.partial(density_run.tiny_config, "lmrl"),
     "repnet": repnet_run.tiny_config,

@@ -19,7 +19,7 @@ from benchmarks.compare.suites import SUITES
 from rac_jax import encoders
 from rac_jax.counting import programs, weights
 from rac_jax.counting.counter import Counter
-from rac_jax.counting.family import Family, Variables
+from rac_jax.counting.family import TrainableFamily, Variables
 from rac_jax.encoders import initialise
 from rac_jax.encoders.conversion import encoder_table
 from rac_jax.interop.attention import split_attention
@@ -35,7 +35,7 @@ from rac_jax.train.step import make_train_step
 DRAWN = np.float32(0.02)  # standard deviation of what has no other rule
 
 
-def find_maker(case: Case) -> Family | encoders.Encoder:
+def find_maker(case: Case) -> TrainableFamily | encoders.Encoder:
     """What builds the network of a case that has one."""
     if case.suite in ("stride", "full"):
         return find_family("sight_sound")
@@ -45,7 +45,7 @@ def find_maker(case: Case) -> Family | encoders.Encoder:
     return encoders.Encoder(alone[case.suite])
 
 
-def find_network(case: Case, maker: Family | encoders.Encoder) -> nn.Module:
+def find_network(case: Case, maker: TrainableFamily | encoders.Encoder) -> nn.Module:
     """The network of a case that has one."""
     suite, arguments = SUITES[case.suite], {}
     if suite.narrow:
@@ -58,7 +58,7 @@ def find_network(case: Case, maker: Family | encoders.Encoder) -> nn.Module:
 
 
 def read_weights(
-    maker: Family | encoders.Encoder, network: nn.Module, folder: pathlib.Path
+    maker: TrainableFamily | encoders.Encoder, network: nn.Module, folder: pathlib.Path
 ) -> Variables:
     """The variables that the other side left, or random ones."""
     path = folder / "weights.npz"
@@ -70,7 +70,9 @@ def read_weights(
     return {"batch_stats": {}} | nested
 
 
-def drawn_variables(maker: Family | encoders.Encoder, network: nn.Module) -> Variables:
+def drawn_variables(
+    maker: TrainableFamily | encoders.Encoder, network: nn.Module
+) -> Variables:
     """Random variables, without compiling `init`."""
     shapes = programs.abstract_variables(network, maker.example_inputs(network))
     flat = flax.traverse_util.flatten_dict(shapes, keep_empty_nodes=True)
@@ -88,7 +90,9 @@ def drawn_variables(maker: Family | encoders.Encoder, network: nn.Module) -> Var
 
 
 def arrays_of(
-    maker: Family | encoders.Encoder, network: nn.Module, state: dict[str, np.ndarray]
+    maker: TrainableFamily | encoders.Encoder,
+    network: nn.Module,
+    state: dict[str, np.ndarray],
 ) -> dict[str, np.ndarray]:
     """Arrays by path of the other side's state dict."""
     if isinstance(maker, encoders.Encoder):

@@ -11,7 +11,7 @@ from rac_jax.counting.family import Conversion
 from rac_jax.encoders.published import BACKBONES
 
 if TYPE_CHECKING:
-    from rac_jax.counting.family import Family, Variables
+    from rac_jax.counting.family import TrainableFamily, Variables
 
 TO_TORCH = "to-torch"
 
@@ -115,7 +115,7 @@ def _torch_files(model: str) -> dict[str, Any]:
 
     network, variables, config = loading.load_model(model)
     name = config["family"]
-    maker: encoders.Encoder | Family
+    maker: encoders.Encoder | TrainableFamily
     if name in encoders.ENCODERS:
         maker = encoders.Encoder(name)
     else:

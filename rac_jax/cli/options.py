@@ -110,9 +110,13 @@ def refusal(args: argparse.Namespace, unknown: Sequence[str]) -> str | None:
       args: what was understood.
       unknown: what was not.
     """
+    from rac_jax.counting.family import Family
     from rac_jax.models import FamilyError, family_names, find_family
 
     def flags(family) -> list[str]:
+        # What does not count has no options of counting.
+        if not isinstance(family, Family):
+            return []
         return [flag(field) for field in option_fields(family.Options)]
 
     others: set[str] = set()

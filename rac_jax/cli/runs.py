@@ -59,20 +59,27 @@ def read_report(folder: pathlib.Path) -> dict[str, Any]:
                     f"{path}: {part!r} has other estimators than all videos"
                 )
             for name, scores in estimators.items():
-                _check_scores(path, name, scores)
+                _check_scores(path, name, scores, _metrics(report))
     except (TypeError, KeyError, AttributeError) as error:
         raise ValueError(f"{path}: is no measurement of a run") from error
     return report
 
 
-def _check_scores(path: pathlib.Path, name: str, scores: Mapping[str, Any]) -> None:
+def _metrics(report: Mapping[str, Any]) -> tuple[str, ...]:
+    """The names of a measurement's scores: those of counts, or the ones that it lists."""
+    return tuple(report.get("metrics", METRICS))
+
+
+def _check_scores(
+    path: pathlib.Path, name: str, scores: Mapping[str, Any], metrics: Sequence[str]
+) -> None:
     """Checks the scores of one estimator.
 
     Raises:
       ValueError: naming the file and the score.
       TypeError: if they are no object.
     """
-    for key in ("n", *METRICS):
+    for key in ("n", *metrics):
         if key not in scores:
             raise ValueError(
                 f"{path}: {name} has no {key!r}, as from an earlier version; delete the file "
@@ -122,7 +129,7 @@ def _scores(reports: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
             name: {"n": scores["n"]}
             | {
                 metric: [_parts(report)[part][name][metric] for report in reports]
-                for metric in METRICS
+                for metric in _metrics(reports[0])
             }
             for name, scores in estimators.items()
         }
@@ -133,7 +140,8 @@ def _scores(reports: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 def scores_text(reports: Sequence[Mapping[str, Any]]) -> str:
     """Scores of every estimator, over all videos and by challenge.
 
-    MAE is of counts as they are and of rounded ones; of several runs there is no OBO.
+    MAE is of counts as they are and of rounded ones; of several runs there is no OBO. What does
+    not count is scored by the metrics that its measurement names.
 
     Args:
       reports: of one run, or of several that were measured on the same videos.
@@ -146,6 +154,7 @@ def scores_text(reports: Sequence[Mapping[str, Any]]) -> str:
     """
     shapes = [
         {part: sorted(names) for part, names in _parts(report).items()}
+        | {"metrics": _metrics(report)}
         for report in reports
     ]
     if any(shape != shapes[0] for shape in shapes):
@@ -154,28 +163,35 @@ def scores_text(reports: Sequence[Mapping[str, Any]]) -> str:
         )
     scores = _scores(reports)
     names = list(reports[0]["estimators"])
-    width = 22 if len(reports) == 1 else 32
-    kind = "MAE / rounded"
-    kind += " / OBO" if len(reports) == 1 else f", {len(reports)} runs"
+    shown = _metrics(reports[0])
+    kind = " / ".join(shown)
+    # Of counts: the table that the papers have.
+    if shown == METRICS:
+        kind = "MAE / rounded" + (" / OBO" if len(reports) == 1 else "")
+        shown = METRICS if len(reports) == 1 else MAES
+    if len(reports) > 1:
+        kind += f", {len(reports)} runs"
+    width = 22 if len(reports) == 1 else 16 * len(shown)
     head = "".join(f"{name:>{width}}" for name in names)
     rows = [f"{kind:{NAME_WIDTH}} videos{head}"]
     for part, found in scores.items():
-        cells = "".join(f"{_cell(found[name]):>{width}}" for name in names)
+        cells = "".join(f"{_cell(found[name], shown):>{width}}" for name in names)
         number = max(score["n"] for score in found.values())
         rows.append(f"{part:{NAME_WIDTH}} {number:6}{cells}")
     return "\n".join(rows)
 
 
-def _cell(score: Mapping[str, Any]) -> str:
-    """The scores of an estimator, "-" where there are none."""
-    if any(value is None for value in score["mae"]):
+def _cell(score: Mapping[str, Any], metrics: Sequence[str]) -> str:
+    """The scores of an estimator by these metrics, "-" where there are none."""
+    if any(value is None for metric in metrics for value in score[metric]):
         return "-"
-    errors = [score[metric] for metric in MAES]
-    if len(score["mae"]) == 1:
-        cells = [*(f"{each[0]:.3f}" for each in errors), f"{score['obo'][0]:.2f}"]
-    else:
-        cells = [
-            f"{statistics.mean(each):.3f} ± {statistics.stdev(each):.3f}"
-            for each in errors
-        ]
+    cells = []
+    for metric in metrics:
+        each = score[metric]
+        # Of a share of videos two places say it all.
+        places = 2 if metric == "obo" else 3
+        cell = f"{statistics.mean(each):.{places}f}"
+        if len(each) > 1:
+            cell += f" ± {statistics.stdev(each):.{places}f}"
+        cells.append(cell)
     return " / ".join(cells)

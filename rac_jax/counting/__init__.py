@@ -5,6 +5,7 @@ import importlib
 _PUBLIC = {
     "Counter": "rac_jax.counting.counter",
     "Family": "rac_jax.counting.family",
+    "TrainableFamily": "rac_jax.counting.family",
     "CountResult": "rac_jax.counting.result",
     "ModelError": "rac_jax.counting.model_config",
     "enable_compilation_cache": "rac_jax.counting.cache",

@@ -36,25 +36,21 @@ class Conversion:
     read: Callable[["argparse.Namespace"], tuple[dict[str, Any], Variables]]
 
 
-class Family(abc.ABC):
-    """A family of models: how its networks are built, counted with, trained and converted.
+class TrainableFamily(abc.ABC):
+    """A family of models, whatever they are for: how its networks are built, trained, converted.
 
-    A subclass lies in the `__init__` of the family's package and imports what it needs inside
-    its methods: the command line asks for `Options` and `needs` before JAX is imported.
+    What does not count, such as a network that names actions and whose encoder others start
+    from, subclasses this; what counts subclasses `Family`. A subclass lies in the `__init__` of the family's package
+    and imports what it needs inside its methods: the command line asks it before JAX is
+    imported.
 
     Attributes:
       name: as in the table of families and in `config.json`.
-      Options: frozen dataclass of the family's options of counting, see `options.option`.
       config_fields: what its `config.json` must hold beside the common fields.
     """
 
     name: str
-    Options: type = NoOptions
     config_fields: tuple[str, ...] = ()
-
-    @abc.abstractmethod
-    def needs(self, config: Mapping[str, Any], options: Any) -> Needs:
-        """What a model with this `config.json` wants of a file, with these options."""
 
     @abc.abstractmethod
     def network(self, **arguments: Any) -> "nn.Module":
@@ -69,23 +65,6 @@ class Family(abc.ABC):
         self, network: "nn.Module"
     ) -> tuple["jax.ShapeDtypeStruct", ...]:
         """The smallest inputs with which the module's `init` makes all variables."""
-
-    @abc.abstractmethod
-    def estimator(
-        self,
-        network: "nn.Module",
-        variables: Variables,
-        config: Mapping[str, Any],
-        batch_sizes: tuple[int, ...] | None = None,
-    ) -> "Estimator":
-        """The estimator of a model.
-
-        Args:
-          network: as `network` builds it.
-          variables: its variables.
-          config: its `config.json`.
-          batch_sizes: of the encoders, in falling order; None chooses by the device's memory.
-        """
 
     def initialise(self, network: "nn.Module", key: "jax.Array") -> Variables:
         """Draws first variables; overridden where compiling `init` would take long."""
@@ -111,3 +90,36 @@ class Family(abc.ABC):
     ) -> dict[str, Any] | None:
         """A model as PyTorch files, {file name: nested dicts of arrays}; None if it cannot be."""
         return None
+
+
+class Family(TrainableFamily):
+    """A family whose models count.
+
+    The command line asks for `Options` and `needs` before JAX is imported, too.
+
+    Attributes:
+      Options: frozen dataclass of the family's options of counting, see `options.option`.
+    """
+
+    Options: type = NoOptions
+
+    @abc.abstractmethod
+    def needs(self, config: Mapping[str, Any], options: Any) -> Needs:
+        """What a model with this `config.json` wants of a file, with these options."""
+
+    @abc.abstractmethod
+    def estimator(
+        self,
+        network: "nn.Module",
+        variables: Variables,
+        config: Mapping[str, Any],
+        batch_sizes: tuple[int, ...] | None = None,
+    ) -> "Estimator":
+        """The estimator of a model.
+
+        Args:
+          network: as `network` builds it.
+          variables: its variables.
+          config: its `config.json`.
+          batch_sizes: of the encoders, in falling order; None chooses by the device's memory.
+        """

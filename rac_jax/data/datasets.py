@@ -16,11 +16,13 @@ from rac_jax.data import (
     countix,
     countix_av,
     extreme_countix_av,
+    kinetics,
     kinetics_sounds,
     mini_sports1m,
     repcount_a,
     ucf101,
     ucfrep,
+    vggsound,
 )
 from rac_jax.data.annotations import Annotation
 from rac_jax.data.labels import Labels
@@ -32,11 +34,13 @@ READERS: Mapping[str, ModuleType] = {
     "countix": countix,
     "countix_av": countix_av,
     "extreme_countix_av": extreme_countix_av,
+    "kinetics": kinetics,
     "kinetics_sounds": kinetics_sounds,
     "mini_sports1m": mini_sports1m,
     "repcount_a": repcount_a,
     "ucf101": ucf101,
     "ucfrep": ucfrep,
+    "vggsound": vggsound,
 }
 VIDEOS = "videos"
 
@@ -108,8 +112,11 @@ def read_found(name: str | os.PathLike, say: Callable[[str], None]) -> list[Anno
     return labels.found
 
 
-def unlabelled(folder: str | os.PathLike) -> list[Annotation]:
+def read_folder(folder: str | os.PathLike) -> list[Annotation]:
     """A record for every video in a folder, with everything below it; their counts are 0.
+
+    The label is the name of the folder that a video lies in, as Kinetics is sorted by classes:
+    "" for one that lies in `folder` itself.
 
     Raises:
       ValueError: if there is none.
@@ -118,4 +125,13 @@ def unlabelled(folder: str | os.PathLike) -> list[Annotation]:
     paths = [path for path in found if path.suffix.lower() in VIDEO_SUFFIXES]
     if not paths:
         raise ValueError(f"{folder}: holds no video")
-    return [Annotation(path.stem, str(path), 0.0) for path in paths]
+    top = pathlib.Path(folder)
+    return [
+        Annotation(
+            path.stem,
+            str(path),
+            0.0,
+            label="" if path.parent == top else path.parent.name,
+        )
+        for path in paths
+    ]

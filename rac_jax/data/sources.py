@@ -139,8 +139,8 @@ class MediaSource:
 class FeatureSource:
     """Labelled videos from random access to dicts, as TFDS's `as_data_source()` gives them.
 
-    Fields of an example: `video` (the bytes of a media file) or `path` (of one); `count`;
-    optionally `start_s` and `end_s` (NaN for the file's own), `cycles_s` [K, 2], `events_s` [E],
+    Fields of an example: `video` (the bytes of a media file) or `path` (of one); `count`, or
+    `label` where there is nothing to count; optionally `start_s` and `end_s` (NaN for the file's own), `cycles_s` [K, 2], `events_s` [E],
     `label`, `video_id`. Texts may be bytes, as TFDS stores them.
 
     Args:
@@ -202,7 +202,7 @@ def _annotation(example: Example, index: int, path: str) -> Annotation:
     return Annotation(
         video_id=_text(example.get("video_id", pathlib.PurePath(path).name)),
         path=path,
-        count=_number(_field(example, "count", index), "count", index),
+        count=_count(example, index),
         start_s=_time(example, "start_s", index),
         end_s=_time(example, "end_s", index),
         label=_text(example.get("label", "")),
@@ -231,6 +231,13 @@ def _number(value: Any, name: str, index: int) -> float:
     if not 0 <= number < math.inf:
         raise ValueError(f"example {index}: {name} {number} must be at least 0")
     return number
+
+
+def _count(example: Example, index: int) -> float:
+    """The repetitions; 0 in a data set of classes, which has labels and no counts."""
+    if "label" in example and "count" not in example:
+        return 0.0
+    return _number(_field(example, "count", index), "count", index)
 
 
 def _time(example: Example, name: str, index: int) -> float | None:

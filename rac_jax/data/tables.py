@@ -5,7 +5,7 @@ import csv
 import io
 import itertools
 import pathlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 # Between cells: comma, or what spreadsheets of other countries write.
 DELIMITERS = ",;\t"
@@ -16,9 +16,12 @@ BOMS = {
 
 
 def read_rows(
-    path: pathlib.Path, required: Iterable[str], spare: str | None = None
+    path: pathlib.Path,
+    required: Iterable[str],
+    spare: str | None = None,
+    header: Sequence[str] | None = None,
 ) -> Iterator[tuple[int, dict[str, str]]]:
-    """The rows of a table of text with a header line.
+    """The rows of a table of text with a header line, or of one whose columns are known.
 
     Args:
       path: the table: UTF-8, or UTF-16 with a byte order mark; cells between commas, semicolons
@@ -26,6 +29,7 @@ def read_rows(
       required: columns that it must have.
       spare: the column for what a row has after the header's cells, with commas between; None
         where that is wrong.
+      header: the columns of a table that has no header line.
 
     Yields:
       The number of the line that a row ends on, and its cells by column.
@@ -35,16 +39,17 @@ def read_rows(
       ValueError: "<name>:<line>: <what is wrong>" for a missing column, a row with another number
         of cells than the header, no row at all, or a file that is no such table.
     """
-    required = list(required)
+    required, named = list(required), header is not None
     text = _text(path)
     delimiter = max(DELIMITERS, key=text.partition("\n")[0].count)
     reader = csv.reader(io.StringIO(text, newline=""), strict=True, delimiter=delimiter)
     rows = 0
     try:
-        header = [name.strip() for name in next(reader, [])]
-        # A trailing delimiter makes a column without a name.
-        while header and not header[-1]:
-            header.pop()
+        if not named:
+            header = [name.strip() for name in next(reader, [])]
+            # A trailing delimiter makes a column without a name.
+            while header and not header[-1]:
+                header.pop()
         if repeated := {name for name in header if header.count(name) > 1}:
             raise wrong(path, 1, f"the column {min(repeated)!r} is there twice")
         if missing := [name for name in required if name not in header]:
@@ -57,6 +62,8 @@ def read_rows(
             more = spare is None and any(cell.strip() for cell in extra)
             if len(cells) < len(header) or more:
                 what = "has another number of cells than the header"
+                if named:
+                    what = f"has {len(cells)} cells, not {len(header)}"
                 raise wrong(path, reader.line_num, what)
             rows += 1
             row = dict(zip(header, cells, strict=False))
@@ -66,7 +73,9 @@ def read_rows(
     except csv.Error as error:
         raise wrong(path, reader.line_num, str(error)) from None
     if not rows:
-        raise wrong(path, 1, "has a header and no rows")
+        raise wrong(
+            path, 1, "has a header and no rows" if reader.line_num else "is empty"
+        )
 
 
 def read_lines(path: pathlib.Path) -> Iterator[tuple[int, str]]:

@@ -1,8 +1,8 @@
 """ResNet-18 on spectrograms: He et al., "Deep residual learning" (2016), with one input channel.
 
-The sound encoder of paper 1. Rows of the spectrogram are the image's height, columns its width.
-Out come the features after the third residual stage and the pooled 512 features after the
-fourth; there is no classification layer.
+The sound encoder of paper 1; with images of three channels, the published network. Rows of the
+spectrogram are the image's height, columns its width. Out come the features after the third
+residual stage and the pooled 512 features after the fourth; there is no classification layer.
 """
 
 import flax.linen as nn
@@ -88,7 +88,8 @@ class ResNet18(nn.Module):
         """Encodes spectrograms.
 
         Args:
-          spectrograms: [B, F, n, 1] floats, F frequency bins (257 in paper 1) by n columns.
+          spectrograms: [B, F, n, 1] floats, F frequency bins (257 in paper 1) by n columns; or
+            images [B, H, W, C], whose channels give the first kernel its own.
           train: whether batch statistics are the batch's own.
 
         Returns:
@@ -97,7 +98,7 @@ class ResNet18(nn.Module):
         Raises:
           ValueError: if the spectrograms are of another rank or empty.
         """
-        check_input("spectrograms", spectrograms, (None, None, None, 1), LEAST)
+        check_input("spectrograms", spectrograms, (None,) * 4, LEAST)
         shared = {
             "width": self.width,
             "momentum": self.momentum,

@@ -1,21 +1,22 @@
 """The families of models: one folder each, and one line of this table.
 
 Families of other packages are found through the entry-point group `rac_jax.families`: its
-name is the family's, its object a `rac_jax.counting.family.Family`. `docs/add_a_family.md`
-walks through one.
+name is the family's, its object a `rac_jax.counting.family.Family`, or a `TrainableFamily` if it
+does not count. `docs/add_a_family.md` walks through one.
 """
 
 import importlib
 import importlib.metadata
 import inspect
 
-from rac_jax.counting.family import Family
+from rac_jax.counting.family import TrainableFamily
 
 GROUP = "rac_jax.families"
 
 # Name to "module:object"; a module is imported when its family is asked for.
 FAMILIES = {
     "baseline": "rac_jax.models.baselines:FAMILY",
+    "classifier": "rac_jax.models.classifier:FAMILY",
     "compact": "rac_jax.models.compact:FAMILY",
     "lmrl": "rac_jax.models.lmrl:FAMILY",
     "repnet": "rac_jax.models.repnet:FAMILY",
@@ -36,11 +37,11 @@ def family_names() -> list[str]:
     return [*FAMILIES, *sorted(others - set(FAMILIES))]
 
 
-def find_family(name: str) -> Family:
+def find_family(name: str) -> TrainableFamily:
     """A family by its name.
 
     Raises:
-      FamilyError: if there is none, or it does not keep the contract of `Family`.
+      FamilyError: if there is none, or it does not keep the contract of `TrainableFamily`.
     """
     if name in FAMILIES:
         module, _, attribute = FAMILIES[name].partition(":")
@@ -52,7 +53,7 @@ def find_family(name: str) -> Family:
     raise FamilyError(f"unknown model family {name!r}, known: {known}")
 
 
-def _checked(name: str, entry: importlib.metadata.EntryPoint) -> Family:
+def _checked(name: str, entry: importlib.metadata.EntryPoint) -> TrainableFamily:
     """The family behind an entry point of another package."""
     try:
         found = entry.load()
@@ -60,10 +61,10 @@ def _checked(name: str, entry: importlib.metadata.EntryPoint) -> Family:
         raise FamilyError(
             f"family {name!r}: {entry.value} cannot be loaded ({error})"
         ) from error
-    if inspect.isclass(found) or not isinstance(found, Family):
+    if inspect.isclass(found) or not isinstance(found, TrainableFamily):
         raise FamilyError(
             f"family {name!r}: {entry.value} is no instance of "
-            "rac_jax.counting.family.Family"
+            "rac_jax.counting.family.Family or TrainableFamily"
         )
     if found.name != name:
         raise FamilyError(f"family {name!r}: {entry.value} calls itself {found.name!r}")

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from rac_jax import encoders
 from rac_jax.counting import model_config
-from rac_jax.counting.family import Family
+from rac_jax.counting.family import Family, TrainableFamily
 from rac_jax.counting.model_config import ModelError
 from rac_jax.models import FamilyError, find_family
 from rac_jax.weights import DEFAULT_MODEL
@@ -15,7 +15,9 @@ if TYPE_CHECKING:
 
 
 def read_family(model: str | os.PathLike) -> tuple[Family, dict[str, Any]]:
-    """The family of a released model and its `config.json`; nothing heavy is imported.
+    """The family of a released model that counts, and its `config.json`.
+
+    Nothing heavy is imported.
 
     Args:
       model: the name of a model that ships with the package, or a model folder.
@@ -30,14 +32,26 @@ def read_family(model: str | os.PathLike) -> tuple[Family, dict[str, Any]]:
             f"{model}: is an encoder of the kind {name} to start training from, "
             "it does not count"
         )
+    family = _find(model, config)
+    if not isinstance(family, Family):
+        raise ModelError(f"{model}: is of the family {name}, which does not count")
+    return family, config
+
+
+def _find(model: str | os.PathLike, config: dict[str, Any]) -> TrainableFamily:
+    """The family that a checked `config.json` names, with all the fields that it asks for.
+
+    Raises:
+      ModelError: naming the model and what is wrong.
+    """
     try:
-        family = find_family(name)
+        family = find_family(config["family"])
     except FamilyError as error:
         raise ModelError(f"{model}: {error}") from error
     missing = [field for field in family.config_fields if field not in config]
     if missing:
         raise ModelError(f"{model}: its config.json lacks {', '.join(missing)}")
-    return family, config
+    return family
 
 
 def load(
@@ -88,7 +102,7 @@ def load_model(model: str | os.PathLike = DEFAULT_MODEL, *, dtype: str = "float3
     if config["family"] in encoders.ENCODERS:
         maker = encoders.Encoder(config["family"])
     else:
-        maker, config = read_family(model)
+        maker = _find(model, config)
     return *_build(model, maker, config, dtype), config
 
 

@@ -139,7 +139,8 @@ class Recipe:
       stages: in order.
       model_config: (run) -> the `config.json` with which the model in training counts.
       evaluate: (run, variables) -> the measurement on the test videos: {"estimators": {name:
-        scores}, "challenges", "videos"}, as `rac_jax.train.report.report` makes it, and more.
+        scores}, "challenges", "videos"}, as `rac_jax.train.report.report` makes it, and more;
+        "metrics" names the scores where they are not those of counts.
       check: raises ValueError for wrong settings, naming the field, before hours are spent.
       describe: (run, measurement) -> the exported model's `config.json` but for how it was
         trained, or None if the result is no model of the family. By default `model_config`

@@ -15,7 +15,7 @@ import numpy as np
 
 from rac_jax.counting.ahead import read_ahead
 from rac_jax.counting.counter import Counter
-from rac_jax.counting.family import Family, Variables
+from rac_jax.counting.family import Family, TrainableFamily, Variables
 from rac_jax.counting.result import CountResult
 from rac_jax.data.labelled import LabelledVideo, VideoSummary
 from rac_jax.data.pipeline import Source
@@ -53,7 +53,7 @@ class Run:
 
     config: ml_collections.ConfigDict
     workdir: pathlib.Path
-    family: Family
+    family: TrainableFamily
     recipe: Recipe
     network: nn.Module
     mesh: jax.sharding.Mesh
@@ -109,7 +109,13 @@ class Run:
         return self._videos[split]
 
     def counter(self, variables: Variables) -> Counter:
-        """Counts with the model in training as `rac count` will with the exported one."""
+        """Counts with the model in training as `rac count` will with the exported one.
+
+        Raises:
+          TypeError: if the family does not count.
+        """
+        if not isinstance(self.family, Family):
+            raise TypeError(f"family: {self.family.name} does not count")
         config = self.recipe.model_config(self)
         return Counter(self.family, self.network, variables, config)
 

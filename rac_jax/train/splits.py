@@ -15,6 +15,7 @@ from typing import Any
 import jax
 
 from rac_jax.data import clip_cache, datasets
+from rac_jax.data.annotations import Annotation
 from rac_jax.data.labelled import SCHEMA, VideoSummary, summarise
 from rac_jax.data.pipeline import Source
 from rac_jax.data.sources import INTERPOLATION, FeatureSource, MediaSource
@@ -175,12 +176,8 @@ def _open(data: Any, split: str) -> tuple[Source, str | None]:
     resizing = data.get("interpolation", INTERPOLATION)
     if section.kind == "cache":
         return clip_cache.CachedVideos(section.path), None
-    if section.kind in ("csv", "folder"):
-        labels = (
-            datasets.unlabelled(section.path)
-            if section.kind == "folder"
-            else datasets.read_found(section.path, LOG.warning)
-        )
+    labels = annotations(data, split)
+    if labels is not None:
         wanted = (size, rate, resizing)
         key = clip_cache.source_key(labels, *wanted)
         return MediaSource(labels, *wanted), key
@@ -190,6 +187,29 @@ def _open(data: Any, split: str) -> tuple[Source, str | None]:
         )
     source = SceneVideos(_scene_parts(data, split), section.seed)
     return source, source.key
+
+
+def annotations(
+    data: Any, split: str, say: Callable[[str], None] = LOG.warning
+) -> list[Annotation] | None:
+    """The records of a split's videos that are there, decoding nothing.
+
+    Args:
+      data, split: as in `open_split`.
+      say: told of doubtful rows and missing videos.
+
+    Returns:
+      The records; None where they are not to be had without the videos, as of a cache.
+
+    Raises:
+      ValueError, OSError: as `open_split`.
+    """
+    section = data[split]
+    if section.kind == "folder":
+        return datasets.read_folder(section.path)
+    if section.kind == "csv":
+        return datasets.read_found(section.path, say)
+    return None
 
 
 def _scene_parts(data: Any, split: str) -> list[tuple[int, SceneConfig]]:

@@ -28,7 +28,7 @@ import numpy as np
 
 from rac_jax.counting import weights
 from rac_jax.counting.counter import Counter
-from rac_jax.counting.family import Family, Variables
+from rac_jax.counting.family import TrainableFamily, Variables
 from rac_jax.data.pipeline import Source
 from rac_jax.train import hosts, lock, loop, mesh, settings, stage_files, stages
 from rac_jax.train.logging import busy
@@ -59,12 +59,16 @@ class Trained:
     export: pathlib.Path | None
 
     def counter(self) -> Counter:
-        """Counts with the trained variables."""
+        """Counts with the trained variables.
+
+        Raises:
+          TypeError: if the family does not count.
+        """
         return self.run.counter(self.variables)
 
 
 def train(
-    family: Family,
+    family: TrainableFamily,
     config: ml_collections.ConfigDict,
     workdir: str | os.PathLike,
     *,
@@ -109,7 +113,7 @@ def train(
 
 
 def checked_run(
-    family: Family,
+    family: TrainableFamily,
     config: ml_collections.ConfigDict,
     workdir: str | os.PathLike,
     *,
@@ -170,7 +174,8 @@ def started(start: Mapping[str, str], variables: Variables) -> Variables:
 
     Args:
       start: "model" or a group of parameters to a model folder or the name of a shipped
-        model, "" for none. A model for a group has that group, or is an encoder alone; it
+        model, "" for none. A model for a group has that group, or is an encoder alone, or has
+        one group of another name that fits, as the encoder of a model that does not count; it
         takes the place of what the model for all has.
       variables: first ones.
 
@@ -198,16 +203,63 @@ def started(start: Mapping[str, str], variables: Variables) -> Variables:
             {name: np.asarray(value, np.float32) for name, value in flat.items()},
             sep="/",
         )
+        if group != WHOLE:
+            source, home = _source_and_home(group, model, loaded, changed)
         for kind, tree in changed.items():
             found = loaded.get(kind, {})
             if group == WHOLE:
                 _check_fit(group, model, found, tree)
                 changed[kind] = dict(found)
             elif group in tree:
-                found = found.get(group, found)
+                found = found.get(source, {}) if source else found
+                found = {home: found} if home else found
                 _check_fit(group, model, found, tree[group])
                 tree[group] = found
     return changed
+
+
+def _source_and_home(
+    group: str, model: str, loaded: Variables, wanted: Variables
+) -> tuple[str | None, str]:
+    """What of a model's parameters a group of another one starts from, and where in it.
+
+    Returns:
+      The group of the same name, or the only one with the same paths and shapes, or None for
+      the whole model; and "", or the name of the only module in the group, where it is that
+      which fits.
+
+    Raises:
+      ValueError: if several groups of other names fit.
+    """
+    params, tree = loaded.get("params", {}), wanted["params"][group]
+    homes = {"": tree}
+    if len(tree) == 1:
+        homes |= {name: one for name, one in tree.items() if isinstance(one, Mapping)}
+    if group in params:
+        own = _shapes(params[group])
+        fits = [home for home, part in homes.items() if _shapes(part) == own]
+        return group, fits[0] if fits else ""
+    for home, part in homes.items():
+        fitting = [
+            name
+            for name, one in sorted(params.items())
+            if isinstance(one, Mapping) and _shapes(one) == _shapes(part)
+        ]
+        if len(fitting) > 1:
+            raise ValueError(
+                f"start.{group}: of {model} several groups fit: {', '.join(fitting)}"
+            )
+        if fitting:
+            return fitting[0], home
+        if _shapes(params) == _shapes(part):
+            return None, home
+    return None, ""
+
+
+def _shapes(tree: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
+    """The shapes of a tree's arrays, by their paths."""
+    flat = flax.traverse_util.flatten_dict(tree, sep="/")
+    return {name: np.shape(leaf) for name, leaf in flat.items()}
 
 
 def _check_fit(
@@ -218,15 +270,9 @@ def _check_fit(
     Raises:
       ValueError: naming the first path that differs.
     """
-    shapes = [
-        {
-            name: np.shape(leaf)
-            for name, leaf in flax.traverse_util.flatten_dict(one, sep="/").items()
-        }
-        for one in (found, wanted)
-    ]
-    if shapes[0] != shapes[1]:
-        other, _ = min(set(shapes[0].items()) ^ set(shapes[1].items()))
+    has, needs = _shapes(found), _shapes(wanted)
+    if has != needs:
+        other, _ = min(set(has.items()) ^ set(needs.items()))
         raise ValueError(f"start.{group}: {model} does not fit the model at {other}")
 
 

@@ -97,6 +97,25 @@ def test_runs_without_a_measurement_are_named(tmp_path, rac, text, message):
     assert "evaluation.json" in done.stderr and message in done.stderr
 
 
+def test_what_does_not_count_has_metrics_of_its_own(tmp_path, rac):
+    score = {"n": 8, "top1": 0.5, "top5": 0.75, "map": 0.625}
+    report = {"metrics": ["top1", "top5", "map"], "estimators": {"views_3": score}}
+    folders = [tmp_path / "a", tmp_path / "b"]
+    for folder in folders:
+        folder.mkdir()
+        (folder / "evaluation.json").write_text(json.dumps(report))
+    assert rac("evaluate", "--runs", folders[0]).stdout.splitlines() == [
+        "top1 / top5 / map        videos               views_3",
+        "all                           8 0.500 / 0.750 / 0.625",
+    ]
+    several = rac("evaluate", "--runs", *folders).stdout
+    assert "top1 / top5 / map, 2 runs" in several
+    assert "0.500 ± 0.000 / 0.750 ± 0.000 / 0.625 ± 0.000" in several
+    del score["top5"]
+    (folders[0] / "evaluation.json").write_text(json.dumps(report))
+    assert "views_3 has no 'top5'" in rac("evaluate", "--runs", folders[0]).stderr
+
+
 def test_different_measurements_are_not_mixed(tmp_path, rac):
     one, two = write(tmp_path / "a"), write(tmp_path / "b")
     report = json.loads((two / "evaluation.json").read_text())

@@ -145,6 +145,11 @@ def test_examples_with_bytes_or_paths_are_videos(clip):
     assert first.events is None and first.audio_rate == RATE
 
 
+def test_a_data_set_of_classes_has_no_counts(clip):
+    source = FeatureSource([{"path": str(clip), "label": b"hop"}], 48, RATE)
+    assert (source[0].label, source[0].count) == ("hop", 0.0)
+
+
 @pytest.mark.parametrize(
     ("example", "message"),
     [

@@ -28,6 +28,7 @@ MODELS = {
         {"kind": "mobilenet", "width": 1.0, "depth": 1.0},
     ),
     "strided_inflated_small": ("strided_inflated", {"width": 0.5, "depth": 1.0}),
+    "classifier": ("classifier", {"encoder": "resnet50v2", "width": 0.25}),
     "compact": ("compact", {}),
     "lmrl": ("lmrl", {}),
     "lmrl_small": ("lmrl", {"width": 0.25, "encoder": "plain", "places": 1}),

@@ -251,6 +251,52 @@ def test_it_starts_from_an_encoder_alone(models):
     }
 
 
+def renamed(variables, **names):
+    """Variables with groups of other names."""
+    return {
+        kind: {names.get(group, group): leaves for group, leaves in tree.items()}
+        for kind, tree in variables.items()
+    }
+
+
+def test_it_starts_from_the_one_group_that_fits(models):
+    """The encoder of a model that does not count has a name of its own."""
+    model = models("other", renamed(constant(4.0), norm="encoder", last="head"))
+    found = training.started({"norm": model}, constant(0.0))
+    assert groups(found)["params", "norm"] == groups(found)["batch_stats", "norm"]
+    assert groups(found)["params", "norm"] == {4.0}
+    assert groups(found)["params", "last"] == {0.0}
+
+
+def test_an_encoder_inside_a_group_is_found(models):
+    """A group that wraps one module starts from an encoder alone, or from a group like it."""
+    first = constant(0.0)
+    wrapped = {
+        kind: {"encoder": {"inner": tree["norm"]}} if "norm" in tree else {}
+        for kind, tree in first.items()
+    }
+    alone = {kind: tree.get("norm", {}) for kind, tree in constant(4.0).items()}
+    cases = {"alone": (alone, 4.0)}
+    # As a group of another name, or of the same one.
+    for name, value in (("pretrained", 5.0), ("encoder", 6.0)):
+        cases[name] = (renamed(constant(value), norm=name), value)
+    for name, (variables, value) in cases.items():
+        model = models(name, variables)
+        found = training.started({"encoder": model}, wrapped)
+        for kind in ("params", "batch_stats"):
+            leaves = found[kind]["encoder"]["inner"].values()
+            assert {float(np.unique(leaf)[0]) for leaf in leaves} == {value}
+
+
+def test_of_several_groups_that_fit_none_is_guessed(models):
+    other = renamed(constant(4.0), norm="one")
+    for tree in other.values():
+        tree["two"] = tree.get("one", {})
+    model = models("several", other)
+    with pytest.raises(ValueError, match=r"start.norm: .* groups fit: one, two"):
+        training.started({"norm": model}, constant(0.0))
+
+
 def test_first_variables_are_left_as_they_were(models):
     first = constant(0.0)
     training.started({"last": models("one", constant(1.0))}, first)
