@@ -55,6 +55,7 @@ def full() -> ml_collections.ConfigDict:
         "width": 1.0,
         "encoder": "resnet50v2",
         "blocks": (3, 4, 3),
+        "frozen": False,
         "places": 3,
         "lags": False,
     }
@@ -67,6 +68,8 @@ def full() -> ml_collections.ConfigDict:
         "audio_rate": 22050,
         "workers": 2,
         "cache": "",
+        # Where features of a frozen encoder are stored; "" for in the workdir.
+        "features": "",
         "train": _split("scenes", 4, 1),
         "val": _split("scenes", 12, 2),
         "test": _split("scenes", 60, 3),
@@ -93,6 +96,9 @@ def full() -> ml_collections.ConfigDict:
         "keep_best": False,
         "log_steps": 20,
         "checkpoint_steps": 500,
+        # With a frozen encoder: of so many epochs its features are stored, once, and learned from
+        # again and again; 0 for windows drawn anew all the time.
+        "stored_epochs": 0,
         # Probability that a window ends early, and how much the camera moves beside what the
         # scenes have.
         "padded": 0.15,

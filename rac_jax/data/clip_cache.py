@@ -15,21 +15,17 @@ import logging
 import os
 import pathlib
 import shutil
-import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Self
 
 import numpy as np
-from array_record.python.array_record_module import (
-    ArrayRecordReader,
-    ArrayRecordWriter,
-)
 
 from rac_jax import drafts, media
 from rac_jax.data import labelled
 from rac_jax.data.annotations import Annotation
 from rac_jax.data.labelled import LabelledVideo, VideoSummary, summarise
 from rac_jax.data.pipeline import Source
+from rac_jax.data.records import ANEW, Company, RecordFile, write_records
 from rac_jax.data.sources import INTERPOLATION
 
 LOG = logging.getLogger("rac_jax.data")
@@ -39,30 +35,6 @@ RECORDS = "videos-{:05d}-of-{:05d}.array_record"
 # What a process says of its file until all are there.
 PART = "part-{:05d}.json"
 INDEX = "index.json"
-ANEW = "delete the folder and run the command that made it again"
-
-# One video per group: any of them is read without its neighbours. Higher levels of zstd gain
-# nothing on pictures with grain, and level 1 reads back at half a gigabyte per second and more.
-WRITER_OPTIONS = "group_size:1,zstd:1"
-# For random access: nothing is read ahead.
-READER_OPTIONS = "readahead_buffer_size:0,max_parallelism:0"
-
-
-@dataclasses.dataclass(frozen=True)
-class Company:
-    """The processes that make a cache between them, in a folder that all of them see.
-
-    Attributes:
-      number: how many.
-      index: of this one.
-      wait: waits for all of them; told for what.
-      first: what the first process says, in all of them.
-    """
-
-    number: int
-    index: int
-    wait: Callable[[str], None]
-    first: Callable[[bool], bool]
 
 
 def source_key(
@@ -148,13 +120,13 @@ def _write_part(
 ) -> None:
     """Writes one process's videos, and what it says of them and of those left out."""
     path, summaries = draft / RECORDS.format(shard, shards), []
-    writer = ArrayRecordWriter(str(path), WRITER_OPTIONS)
-    try:
+
+    def packed() -> Iterator[bytes]:
         for video in videos:
-            _written(path, writer.write, labelled.to_bytes(video))
+            yield labelled.to_bytes(video)
             summaries.append(summarise(video).to_json())
-    finally:
-        _written(path, writer.close)
+
+    write_records(path, packed())
     part = {"videos": summaries, "broken": list(broken)}
     text = json.dumps(part, allow_nan=False)
     (draft / PART.format(shard)).write_text(text, encoding="utf-8")
@@ -192,13 +164,6 @@ def _join(draft: pathlib.Path, folder: pathlib.Path, key: str, shards: int) -> N
     (draft / INDEX).write_text(text, encoding="utf-8")
     for place in places:
         place.unlink()
-
-
-def _written(path: pathlib.Path, act: Callable, *arguments: bytes) -> None:
-    try:
-        act(*arguments)
-    except RuntimeError as error:
-        raise OSError(f"{path}: cannot be written ({error})") from None
 
 
 def cache_source(
@@ -319,43 +284,15 @@ def _readable(
                 progress(done, len(indices))
 
 
-class _Shard:
+class _Shard(RecordFile):
     """One file of a cache.
-
-    Threads may share it; sent to another process, or in a forked one, it opens the file anew.
 
     Args:
       path: of the file.
     """
 
     def __init__(self, path: pathlib.Path):
-        self.path = path
-        self._close()
-
-    def _close(self) -> None:
-        self._reader, self._owner, self._lock = None, None, threading.Lock()
-
-    def _open(self) -> ArrayRecordReader:
-        with self._lock:
-            # A forked process must not share the position in its parent's open file.
-            if self._owner != os.getpid():
-                if not self.path.is_file():
-                    raise ValueError(f"{self.path}: is missing; {ANEW}")
-                self._reader = ArrayRecordReader(str(self.path), READER_OPTIONS)
-                self._owner = os.getpid()
-                if not self._reader.ok():
-                    self._owner = None
-                    raise ValueError(
-                        f"{self.path}: is damaged or was cut short; {ANEW}"
-                    )
-            return self._reader
-
-    def __getstate__(self) -> dict:
-        return {"path": self.path}
-
-    def __setstate__(self, state: dict) -> None:
-        self.path = state["path"]
-        self._close()
+        super().__init__(path, "video")
 
     def check(self, videos: int) -> None:
         """Looks whether the file holds so many videos.
@@ -363,26 +300,24 @@ class _Shard:
         Raises:
           ValueError: if it does not, or cannot be read.
         """
-        found = self._open().num_records()
-        self._close()
+        found = len(self)
+        self.close()
         if found != videos:
             raise ValueError(
                 f"{self.path}: holds {found} videos, {INDEX} names {videos}; {ANEW}"
             )
 
-    def read(self, place: int) -> LabelledVideo:
+    def video(self, place: int) -> LabelledVideo:
         """Reads one video.
 
         Raises:
           ValueError: if the record is damaged.
         """
-        reader = self._open()
+        record = self.read(place)
         try:
-            return labelled.from_bytes(reader.read([place])[0])
-        except (RuntimeError, ValueError) as error:
-            raise ValueError(
-                f"{self.path}: video {place} is damaged ({error})"
-            ) from None
+            return labelled.from_bytes(record)
+        except ValueError as error:
+            raise self.damaged(place, error) from None
 
 
 class CachedVideos:
@@ -432,7 +367,7 @@ class CachedVideos:
         if not 0 <= index < len(self):
             raise IndexError(f"video {index} of {len(self)}")
         shard = int(np.searchsorted(self._starts, index, side="right")) - 1
-        video = self._shards[shard].read(int(index - self._starts[shard]))
+        video = self._shards[shard].video(int(index - self._starts[shard]))
         return dataclasses.replace(video, video_id=self.name(index))
 
     def name(self, index: int) -> str:

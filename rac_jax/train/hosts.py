@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterable, Sequence
 import jax
 import numpy as np
 
+from rac_jax.data.records import Company
+
 LOG = logging.getLogger("rac_jax.train")
 FROM_ENVIRONMENT = -1
 
@@ -55,6 +57,20 @@ def first_says(value: bool) -> bool:
     from jax.experimental import multihost_utils
 
     return bool(multihost_utils.broadcast_one_to_all(np.array(value)))
+
+
+def least(value: int) -> int:
+    """The least of what the processes of the run say, in all of them."""
+    if jax.process_count() == 1:
+        return value
+    from jax.experimental import multihost_utils
+
+    return int(multihost_utils.process_allgather(np.array(value)).min())
+
+
+def company() -> Company:
+    """The processes of the run, for what they write between them."""
+    return Company(jax.process_count(), jax.process_index(), barrier, first_says, least)
 
 
 def share_out(

@@ -162,6 +162,21 @@ def put_batch(batch: Any, mesh: Mesh, rows: np.ndarray, number: int) -> Any:
     return jax.tree.map(put, batch)
 
 
+def own_rows(batch: Any) -> Any:
+    """What lies on this process's devices of a batch that is split over all: host arrays.
+
+    The rows are those of `local_rows`, in their order.
+    """
+
+    def of(leaf: jax.Array) -> np.ndarray:
+        parts = {
+            shard.index[0].start or 0: shard.data for shard in leaf.addressable_shards
+        }
+        return np.concatenate([np.asarray(parts[first]) for first in sorted(parts)])
+
+    return jax.tree.map(of, batch)
+
+
 def constrain_batch(mesh: Mesh) -> Callable[[Any], Any]:
     """For inside a jitted function: keeps what is batched split over all devices."""
     sharding = NamedSharding(mesh, BATCH)

@@ -49,7 +49,18 @@ class ArrayExamples:
     draw: Callable[[int], dict[str, np.ndarray]]
 
 
-Examples = VideoExamples | RenderedExamples | ArrayExamples
+@dataclasses.dataclass(frozen=True)
+class StoredExamples:
+    """Examples that are read from files, each process its own rows.
+
+    Attributes:
+      read: (number of a batch, from 0, numbers of its rows) -> those rows; a pure function.
+    """
+
+    read: Callable[[int, np.ndarray], dict[str, np.ndarray]]
+
+
+Examples = VideoExamples | RenderedExamples | ArrayExamples | StoredExamples
 
 
 class Task(Protocol):

@@ -28,6 +28,7 @@ from rac_jax.train.step import check_rematerialise
 WITHOUT_EFFECT = {
     "workers",
     "cache",
+    "features",
     "log_steps",
     "checkpoint_steps",
     "rematerialise",

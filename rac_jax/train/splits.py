@@ -133,12 +133,7 @@ def open_split(data: Any, split: str, folder: pathlib.Path) -> Source:
         key,
         _report(split) if jax.process_index() == 0 else None,
         workers=data.get("workers", 0),
-        company=clip_cache.Company(
-            jax.process_count(),
-            jax.process_index(),
-            hosts.barrier,
-            hosts.first_says,
-        ),
+        company=hosts.company(),
     )
 
 

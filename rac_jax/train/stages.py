@@ -30,6 +30,7 @@ from rac_jax.train.recipe import (
     Batch,
     RenderedExamples,
     Stage,
+    StoredExamples,
     Task,
     VideoExamples,
 )
@@ -197,11 +198,11 @@ def fit_stage(run: Run, stage: Stage, task: Task, variables: Variables) -> Varia
       TrainingError, Stopped, CheckpointError: as `loop.fit`.
     """
     settings = run.config[stage.name]
-    epoch_steps = settings.epoch_steps or _whole_epoch(run, stage, task)
-    steps = settings.epochs * epoch_steps
+    per_epoch = epoch_steps(run, task)
+    steps = settings.epochs * per_epoch
     plan = loop.Plan(
         steps=steps,
-        epoch_steps=epoch_steps,
+        epoch_steps=per_epoch,
         batches=functools.partial(device_batches, run, task, settings, steps),
         mesh=run.mesh,
         folder=run.workdir / stage.name,
@@ -213,16 +214,19 @@ def fit_stage(run: Run, stage: Stage, task: Task, variables: Variables) -> Varia
     return loop.kept(task, state)
 
 
-def _whole_epoch(run: Run, stage: Stage, task: Task) -> int:
-    """Batches until every training video was seen.
+def epoch_steps(run: Run, task: Task) -> int:
+    """Batches to an epoch; where the config has 0, until every training video was seen.
 
     Raises:
       ValueError: for examples that are not cut out of videos.
     """
+    settings = run.config[task.name]
+    if settings.epoch_steps:
+        return settings.epoch_steps
     if isinstance(task.examples, VideoExamples):
-        return -(-len(run.source(task.examples.split)) // run.config[stage.name].batch)
+        return -(-len(run.source(task.examples.split)) // settings.batch)
     raise ValueError(
-        f"{stage.name}.epoch_steps: must be above 0, these examples have no epoch of "
+        f"{task.name}.epoch_steps: must be above 0, these examples have no epoch of "
         "their own"
     )
 
@@ -251,6 +255,8 @@ def device_batches(
             yield numbers
     if isinstance(examples, ArrayExamples):
         host = _drawn(examples, rows, start, steps)
+    elif isinstance(examples, StoredExamples):
+        host = (examples.read(number, rows) for number in range(start, steps))
     else:
         host = _read(run, task, examples, settings, rows, start, steps)
     yield from pipeline.prefetch(host, put)

@@ -70,6 +70,11 @@ def rematerialised(loss: Callable, what: str) -> Callable:
     return jax.checkpoint(loss, policy=keep)
 
 
+def step_keys(key: jax.Array, step: jax.Array) -> jax.Array:
+    """[2] keys of a step, for preparing its batch and for its loss, of the stage's key."""
+    return jax.random.split(jax.random.fold_in(key, step))
+
+
 def make_train_step(
     task: Task,
     optimiser: optax.GradientTransformation,
@@ -124,8 +129,7 @@ def make_train_step(
 
     def train_step(state: TrainState, batch: Batch):
         # What is drawn depends on the run's key and the number of the step, nothing else.
-        key = jax.random.fold_in(state.key, state.step)
-        prepare_key, loss_key = jax.random.split(key)
+        prepare_key, loss_key = step_keys(state.key, state.step)
         batch = task.prepare(batch, prepare_key)
         run = one_piece if accumulate == 1 else accumulated
         gradients, stats, metrics = run(

@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Protocol
 
 import jax
 import jax.numpy as jnp
@@ -24,8 +24,29 @@ from rac_jax.train.scene_windows import (
 
 # (what the network says, the batch, a key) -> (loss, metrics).
 Objective = Callable[[Any, Batch, jax.Array], tuple[jax.Array, dict[str, Mean]]]
+ENCODER = "encoder"  # its group of parameters
 # What a window is made of.
 FIELDS = ("windows", "rate", "periodic")
+
+
+class FeatureNetwork(Protocol):
+    """A Flax module whose encoder can be run by itself.
+
+    Attributes:
+      frozen: whether the encoder learns nothing.
+      frames: N, of a window.
+    """
+
+    frozen: bool
+    frames: int
+
+    def features(self, clips: jax.Array) -> tuple[jax.Array, ...]:
+        """What the encoder finds in [B, N, H, W, 3]; leaves [B, ...]."""
+        ...
+
+    def from_features(self, features: tuple[jax.Array, ...], *, train: bool) -> Any:
+        """All that comes after the encoder."""
+        ...
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -33,7 +54,7 @@ class WindowTask(Task):
     """What the stage trains: all of the network, by one objective.
 
     Its section of the config says by `padded` how probably a window ends early, and by `camera`
-    how much the camera moves beside what the windows have.
+    how much the camera moves beside what the windows have; `stored_epochs` is read by `feature_task`.
 
     Attributes:
       run: whose network is trained, by whose config.
@@ -80,11 +101,34 @@ class WindowTask(Task):
         self, params: Any, batch_stats: Any, batch: Batch, key: jax.Array
     ) -> tuple[jax.Array, tuple[Any, dict[str, Mean]]]:
         """(loss, (batch statistics, metrics))."""
+        windows = batch["windows"]
+        return self.learned(params, batch_stats, windows, "__call__", batch, key)
+
+    def learned(
+        self,
+        params: Any,
+        batch_stats: Any,
+        seen: Any,
+        method: str,
+        batch: Batch,
+        key: jax.Array,
+    ) -> tuple[jax.Array, tuple[Any, dict[str, Mean]]]:
+        """The loss of what a method of the network says of what it is shown.
+
+        Args:
+          params, batch_stats, batch, key: as in `loss`.
+          seen: windows, or what the encoder found in them.
+          method: that looks at them.
+
+        Returns:
+          As `loss`.
+        """
         dropout, own = jax.random.split(key)
         output, updates = self.run.network.apply(
             {"params": params, "batch_stats": batch_stats},
-            batch["windows"],
+            seen,
             train=True,
+            method=method,
             mutable=["batch_stats"],
             rngs={"dropout": dropout},
         )
@@ -96,6 +140,11 @@ class WindowTask(Task):
         del epoch
         counts = self.run.counts(variables, "val")
         return validation_scores(counts, self.run.videos("val"))
+
+
+def trained_groups(network: FeatureNetwork, groups: tuple[str, ...]) -> tuple[str, ...]:
+    """The groups of parameters that a stage trains: without an encoder that is frozen."""
+    return tuple(name for name in groups if name != ENCODER or not network.frozen)
 
 
 def window_parts(run: Run, stage: str) -> SceneParts:
@@ -131,6 +180,13 @@ def check_windows(run: Run, stage: str, examples: tuple[str, ...]) -> None:
             raise ValueError(f"{stage}.epoch_steps: must be above 0")
     else:
         wanted = ("train", *wanted)
+    if settings.stored_epochs < 0:
+        raise ValueError(f"{stage}.stored_epochs: {settings.stored_epochs} is below 0")
+    if settings.stored_epochs and not run.network.frozen:
+        raise ValueError(
+            f"{stage}.stored_epochs: an encoder that learns finds something else in every "
+            "step; have 0 here, or model.frozen"
+        )
     for name in ("padded", "camera"):
         if not 0 <= settings[name] <= 1:
             raise ValueError(f"{stage}.{name}: {settings[name]} is not from 0 to 1")

@@ -9,7 +9,7 @@ import threading
 import numpy as np
 import pytest
 
-from rac_jax.data import clip_cache
+from rac_jax.data import clip_cache, records
 from rac_jax.data.annotations import Annotation
 from rac_jax.data.clip_cache import CachedVideos
 from rac_jax.data.labelled import LabelledVideo, VideoSummary
@@ -126,12 +126,12 @@ def test_the_cache_of_a_faster_process_is_taken(tmp_path):
 
 def test_a_record_that_was_cut_is_named(cache, monkeypatch):
     cached = CachedVideos(cache)
-    whole = clip_cache.ArrayRecordReader.read
+    whole = records.ArrayRecordReader.read
 
     def cut(self, places):
         return [record[:-5] for record in whole(self, places)]
 
-    monkeypatch.setattr(clip_cache.ArrayRecordReader, "read", cut)
+    monkeypatch.setattr(records.ArrayRecordReader, "read", cut)
     with pytest.raises(
         ValueError, match="videos-00000-of-00001.array_record: video 1 is damaged"
     ):

@@ -36,6 +36,7 @@ def main() -> None:
     local = {name: value[rows] for name, value in whole.items()}
     found = meshes.put_batch(local, mesh, rows, batch)["x"]
     assert found.sharding == NamedSharding(mesh, meshes.BATCH)
+    np.testing.assert_array_equal(meshes.own_rows({"x": found})["x"], local["x"])
     replicated = NamedSharding(mesh, meshes.REPLICATED)
 
     def judge(x):

@@ -16,6 +16,7 @@ from rac_jax.models.lmrl.period_maps import PeriodMaps
 from rac_jax.models.transrac.layers import (
     EMBEDDING,
     DensityOutput,
+    Features,
     FramePredictor,
     Neck,
     WindowEncoder,
@@ -132,7 +133,6 @@ class LMRL(nn.Module):
     lags: bool = False
     dtype: str = "float32"
 
-    @nn.compact
     def __call__(self, clips: jax.Array, *, train: bool = False) -> DensityOutput:
         """Looks at clips.
 
@@ -143,8 +143,44 @@ class LMRL(nn.Module):
         Returns:
           The density and the foreground of every frame.
         """
+        return self._halves(clips, train, "both")
+
+    def features(self, clips: jax.Array, *, train: bool = False) -> Features:
+        """What the encoder finds in clips, `from_features` goes on from it.
+
+        Args:
+          clips, train: as in `__call__`.
+
+        Returns:
+          One [B, N, h, w, C].
+        """
+        return self._halves(clips, train, "first")
+
+    def from_features(
+        self, features: Features, *, train: bool = False
+    ) -> DensityOutput:
+        """All that comes after the encoder; its parameters are not looked at.
+
+        Args:
+          features: of `features`.
+          train: as in `__call__`.
+
+        Returns:
+          As `__call__`.
+        """
+        return self._halves(features, train, "second")
+
+    @nn.compact
+    def _halves(
+        self, x: jax.Array | Features, train: bool, half: str
+    ) -> DensityOutput | Features:
+        """One half, or "both"; in one method, since Flax makes parts with names in one only."""
+        features = x if half == "second" else self._encode(x, train)
+        return features if half == "first" else self._count(features, train)
+
+    def _encode(self, clips: jax.Array, train: bool) -> Features:
+        """Windows about every frame through the encoder."""
         chex.assert_shape(clips, (None, self.frames, None, None, 3))
-        wide = scaled(EMBEDDING, self.width)
         # A window of four frames about each; beyond the ends the edge goes on.
         encoder = WindowEncoder(
             self.encoder,
@@ -155,10 +191,13 @@ class LMRL(nn.Module):
             name="encoder",
         )
         windows = [(np.arange(self.frames) - BEFORE, WINDOW)]
-        (features,) = encoder(clips, windows, train=train and not self.frozen)
-        x = Neck(wide, self.places, self.dtype, name="neck")(
-            features, train=train
-        )  # [B, N, C]
+        return tuple(encoder(clips, windows, train=train and not self.frozen))
+
+    def _count(self, features: Features, train: bool) -> DensityOutput:
+        """From the encoder's features to a density and a foreground."""
+        wide = scaled(EMBEDDING, self.width)
+        neck = Neck(wide, self.places, self.dtype, name="neck")
+        x = neck(features[0], train=train)  # [B, N, C]
 
         maps = PeriodMaps(
             self.representation,

@@ -13,12 +13,14 @@ from rac_jax.models.lmrl import losses
 from rac_jax.models.transrac.layers import DensityOutput
 from rac_jax.models.transrac.losses import counting_terms, weighed
 from rac_jax.models.transrac.recipe import check_density, density_recipe, density_task
+from rac_jax.train.feature_task import stored_or_not
 from rac_jax.train.metrics import Mean
-from rac_jax.train.recipe import Batch
+from rac_jax.train.recipe import Batch, Task
 from rac_jax.train.report import report_beside_constant
 from rac_jax.train.run import Run, count_video
-from rac_jax.train.window_task import WindowTask
 
+# Of the network, on which what its encoder finds depends.
+ENCODED = ("encoder", "frames", "width")
 INSIDE = 0.5  # of the foreground, from which a frame belongs to a cycle
 GROUPS = (
     "encoder",
@@ -30,9 +32,8 @@ GROUPS = (
 )
 
 
-def make_task(run: Run, variables: Variables) -> WindowTask:
+def make_task(run: Run, variables: Variables) -> Task:
     """The one stage."""
-    del variables
     settings = run.config.loss
 
     def objective(
@@ -43,7 +44,8 @@ def make_task(run: Run, variables: Variables) -> WindowTask:
         )
         return weighed(terms, settings.terms, settings.weights.to_dict())
 
-    return density_task(run, GROUPS, objective)
+    task = density_task(run, GROUPS, objective)
+    return stored_or_not(task, variables, ENCODED)
 
 
 def check(run: Run) -> None:

@@ -35,6 +35,8 @@ LAYER_EPSILON = 1e-6
 # One number per frame as its position, or a vector.
 POSITIONS = ("number", "vector")
 ENCODERS = ("resnet50v2", "plain")
+# What the encoder finds, one [B, N, h, w, C].
+Features = tuple[jax.Array, ...]
 
 
 def normalised(pixels: jax.Array) -> jax.Array:
@@ -99,6 +101,7 @@ class RepNet(nn.Module):
       width: channel multiplier of all parts; 1 is the published network.
       encoder: of `ENCODERS`: the published one, or a lean one for two CPU cores.
       blocks: of the ResNet's stages.
+      frozen: whether the encoder learns nothing.
       places: rows and columns that the convolution across time sees.
       lags: whether similarity is read by how far apart frames are, and not by which frames they
         are, and on a scale of the window's own (ours): what is learned of a period in one place
@@ -114,11 +117,11 @@ class RepNet(nn.Module):
     width: float = 1.0
     encoder: str = "resnet50v2"
     blocks: tuple[int, ...] = (3, 4, 3)
+    frozen: bool = False
     places: int = 3
     lags: bool = False
     dtype: str = "float32"
 
-    @nn.compact
     def __call__(self, windows: jax.Array, *, train: bool = False) -> RepNetOutput:
         """Looks at windows.
 
@@ -132,24 +135,65 @@ class RepNet(nn.Module):
         Raises:
           ValueError: for unknown positions, or an unknown encoder.
         """
+        return self._halves(windows, train, "both")
+
+    def features(self, windows: jax.Array, *, train: bool = False) -> Features:
+        """What the encoder finds in windows, `from_features` goes on from it.
+
+        Args:
+          windows, train: as in `__call__`.
+
+        Returns:
+          One [B, N, h, w, C].
+        """
+        return self._halves(windows, train, "first")
+
+    def from_features(self, features: Features, *, train: bool = False) -> RepNetOutput:
+        """All that comes after the encoder; its parameters are not looked at.
+
+        Args:
+          features: of `features`.
+          train: as in `__call__`.
+
+        Returns:
+          As `__call__`.
+        """
+        return self._halves(features, train, "second")
+
+    @nn.compact
+    def _halves(
+        self, x: jax.Array | Features, train: bool, half: str
+    ) -> RepNetOutput | Features:
+        """One half, or "both"; in one method, since Flax makes parts with names in one only."""
+        features = x if half == "second" else self._encode(x, train)
+        return features if half == "first" else self._count(features, train)
+
+    def _encode(self, windows: jax.Array, train: bool) -> Features:
+        """Each frame by itself through the encoder."""
         chex.assert_shape(windows, (None, self.frames, None, None, 3))
         for name, known in (("positions", POSITIONS), ("encoder", ENCODERS)):
             if getattr(self, name) not in known:
                 raise ValueError(
                     f"{name}: {getattr(self, name)!r} is not one of {', '.join(known)}"
                 )
-        embedding = scaled(EMBEDDING, self.width)
-
-        # Each frame by itself, then across time, then the strongest place of each channel.
         batch, frames = windows.shape[:2]
+        # Statistics of a frozen encoder stand still, too.
+        learns = train and not self.frozen
         if self.encoder == "plain":
             encoder = PlainFrames(self.width, self.dtype, name="encoder")
-            x = encoder(windows, train=train)  # [B, N, h, w, C]
+            x = encoder(windows, train=learns)  # [B, N, h, w, C]
         else:
             images = windows.reshape(batch * frames, *windows.shape[2:])
             encoder = ResNet50V2(self.width, self.blocks, self.dtype, name="encoder")
-            x = encoder(images, train=train)  # [B·N, h, w, C]
+            x = encoder(images, train=learns)  # [B·N, h, w, C]
             x = x.reshape(batch, frames, *x.shape[1:])  # [B, N, h, w, C]
+        return (jax.lax.stop_gradient(x) if self.frozen else x,)
+
+    def _count(self, features: Features, train: bool) -> RepNetOutput:
+        """From the encoder's features to periods."""
+        embedding, (x,) = scaled(EMBEDDING, self.width), features
+        batch, frames = x.shape[:2]
+        # Across time, then the strongest place of each channel.
         x = TemporalConv(
             embedding, self.places, TAPS, DILATION, self.dtype, name="temporal"
         )(x)

@@ -9,13 +9,15 @@ from rac_jax.models.repnet.losses import period_targets, repnet_loss
 from rac_jax.models.repnet.network import RepNetOutput, normalised
 from rac_jax.models.repnet.repeated_clips import RepeatedClips
 from rac_jax.scenes import Scene
+from rac_jax.train.feature_task import stored_or_not
 from rac_jax.train.metrics import Mean
-from rac_jax.train.recipe import Batch, Recipe, Stage, VideoExamples
+from rac_jax.train.recipe import Batch, Recipe, Stage, Task, VideoExamples
 from rac_jax.train.run import Run
 from rac_jax.train.window_task import (
     WindowTask,
     check_windows,
     evaluate_counts,
+    trained_groups,
     window_parts,
 )
 
@@ -28,6 +30,8 @@ GROUPS = (
     "period_branch",
     "periodicity_branch",
 )
+# Of the network, on which what its encoder finds depends.
+ENCODED = ("encoder", "frames", "width", "blocks")
 EXAMPLES = ("scenes", "repeated_clips")
 
 
@@ -41,9 +45,8 @@ def pick(key: jax.Array, scene: Scene) -> dict[str, jax.Array]:
     }
 
 
-def make_task(run: Run, variables: Variables) -> WindowTask:
+def make_task(run: Run, variables: Variables) -> Task:
     """The task of the one stage."""
-    del variables
     network = run.network
     if run.config[STAGE].examples == "scenes":
         source = window_parts(run, STAGE)
@@ -62,7 +65,9 @@ def make_task(run: Run, variables: Variables) -> WindowTask:
         weight = run.config.loss.periodicity
         return repnet_loss(output, targets, batch["mask"], weight)
 
-    return WindowTask(run, STAGE, GROUPS, source, pick, normalised, objective)
+    groups = trained_groups(network, GROUPS)
+    task = WindowTask(run, STAGE, groups, source, pick, normalised, objective)
+    return stored_or_not(task, variables, ENCODED)
 
 
 def check(run: Run) -> None:

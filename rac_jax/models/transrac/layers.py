@@ -26,6 +26,8 @@ HEADS = 4
 FEEDFORWARD = 512
 # Frames of the neck's convolution across time and how far apart they are.
 TAPS, DILATION = 3, 3
+# What an encoder finds at every scale, [B, N, h, w, C] each.
+Features = tuple[jax.Array, ...]
 POSITION_DROPOUT, LAYER_DROPOUT, HEAD_DROPOUT = 0.1, 0.2, 0.25
 
 

@@ -18,6 +18,7 @@ from rac_jax.models.transrac.layers import (
     EMBEDDING,
     HEADS,
     DensityOutput,
+    Features,
     FramePredictor,
     Neck,
     WindowEncoder,
@@ -101,7 +102,6 @@ class TransRAC(nn.Module):
     lags: bool = False
     dtype: str = "float32"
 
-    @nn.compact
     def __call__(self, clips: jax.Array, *, train: bool = False) -> DensityOutput:
         """Looks at clips.
 
@@ -112,8 +112,44 @@ class TransRAC(nn.Module):
         Returns:
           The density of every frame.
         """
+        return self._halves(clips, train, "both")
+
+    def features(self, clips: jax.Array, *, train: bool = False) -> Features:
+        """What the encoder finds in clips, `from_features` goes on from it.
+
+        Args:
+          clips, train: as in `__call__`.
+
+        Returns:
+          By scale [B, N, h, w, C].
+        """
+        return self._halves(clips, train, "first")
+
+    def from_features(
+        self, features: Features, *, train: bool = False
+    ) -> DensityOutput:
+        """All that comes after the encoder; its parameters are not looked at.
+
+        Args:
+          features: of `features`.
+          train: as in `__call__`.
+
+        Returns:
+          As `__call__`.
+        """
+        return self._halves(features, train, "second")
+
+    @nn.compact
+    def _halves(
+        self, x: jax.Array | Features, train: bool, half: str
+    ) -> DensityOutput | Features:
+        """One half, or "both"; in one method, since Flax makes parts with names in one only."""
+        features = x if half == "second" else self._encode(x, train)
+        return features if half == "first" else self._count(features, train)
+
+    def _encode(self, clips: jax.Array, train: bool) -> Features:
+        """Windows of every scale through the encoder."""
         chex.assert_shape(clips, (None, self.frames, None, None, 3))
-        wide = scaled(EMBEDDING, self.width)
         early = RELEASED_EARLY if self.released else {}
         windows = [
             (scale_starts(self.frames, scale, early.get(scale, 0)), scale)
@@ -124,8 +160,11 @@ class TransRAC(nn.Module):
         )
         # The authors put their frozen encoder in training mode with the rest.
         learns = train and (self.released or not self.frozen)
-        features = encoder(clips, windows, train=learns)
+        return tuple(encoder(clips, windows, train=learns))
 
+    def _count(self, features: Features, train: bool) -> DensityOutput:
+        """From the encoder's features to a density."""
+        wide = scaled(EMBEDDING, self.width)
         # The same neck and the same attention see every scale.
         neck = Neck(wide, self.places, self.dtype, name="neck")
         divisor = RELEASED_DIVISOR if self.released else 0

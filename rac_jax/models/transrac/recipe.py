@@ -10,19 +10,23 @@ from rac_jax.models.repnet.network import normalised
 from rac_jax.models.transrac import PROTOCOLS, STRIDES, losses
 from rac_jax.models.transrac.density_clips import CUTS, DensityClips
 from rac_jax.models.transrac.layers import DensityOutput
+from rac_jax.train.feature_task import stored_or_not
 from rac_jax.train.metrics import Mean
-from rac_jax.train.recipe import Batch, Recipe, Stage, VideoExamples
+from rac_jax.train.recipe import Batch, Recipe, Stage, Task, VideoExamples
 from rac_jax.train.run import Run
 from rac_jax.train.window_task import (
     Objective,
     WindowTask,
     check_windows,
     evaluate_counts,
+    trained_groups,
     window_parts,
 )
 
 STAGE = "windows"
 GROUPS = ("encoder", "neck", "similarity", "rows", "predictor")
+# Of the network, on which what its encoder finds depends.
+ENCODED = ("encoder", "scales", "frames", "width")
 EXAMPLES = ("scenes", *CUTS)
 
 
@@ -35,8 +39,7 @@ def density_task(run: Run, groups: tuple[str, ...], objective: Objective) -> Win
       objective: what is learned.
     """
     settings = run.config[STAGE]
-    if run.network.frozen:
-        groups = tuple(name for name in groups if name != "encoder")
+    groups = trained_groups(run.network, groups)
     if settings.examples == "scenes":
         source = window_parts(run, STAGE)
     else:
@@ -86,7 +89,7 @@ def model_config(run: Run) -> dict[str, Any]:
 
 def density_recipe(
     groups: tuple[str, ...],
-    make_task: Callable[[Run, Variables], WindowTask],
+    make_task: Callable[[Run, Variables], Task],
     check: Callable[[Run], None],
 ) -> Recipe:
     """The recipe of a family, of one stage."""
@@ -98,9 +101,8 @@ def density_recipe(
     )
 
 
-def make_task(run: Run, variables: Variables) -> WindowTask:
+def make_task(run: Run, variables: Variables) -> Task:
     """TransRAC's one stage."""
-    del variables
     settings = run.config.loss
 
     def objective(
@@ -110,7 +112,8 @@ def make_task(run: Run, variables: Variables) -> WindowTask:
         terms = losses.counting_terms(output.density, batch)
         return losses.weighed(terms, settings.terms, settings.weights.to_dict())
 
-    return density_task(run, GROUPS, objective)
+    task = density_task(run, GROUPS, objective)
+    return stored_or_not(task, variables, ENCODED)
 
 
 def check(run: Run) -> None:
@@ -120,6 +123,11 @@ def check(run: Run) -> None:
       ValueError: naming the field.
     """
     check_density(run, losses.TERMS)
+    if run.config[STAGE].stored_epochs and run.network.released:
+        raise ValueError(
+            f"{STAGE}.stored_epochs: the released encoder drops paths while it is trained "
+            "with, and finds something else in every step; have 0 here"
+        )
 
 
 RECIPE = density_recipe(GROUPS, make_task, check)

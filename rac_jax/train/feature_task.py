@@ -1,0 +1,217 @@
+"""A stage that learns from stored features of its frozen encoder in place of pixels.
+
+The features are those of the first `stored_epochs` epochs, window for window as the stage would
+see them (cut, reversed, padded, in other colours); then the same windows come again. What is drawn
+for a batch depends on its number alone, so with as many stored epochs as there are epochs nothing
+differs from learning from pixels but the time that it takes.
+"""
+
+import contextlib
+import dataclasses
+import functools
+import hashlib
+import json
+import logging
+import pathlib
+from collections.abc import Callable, Generator, Mapping
+from typing import Any
+
+import flax.traverse_util
+import jax
+import numpy as np
+from jax.sharding import NamedSharding
+
+from rac_jax.counting.family import Variables
+from rac_jax.data.clip_cache import CachedVideos
+from rac_jax.train import feature_cache, hosts, loop, stages
+from rac_jax.train import mesh as meshes
+from rac_jax.train.metrics import Mean
+from rac_jax.train.recipe import Batch, StoredExamples, Task, VideoExamples
+from rac_jax.train.step import step_keys
+from rac_jax.train.window_task import ENCODER, WindowTask
+from rac_jax.version import __version__
+
+LOG = logging.getLogger("rac_jax.train")
+FOLDER = "features"  # in the workdir, where the config names none
+FEATURES = "features."  # then the number of a scale
+# What of the stage's section the windows depend on.
+FIELDS = ("examples", "batch", "padded", "camera")
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class FeatureTask(Task):
+    """Learns what another task does, from features.
+
+    Attributes:
+      task: that learns from windows.
+      examples: the stored batches.
+    """
+
+    task: WindowTask
+    examples: StoredExamples
+
+    @property
+    def name(self) -> str:
+        """Of the stage."""
+        return self.task.name
+
+    @property
+    def trained(self) -> tuple[str, ...]:
+        """Groups of parameters."""
+        return self.task.trained
+
+    def loss(
+        self, params: Any, batch_stats: Any, batch: Batch, key: jax.Array
+    ) -> tuple[jax.Array, tuple[Any, dict[str, Mean]]]:
+        """(loss, (batch statistics, metrics))."""
+        scales = sum(name.startswith(FEATURES) for name in batch)
+        features = tuple(batch[f"{FEATURES}{scale}"] for scale in range(scales))
+        return self.task.learned(
+            params, batch_stats, features, "from_features", batch, key
+        )
+
+    def validate(self, variables: Variables, epoch: int) -> Mapping[str, float]:
+        """Errors of counts of the validation videos, from pixels."""
+        return self.task.validate(variables, epoch)
+
+
+def stored_or_not(
+    task: WindowTask, variables: Variables, fields: tuple[str, ...]
+) -> Task:
+    """The task, or one on stored features where the stage's section has `stored_epochs`.
+
+    Features that are not stored yet are; SIGTERM interrupts that, and the next call goes on.
+
+    Args:
+      task: that learns from windows.
+      variables: that the stage begins with.
+      fields: of the network, on which what its encoder finds depends.
+
+    Returns:
+      The task.
+
+    Raises:
+      ValueError: if a file of stored features is damaged or of something else, or the training
+        videos come from no cache.
+      OSError: if they cannot be written.
+      Stopped: when asked to.
+    """
+    run, settings = task.run, task.run.config[task.name]
+    if not settings.stored_epochs:
+        return task
+    epoch = stages.epoch_steps(run, task)
+    number = epoch * min(settings.stored_epochs, settings.epochs)
+    key = features_key(task, variables, fields, number)
+    folder = run.config.data.features
+    place = pathlib.Path(folder) if folder else run.workdir / FOLDER
+    place = place / key
+    if not hosts.first_says((place / feature_cache.INDEX).exists()):
+        rows = meshes.local_rows(run.mesh, settings.batch)
+        work = functools.partial(feature_batches, task, variables, number)
+        company = hosts.company()
+        feature_cache.store(place, key, number, rows, work, company, _report(number))
+    stored = feature_cache.StoredFeatures(place, key)
+    return FeatureTask(task, StoredExamples(stored.read))
+
+
+def features_key(
+    task: WindowTask, variables: Variables, fields: tuple[str, ...], number: int
+) -> str:
+    """A digest of all that stored features depend on.
+
+    Args:
+      task: whose windows are encoded.
+      variables: of the network, on the host.
+      fields: of the network, on which what its encoder finds depends.
+      number: of batches.
+
+    Returns:
+      16 hexadecimal digits.
+
+    Raises:
+      ValueError: if the training videos come from no cache, and have no digest.
+    """
+    run, network = task.run, task.run.network
+    settings = run.config[task.name]
+    known = {"version": [feature_cache.SCHEMA, __version__], "number": number}
+    known["network"] = [run.family.name, network.dtype]
+    known["network"] += [getattr(network, name) for name in fields]
+    known["windows"] = [settings[name] for name in FIELDS]
+    known["data"] = [run.config.seed, run.config.data.size]
+    if isinstance(task.source, VideoExamples):
+        videos = run.source(task.source.split)
+        digest_of_videos = videos.key if isinstance(videos, CachedVideos) else None
+        if digest_of_videos is None:
+            raise ValueError(
+                f"{task.name}.stored_epochs: the training videos are in no cache, so that "
+                "nobody could tell whose features are stored; have 0 here"
+            )
+        known["data"] += [digest_of_videos, len(videos), repr(task.source.sampler)]
+    else:
+        known["data"].append([[share, vars(part)] for share, part in task.source])
+    text = json.dumps(known, sort_keys=True, default=str)
+    digest = hashlib.sha256(text.encode())
+    for kind in sorted(variables):
+        tree = variables[kind].get(ENCODER, {})
+        flat = flax.traverse_util.flatten_dict(tree, sep="/")
+        for name in sorted(flat):
+            leaf = np.asarray(flat[name], np.float32)
+            digest.update(f"{kind}/{name} {leaf.shape}".encode())
+            digest.update(np.ascontiguousarray(leaf).tobytes())
+    return digest.hexdigest()[:16]
+
+
+def feature_batches(
+    task: WindowTask, variables: Variables, number: int, start: int
+) -> Generator[dict[str, np.ndarray], None, None]:
+    """This process's rows of batches of features.
+
+    Args:
+      task: whose windows are encoded.
+      variables: of the network, on the host.
+      number: of the batch where they end.
+      start: batches already taken.
+
+    Raises:
+      Stopped: when the run is asked to stop.
+    """
+    run, settings = task.run, task.run.config[task.name]
+    network, key = run.network, run.key(task.name)
+    sharding = NamedSharding(run.mesh, meshes.BATCH)
+
+    @functools.partial(jax.jit, out_shardings=sharding)
+    def look(variables: Variables, batch: Batch, place: jax.Array) -> Batch:
+        batch = task.prepare(batch, step_keys(key, place)[0])
+        windows = batch.pop("windows")
+        found = network.apply(variables, windows, train=True, method="features")
+        named = {f"{FEATURES}{scale}": leaf for scale, leaf in enumerate(found)}
+        return batch | named
+
+    encoder = {
+        kind: {ENCODER: tree[ENCODER]}
+        for kind, tree in variables.items()
+        if ENCODER in tree
+    }
+    replicated = NamedSharding(run.mesh, meshes.REPLICATED)
+    encoder = meshes.put(encoder, jax.tree.map(lambda _: replicated, encoder))
+    coming = stages.device_batches(run, task, settings, number, start)
+    with contextlib.closing(coming):
+        # Rendered batches do not end by themselves.
+        for place, batch in zip(range(start, number), coming, strict=False):
+            if run.stop.agreed(place, settings.log_steps):
+                raise loop.Stopped(
+                    f"{task.name}: stopped after the features of {place} of {number} "
+                    "batches"
+                )
+            yield meshes.own_rows(look(encoder, batch, np.int32(place)))
+
+
+def _report(number: int) -> Callable[[int, int], None]:
+    """Says some ten times how far it is."""
+    every = max(1, number // 10)
+
+    def progress(done: int, total: int) -> None:
+        if done == total or done % every < feature_cache.PART:
+            LOG.info("features: %d of %d batches are stored", done, total)
+
+    return progress
