@@ -57,6 +57,10 @@ class CausalEstimator(Protocol[State]):
 
     programs: Mapping[str, Callable]
 
+    def prepare(self) -> None:
+        """Compiles what a reading needs, so that the first ones are not late."""
+        ...
+
     def read(self, state: State) -> tuple[State, Reading]:
         """A reading of everything that was fed.
 

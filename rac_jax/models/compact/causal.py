@@ -14,7 +14,7 @@ import numpy as np
 
 from rac_jax.counting.frame_windows import Window
 from rac_jax.counting.window_runs import Network, last_rows
-from rac_jax.models.compact.grid import STEP_FRAMES, step_count
+from rac_jax.models.compact.grid import STEP_FRAMES, WINDOW_FRAMES, step_count
 from rac_jax.models.compact.posteriors import (
     Steps,
     StreamPosteriors,
@@ -23,11 +23,17 @@ from rac_jax.models.compact.posteriors import (
 )
 
 if TYPE_CHECKING:
+    from rac_jax.models.compact.decision import CompactNetworks
     from rac_jax.models.compact.estimator import CompactState
 
 RECENT_STEPS = 256  # that are decoded: 41 s at 25 frames per second
 # Of these, the first ones lack what a decoder sees of the past, and are not told.
 MARGIN_STEPS = 32
+BLOCK_PADDING = 64  # steps of which `CompactNetworks.decode` makes its blocks
+# Repetitions of a set from which on it is told. What moves without repeating comes back once every
+# now and then, and a decision that cannot be taken back needs to see it again
+# (benchmarks/live_delay.py: with 2 there are several false counts a minute while somebody fidgets).
+LEAST_COUNT = 2.5
 # By stride: strided frames from one last window to the next.
 EVERY = {3: 2, 4: 4, 6: 4, 8: 4, 12: 4}
 
@@ -44,12 +50,14 @@ class Recent:
       streams: what is seen of it; `times_s`, `end_s` and `changes` of the last frames only.
       posteriors: of its steps.
       frames: how many frames these are.
+      margin: of these, how many are before what is told.
       since_s: from when on it is told.
     """
 
     streams: StreamPosteriors
     posteriors: Steps
     frames: int
+    margin: int
     since_s: float
 
 
@@ -105,8 +113,16 @@ def look(state: "CompactState", network: Network) -> Recent | None:
         streams,
         functools.partial(_shifted, rows, first),
         total - begin,
+        margin,
         float(recent_s[margin]) if first else state.info.start_s,
     )
+
+
+def prepare(networks: "CompactNetworks", size: int) -> None:
+    """Compiles what readings of any length need, for frames of `size` pixels a side."""
+    networks.sight(np.zeros((1, WINDOW_FRAMES, size, size), np.uint8))
+    for number in range(BLOCK_PADDING, RECENT_STEPS + 1, BLOCK_PADDING):
+        networks.decode(number, functools.partial(_shifted, {}, 0), None)
 
 
 def _shifted(

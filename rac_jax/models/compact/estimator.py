@@ -139,8 +139,8 @@ class CompactEstimator:
     ):
         self._decoding = DecodingConfig.from_fields(config["decoding"])
         self._confidence = check_confidence(config["confidence"])
-        size = int(config["preprocessing"]["size"])
-        self.networks = CompactNetworks(network, variables, size, batch_sizes)
+        self._size = int(config["preprocessing"]["size"])
+        self.networks = CompactNetworks(network, variables, self._size, batch_sizes)
         self.programs = {
             "sight": self.networks.sight,
             "sound": self.networks.sound,
@@ -180,6 +180,10 @@ class CompactEstimator:
         self._listen(state)
         return state, Partial()
 
+    def prepare(self) -> None:
+        """Compiles what a reading needs, so that the first ones are not late."""
+        causal.prepare(self.networks, self._size)
+
     def read(self, state: CompactState) -> tuple[CompactState, Reading]:
         """What is counted of everything that was fed so far; see `causal`.
 
@@ -199,7 +203,12 @@ class CompactEstimator:
         decision = self.decide(
             recent.frames, recent.posteriors, None, recent.streams.changes
         )
-        sets = tuple(_as_set(one, recent.streams) for one in decision.fused.sets)
+        sets = tuple(
+            _as_set(one, recent.streams)
+            for one in decision.fused.sets
+            # One that begins before what is looked at was longer.
+            if one.count >= causal.LEAST_COUNT or one.first <= recent.margin
+        )
         end_s = recent.streams.end_s
         return state, Reading(rate_of_sets(sets), recent.since_s, end_s)
 
