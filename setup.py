@@ -41,6 +41,12 @@ TRAIN = [
     "tensorflow-datasets>=4.9.10",
 ]
 
+# The page of `rac live`.
+LIVE = [
+    "starlette>=0.46",
+    "uvicorn>=0.34",
+]
+
 TORCH = "torch==2.13.0"  # this exact request installs the CPU build
 
 README = (HERE / "README.md").read_text(encoding="utf-8")
@@ -76,6 +82,7 @@ setuptools.setup(
     package_dir={"rac_jax.configs": "configs", "rac_jax.examples": "examples"},
     package_data={
         "rac_jax": ["py.typed"],
+        "rac_jax.view": ["live.html"],
         "rac_jax.weights": ["*/config.json", "*/*.safetensors"],
         "rac_jax.examples": ["sample.*"],
     },
@@ -85,8 +92,10 @@ setuptools.setup(
         "cuda12": ["jax[cuda12]>=0.10.2"],
         "cuda13": ["jax[cuda13]>=0.10.2"],
         "tpu": ["jax[tpu]>=0.10.2"],
+        "live": LIVE,
         "test": [
             *TRAIN,
+            *LIVE,
             "ipykernel",
             "ipython",
             "nbclient",

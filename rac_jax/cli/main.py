@@ -24,6 +24,7 @@ COMMANDS = {
     "events": "mark what should be heard in a video, and dub it",
     "evaluate": "score a model on videos with known counts",
     "find": "find where something repeats in long videos, without looking at all of them",
+    "live": "count a camera, a stream or a file while it plays",
     "scenes": "render procedural videos with known counts",
     "train": "train a system, and export it as a model",
 }
@@ -34,13 +35,16 @@ EXTRAS = {
     "grain": "train",
     "ml_collections": "train",
     "orbax": "train",
+    "starlette": "live",
     "tensorboardX": "train",
     "tensorflow_datasets": "train",
     "torch": "bench",
+    "uvicorn": "live",
 }
 
 LOG = "write a debug log to stderr"
-VERBOSE = {"count": "say what each stream counted, and write a debug log to stderr"}
+SAY_MORE = "say what each stream counted, and write a debug log to stderr"
+VERBOSE = {"count": SAY_MORE, "live": SAY_MORE}
 
 
 def build_parser(argv: Sequence[str] = ()) -> argparse.ArgumentParser:

@@ -116,9 +116,37 @@ class Counter:
             for fault in source.faults:
                 media.pass_on_fault(fault)
             found, heard_s = self._measure(source, chosen, progress)
-        start_s = source.start_s
+        return self.result(
+            found,
+            source.name,
+            source.start_s,
+            heard_s=heard_s,
+            seconds=time.perf_counter() - began,
+            faults=tuple(faults),
+        )
+
+    def result(
+        self,
+        found: Measurement,
+        name: str,
+        start_s: float,
+        *,
+        heard_s: float = 0.0,
+        seconds: float = 0.0,
+        faults: tuple[str, ...] = (),
+    ) -> CountResult:
+        """The result of what the estimator measured.
+
+        Args:
+          found: by `estimator.finish`.
+          name: of the source.
+          start_s: where what was counted starts, in seconds of the source.
+          heard_s: how many seconds of sound there were.
+          seconds: that the count took.
+          faults: of the source.
+        """
         return CountResult(
-            file=source.name,
+            file=name,
             start_s=start_s,
             duration_s=max(found.end_s - start_s, heard_s),
             count=found.count,
@@ -126,14 +154,14 @@ class Counter:
             streams=found.streams,
             model=self.config["name"],
             family=self.family.name,
-            seconds=time.perf_counter() - began,
+            seconds=seconds,
             sets=found.sets,
             confidence=found.confidence,
             events=found.events,
             density=found.density,
             foreground=found.foreground,
             details=found.details,
-            faults=tuple(faults),
+            faults=faults,
             panel=found.panel,
         )
 

@@ -8,11 +8,12 @@ padded with its last frame.
 
 import copy
 import dataclasses
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 
 FRAME_S = 1 / 25  # how long a frame lasts when there is no second one
+EXACTLY: Mapping[int, int] = {}  # all last windows end at the end
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -104,9 +105,18 @@ class WindowAssembler:
         pair = self._last_times
         return pair[1] - pair[0] if len(pair) == 2 and pair[1] > pair[0] else FRAME_S
 
-    def finish(self) -> list[Window]:
-        """The last window of every stride that has one left; changes nothing."""
-        found = (tail.last(self._frame_s) for tail in self._tails.values())
+    def finish(self, every: Mapping[int, int] = EXACTLY) -> list[Window]:
+        """The last window of every stride that has one left; changes nothing.
+
+        Args:
+          every: by stride, at a multiple of how many strided frames its last window ends, 1 if
+            it is not there. One that is asked for often is mostly the one before then, and a
+            few frames at the end are in no window.
+        """
+        found = (
+            tail.last(self._frame_s, every.get(stride, 1))
+            for stride, tail in self._tails.items()
+        )
         return [window for window in found if window is not None]
 
 
@@ -149,12 +159,14 @@ class _Tail:
             self._times = self._times[gone:]
             self._first = start
 
-    def _window(self, start: int, step_s: float = 0.0) -> Window:
+    def _window(
+        self, start: int, step_s: float = 0.0, end: int | None = None
+    ) -> Window:
         frames = np.concatenate(self._parts)
         self._parts = [frames]
-        offset = start - self._first
-        frames = frames[offset : offset + self._length]
-        times = self._times[offset : offset + self._length]
+        until = start + self._length if end is None else end
+        span = slice(start - self._first, until - self._first)
+        frames, times = frames[span], self._times[span]
         valid = len(frames)
         if valid > 1:
             step_s = (times[-1] - times[0]) / (valid - 1)
@@ -164,12 +176,13 @@ class _Tail:
         more = times[-1] + step_s * np.arange(1, padding + 2)
         return Window(self._stride, start, valid, frames, np.concatenate([times, more]))
 
-    def last(self, frame_s: float) -> Window | None:
-        """The window that ends at the end; None if it was given already."""
+    def last(self, frame_s: float, every: int) -> Window | None:
+        """The window that ends at the end or just before; None if it was given already."""
         if not self._times:
             return None
         end = self._first + len(self._times)
+        end = max(min(end, every), end - end % every)
         start = max(0, end - self._length)
-        if self._next and start == self._next - self._hop:
+        if self._next and start <= self._next - self._hop:
             return None
-        return self._window(start, frame_s * self._stride)
+        return self._window(start, frame_s * self._stride, end)

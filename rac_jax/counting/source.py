@@ -17,7 +17,7 @@ from rac_jax import media
 from rac_jax.counting.ahead import read_ahead
 from rac_jax.counting.estimator import Chunk
 from rac_jax.counting.needs import FrameNeeds, Needs
-from rac_jax.media.pixels import to_grey
+from rac_jax.media.pixels import fitted_size, to_grey
 
 CHUNKS = 2  # of frames that are read ahead of the reader,
 EARLY_CHUNKS = 16  # and before there is one: 20 MB of 112 pixels a side
@@ -64,7 +64,7 @@ class Source(Protocol):
 
 
 @dataclasses.dataclass(frozen=True)
-class _Layout:
+class FrameLayout:
     """How decoded frames become those that are needed.
 
     Attributes:
@@ -81,17 +81,11 @@ class _Layout:
     colour: str
 
     @classmethod
-    def of(cls, needs: FrameNeeds, height: int, width: int) -> "_Layout":
+    def of(cls, needs: FrameNeeds, height: int, width: int) -> "FrameLayout":
         """The layout for a picture of height x width pixels as shown."""
-        if needs.short_side is not None:
-            scale = needs.short_side / min(height, width)
-            size = (max(1, round(height * scale)), max(1, round(width * scale)))
-            return cls(size, 0, 0, size, needs.colour)
+        fitted = fitted_size(height, width, needs.size, needs.short_side, needs.aspect)
         if needs.size is None or needs.aspect == "stretch":
-            return cls(needs.size, 0, 0, needs.size, needs.colour)
-        choose = max if needs.aspect == "crop" else min
-        scale = choose(needs.size[0] / height, needs.size[1] / width)
-        fitted = (max(1, round(height * scale)), max(1, round(width * scale)))
+            return cls(fitted, 0, 0, fitted, needs.colour)
         room = [have - want for have, want in zip(fitted, needs.size, strict=True)]
         return cls(fitted, room[0] // 2, room[1] // 2, needs.size, needs.colour)
 
@@ -135,7 +129,7 @@ def _tolerant(stream: Iterator, name: str) -> Iterator:
 def _merged(
     frames: Iterator[media.FrameChunk],
     sound: Iterator[np.ndarray],
-    layout: _Layout | None,
+    layout: FrameLayout | None,
     rate: int,
     start_s: float,
 ) -> Iterator[Chunk]:
@@ -195,7 +189,7 @@ class FileSource:
         self._layout = None
         self.frames_expected = None
         if self.has_picture:
-            self._layout = _Layout.of(needs.frames, info.height, info.width)
+            self._layout = FrameLayout.of(needs.frames, info.height, info.width)
             end = info.duration_s if end_s is None else min(end_s, info.duration_s)
             self.frames_expected = max(1, round((end - start_s) * self.fps))
         self._begun: tuple[Iterator, Iterator] | None = None
@@ -294,7 +288,7 @@ class ArraySource:
         """All frames and samples in chunks, from the start."""
         frames, sound, layout, rate = iter(()), iter(()), None, 0
         if self.has_picture:
-            layout = _Layout.of(self.needs.frames, *self._frames.shape[1:3])
+            layout = FrameLayout.of(self.needs.frames, *self._frames.shape[1:3])
             frames = self._resized(layout)
         if self.has_sound:
             rate = self.needs.sound.rate
@@ -302,7 +296,7 @@ class ArraySource:
             sound = (samples[i : i + rate] for i in range(0, len(samples), rate))
         return _merged(frames, sound, layout, rate, 0.0)
 
-    def _resized(self, layout: _Layout) -> Iterator[media.FrameChunk]:
+    def _resized(self, layout: FrameLayout) -> Iterator[media.FrameChunk]:
         size = layout.size or self._frames.shape[1:3]
         step = ARRAY_CHUNK * self._every
         for first in range(0, len(self._frames), step):

@@ -32,6 +32,22 @@ def with_part(parts: Parts, new: np.ndarray) -> Parts:
     return (*parts, new)
 
 
+def stack_windows(windows: Sequence[np.ndarray]) -> tuple[np.ndarray]:
+    """Windows [N, ...] as the one argument of a network, [B, N, ...]."""
+    return (np.stack(windows),)
+
+
+def last_rows(parts: Parts, number: int) -> np.ndarray:
+    """The last rows of an array in at least one part, [at most `number`, ...]."""
+    found, room = [], number
+    for part in reversed(parts):
+        if room <= 0:
+            break
+        found.append(part[-room:])
+        room -= len(part)
+    return np.concatenate(found[::-1])
+
+
 class WindowAverager:
     """Joins the windows of one stride, which come in order, holding N frames of sums.
 
@@ -119,9 +135,7 @@ class WindowRun:
         self._shapes: frozenset[int] = frozenset()
 
     def _new_encoder(self) -> BatchEncoder:
-        return BatchEncoder(
-            self._name, self._network, lambda windows: (np.stack(windows),), self._sizes
-        )
+        return BatchEncoder(self._name, self._network, stack_windows, self._sizes)
 
     def copy(self) -> "WindowRun":
         """One that goes on by itself from here; windows and outputs are shared, not copied."""
@@ -158,6 +172,20 @@ class WindowRun:
             stride: averager.finish()
             for stride, averager in sorted(self._averagers.items())
         }
+
+    def joined(
+        self, known: Sequence[tuple[Place, np.ndarray]]
+    ) -> dict[int, np.ndarray]:
+        """What `finish` gives if windows follow that were run elsewhere; changes nothing.
+
+        Args:
+          known: (place, what the network says of it [N, C]); those of a stride in order.
+        """
+        twin = self.copy()
+        twin._average()
+        for (stride, start, valid), values in known:
+            twin._averagers[stride].add(start, valid, values)
+        return twin.finish()
 
     @property
     def cost(self) -> dict[str, int]:

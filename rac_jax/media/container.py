@@ -9,6 +9,7 @@ import math
 import os
 from collections.abc import Iterable, Iterator
 from fractions import Fraction
+from typing import Any
 
 import av
 
@@ -123,7 +124,7 @@ def open_media(path: str | os.PathLike) -> Iterator[av.container.InputContainer]
     """
     path = os.fspath(path)
     if path.startswith(URL_SCHEMES):
-        with _opened(path, path, timeout=URL_TIMEOUT_S) as container:
+        with opened(path, path, timeout=URL_TIMEOUT_S) as container:
             yield container
         return
     if not os.path.exists(path):
@@ -133,17 +134,17 @@ def open_media(path: str | os.PathLike) -> Iterator[av.container.InputContainer]
     if not os.path.getsize(path):
         raise MediaError(f"{path}: is empty")
     # "file:" keeps FFmpeg from reading a name with a colon as a scheme.
-    with _opened(f"file:{path}", path) as container:
+    with opened(f"file:{path}", path) as container:
         yield container
 
 
 @contextlib.contextmanager
-def _opened(
-    address: str, path: str, **options: float
+def opened(
+    address: str, path: str, **wanted: Any
 ) -> Iterator[av.container.InputContainer]:
-    """Opens what FFmpeg calls `address` and its user `path`."""
+    """Opens what FFmpeg calls `address` and its user `path`; the rest is `av.open`'s."""
     try:
-        container = av.open(address, **LENIENT, **options)
+        container = av.open(address, **LENIENT, **wanted)
     except (av.error.InvalidDataError, av.error.EOFError):
         raise MediaError(
             f"{path}: is not a media file, or its beginning or index is missing"

@@ -140,7 +140,7 @@ def _stream(
                 continue
             last_s = time_s
             if shrink is None:
-                shrink = _Shrink(frame, size, interpolation)
+                shrink = Shrink(frame, size, interpolation)
             if frames is None:
                 frames = np.empty((chunk, *shrink.size, 3), np.uint8)
             shrink.into(frame, frames[filled])
@@ -268,7 +268,7 @@ def orientation(frame: av.VideoFrame) -> Orientation:
     return Orientation.from_matrix(np.frombuffer(data, np.int32, 9).tolist())
 
 
-class _Shrink:
+class Shrink:
     """Turns decoded frames into arrays of one size: the wanted one, or the first frame's."""
 
     def __init__(

@@ -167,8 +167,8 @@ def start_worker() -> None:
     _pool.give(_pool.take())
 
 
-def _answers(path: str, request: dict[str, Any]) -> Iterator[tuple[dict, bytearray]]:
-    """The messages of a worker; faults are reported, errors raised.
+def answers(path: str, request: dict[str, Any]) -> Iterator[tuple[dict, bytearray]]:
+    """The messages of a worker to a request; faults are reported, errors raised.
 
     Raises:
       DecoderCrashed: if it dies.
@@ -224,7 +224,7 @@ def probe(path: str | os.PathLike) -> MediaInfo:
     found: dict[str, dict[str, Any]] = {}
     for request in ("probe", "listen"):
         try:
-            for header, _ in _answers(path, {"do": request}):
+            for header, _ in answers(path, {"do": request}):
                 found[header["kind"]] = header["found"]
             break
         except DecoderCrashed as error:
@@ -279,7 +279,7 @@ def stream_frames(
 
 
 def _frames(path: str, request: dict[str, Any]) -> Iterator[FrameChunk]:
-    for header, payload in _answers(path, request):
+    for header, payload in answers(path, request):
         pixels = np.frombuffer(payload, np.uint8).reshape(header["shape"])
         yield FrameChunk(pixels, np.array(header["times_s"], np.float64))
 
@@ -310,7 +310,7 @@ def stream_audio(
 
 
 def _samples(path: str, request: dict[str, Any]) -> Iterator[np.ndarray]:
-    for _, payload in _answers(path, request):
+    for _, payload in answers(path, request):
         yield np.frombuffer(payload, np.float32)
 
 

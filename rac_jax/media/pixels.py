@@ -22,6 +22,35 @@ class FrameChunk:
     times_s: np.ndarray
 
 
+def fitted_size(
+    height: int,
+    width: int,
+    size: tuple[int, int] | None,
+    short_side: int | None = None,
+    aspect: str = "stretch",
+) -> tuple[int, int] | None:
+    """To which size a picture is brought before anything is cut off or put around it.
+
+    Args:
+      height, width: of the picture, in pixels.
+      size: wanted (height, width); None for as it is, or for `short_side`.
+      short_side: wanted pixels along the shorter side, the aspect ratio kept.
+      aspect: how `size` is reached: "stretch", "crop" (the picture covers it) or "pad" (it lies
+        within).
+
+    Returns:
+      (height, width), or None for as it is.
+    """
+    if short_side is not None:
+        scale = short_side / min(height, width)
+    elif size is None or aspect == "stretch":
+        return size
+    else:
+        choose = max if aspect == "crop" else min
+        scale = choose(size[0] / height, size[1] / width)
+    return max(1, round(height * scale)), max(1, round(width * scale))
+
+
 def resize_frames(
     frames: np.ndarray, size: tuple[int, int], interpolation: str = "area"
 ) -> np.ndarray:

@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from rac_jax.media import audio, files, frames
+from rac_jax.media import audio, files, frames, live_frames
 from rac_jax.media import container as box
 from rac_jax.media.container import MediaError
 
@@ -64,6 +64,7 @@ REQUESTS = {
     "listen": listen,
     "frames": stream_frames,
     "audio": stream_audio,
+    "live": live_frames.stream_live,
 }
 
 

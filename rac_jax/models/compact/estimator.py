@@ -19,6 +19,7 @@ from rac_jax.counting.estimator import Chunk, Partial, SourceInfo
 from rac_jax.counting.family import Variables
 from rac_jax.counting.frame_windows import Window, WindowAssembler
 from rac_jax.counting.rate import Rate
+from rac_jax.counting.reading import Reading
 from rac_jax.counting.result import (
     Measurement,
     RepetitionSet,
@@ -26,9 +27,15 @@ from rac_jax.counting.result import (
     WindowCount,
     rate_of_sets,
 )
-from rac_jax.counting.window_runs import Network, Parts, WindowRun, with_part
+from rac_jax.counting.window_runs import (
+    Network,
+    Parts,
+    WindowRun,
+    stack_windows,
+    with_part,
+)
 from rac_jax.media.cadence import RepeatedFrames
-from rac_jax.models.compact import CompactOptions, panel
+from rac_jax.models.compact import CompactOptions, causal, panel
 from rac_jax.models.compact.decision import (
     CompactNetworks,
     Decision,
@@ -47,6 +54,7 @@ from rac_jax.models.compact.mel_columns import MelColumns
 from rac_jax.models.compact.posteriors import (
     Steps,
     StreamPosteriors,
+    long_enough,
     stack_posteriors,
 )
 from rac_jax.models.compact.returns import Changes
@@ -55,8 +63,6 @@ from rac_jax.ops.sound_format import COLUMNS_PER_S
 # As long as all that was heard is digital silence, the stream of sound is not run: most such
 # recordings stay silent. Up to so many columns, ten minutes of them, are held for that.
 SILENT_COLUMNS = round(600 * COLUMNS_PER_S)
-
-SHORTEST_VIDEO = 12  # strided frames under which a stride has nothing to say
 
 
 @dataclasses.dataclass(eq=False)
@@ -77,6 +83,8 @@ class CompactState:
       sound: the stream that listens, None without sound.
       unheard: windows that wait for their sound, in order, without frames.
       times_s: in parts float64 [n]: when each frame begins.
+      looked: what was seen in windows that the last reading looked at and that are not over yet,
+        see `causal`.
     """
 
     info: SourceInfo
@@ -90,6 +98,7 @@ class CompactState:
     unheard: tuple[Window, ...] = ()
     times_s: Parts = ()
     changed: Parts = ()
+    looked: causal.Looked = dataclasses.field(default_factory=dict)
 
     def copy(self) -> "CompactState":
         """One that goes on by itself from here; arrays are shared, not copied."""
@@ -115,6 +124,7 @@ class CompactEstimator:
 
     Attributes:
       networks: the model's parts as compiled programs.
+      programs: those of them that a state refers to.
 
     Raises:
       ValueError: for a field that "decoding" does not have, or a "confidence" that is no table.
@@ -129,8 +139,13 @@ class CompactEstimator:
     ):
         self._decoding = DecodingConfig.from_fields(config["decoding"])
         self._confidence = check_confidence(config["confidence"])
-        size = int(config["preprocessing"]["size"])
-        self.networks = CompactNetworks(network, variables, size, batch_sizes)
+        self._size = int(config["preprocessing"]["size"])
+        self.networks = CompactNetworks(network, variables, self._size, batch_sizes)
+        self.programs = {
+            "sight": self.networks.sight,
+            "sound": self.networks.sound,
+            "stack": stack_windows,
+        }
 
     def start(self, info: SourceInfo, options: CompactOptions) -> CompactState:
         """The state before the first chunk."""
@@ -164,6 +179,38 @@ class CompactEstimator:
             self._lay_grid(state)
         self._listen(state)
         return state, Partial()
+
+    def prepare(self) -> None:
+        """Compiles what a reading needs, so that the first ones are not late."""
+        causal.prepare(self.networks, self._size)
+
+    def read(self, state: CompactState) -> tuple[CompactState, Reading]:
+        """What is counted of everything that was fed so far; see `causal`.
+
+        With a picture alone it takes as long after an hour as after a minute; with sound all
+        that was fed is measured anew.
+        """
+        if state.sound is not None or not state.info.has_picture:
+            found = self.finish(state)
+            end_s = state.info.start_s + state.columns.duration_s
+            return state, Reading(
+                found.rate, state.info.start_s, max(found.end_s, end_s)
+            )
+        state = state.copy()
+        recent = causal.look(state, self.networks.sight)
+        if recent is None:
+            return state, Reading(Rate(), state.info.start_s, state.info.start_s)
+        decision = self.decide(
+            recent.frames, recent.posteriors, None, recent.streams.changes
+        )
+        sets = tuple(
+            _as_set(one, recent.streams)
+            for one in decision.fused.sets
+            # One that begins before what is looked at was longer.
+            if one.count >= causal.LEAST_COUNT or one.first <= recent.margin
+        )
+        end_s = recent.streams.end_s
+        return state, Reading(rate_of_sets(sets), recent.since_s, end_s)
 
     def finish(self, state: CompactState) -> Measurement:
         """The measurement of everything that was fed.
@@ -228,6 +275,7 @@ class CompactEstimator:
         held = state.repeated.finish()
         if held is not None:
             self._cut(state, *held)
+        state.looked = {}
         last = state.assembler.finish()
         if info.has_picture:
             self._run_sight(state, last)
@@ -241,7 +289,7 @@ class CompactEstimator:
         if not len(times_s):
             return StreamPosteriors(None, None, None, times_s, 0.0, {})
         runs = {"sight": state.sight, "sound": state.sound if heard else None}
-        found = {name: run and _long_enough(run.finish()) for name, run in runs.items()}
+        found = {name: run and long_enough(run.finish()) for name, run in runs.items()}
         end_s = info.start_s + columns.duration_s
         if info.has_picture:
             end_s = state.assembler.end_s
@@ -316,16 +364,6 @@ def _without_frames(window: Window) -> Window:
     """The window without its pixels, which would be held while it waits for its sound."""
     nothing = np.zeros((len(window.frames), 0, 0), np.uint8)
     return dataclasses.replace(window, frames=nothing)
-
-
-def _long_enough(strides: dict[int, np.ndarray]) -> dict[int, np.ndarray]:
-    """The strides that have something to say of a video, at least the smallest."""
-    least = min(strides)
-    return {
-        stride: rows
-        for stride, rows in strides.items()
-        if stride == least or len(rows) >= SHORTEST_VIDEO
-    }
 
 
 def _stride_scores(streams: StreamPosteriors) -> dict[int, float]:

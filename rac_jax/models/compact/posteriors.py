@@ -16,6 +16,8 @@ from rac_jax.models.compact.grid import (
 _LOG_GRID = np.log(period_grid().astype(np.float64))
 BIN_WIDTH = float(_LOG_GRID[1] - _LOG_GRID[0])  # of log periods
 
+SHORTEST_VIDEO = 12  # strided frames under which a stride has nothing to say
+
 # (first step, how many) -> posteriors of these steps, float16 [number, 54, 2 S].
 Steps = Callable[[int, int], np.ndarray]
 
@@ -73,3 +75,13 @@ def stack_posteriors(
         stacked[:, low + 1 : low + 1 + room, channel] += part * seen[:, :room]
         stacked[:, :, len(STRIDES) + channel] = rows[:, -1:]
     return stacked
+
+
+def long_enough(strides: Mapping[int, np.ndarray]) -> dict[int, np.ndarray]:
+    """The strides that have something to say of a video, at least the smallest."""
+    least = min(strides)
+    return {
+        stride: rows
+        for stride, rows in strides.items()
+        if stride == least or len(rows) >= SHORTEST_VIDEO
+    }
