@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
 # Name to "module:class"; a module is imported when its encoder is asked for.
 ENCODERS = {
+    "gmflow": "rac_jax.encoders.gmflow:GMFlow",
     "r2plus1d18": "rac_jax.encoders.r2plus1d:R2Plus1D18",
     "resnet18": "rac_jax.encoders.resnet:ResNet18",
     "s3d": "rac_jax.encoders.s3d:S3D",

@@ -13,6 +13,7 @@ import flax.traverse_util
 import jax
 
 from rac_jax.encoders import Encoder
+from rac_jax.encoders.gmflow_tables import gmflow_arguments, gmflow_table
 from rac_jax.encoders.layers import scaled
 from rac_jax.encoders.published import (
     BACKBONES,
@@ -60,7 +61,10 @@ def read_backbone(
         if len(plain) < len(state):
             raise ConversionError(f"{path}: holds names both with and without {lead!r}")
         state = plain
-    network = Encoder(backbone.encoder).network()
+    arguments: dict[str, Any] = {"width": 1.0}
+    if backbone.encoder == "gmflow":
+        arguments |= gmflow_arguments(state)
+    network = Encoder(backbone.encoder).network(**arguments)
     try:
         flat = encoder_table(backbone.encoder, network, naming).to_jax(state)
     except TableError as error:
@@ -68,7 +72,7 @@ def read_backbone(
     config = {
         "name": kind,
         "family": backbone.encoder,
-        "arguments": {"width": 1.0},
+        "arguments": arguments,
         "preprocessing": preprocessing,
         "training": {"converted_from": [os.path.basename(path)]},
         "accuracy": {},
@@ -112,6 +116,8 @@ def encoder_table(encoder: str, network: nn.Module, naming: str = "") -> Table:
     shapes = array_shapes(encoder, network)
     if encoder == "video_swin":
         return swin_table(shapes, naming or MMACTION)
+    if encoder == "gmflow":
+        return gmflow_table(shapes)
     layer_name = kylemin_layer if naming == KYLEMIN else LAYERS[encoder]
     width = scaled(512, network.width)
     taps, classifier = (), "fc"

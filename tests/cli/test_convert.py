@@ -13,6 +13,7 @@ KINDS = [
     "repnet",
     "sight-sound-release",
     "transrac",
+    "gmflow",
     "s3d-kinetics",
     "r2plus1d-kinetics",
     "swin-kinetics",

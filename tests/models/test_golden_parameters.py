@@ -21,6 +21,8 @@ MODELS = {
     "r2plus1d18_half": ("r2plus1d18", {"width": 0.5}),
     "resnet18": ("resnet18", {}),
     "compact": ("compact", {}),
+    "gmflow": ("gmflow", {}),
+    "gmflow_refined": ("gmflow", {"scales": 2, "refinements": 6}),
     "lmrl": ("lmrl", {}),
     "lmrl_small": ("lmrl", {"width": 0.25, "encoder": "plain", "places": 1}),
     "repnet_2020": (
