@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 # Name to "module:class"; a module is imported when its encoder is asked for.
 ENCODERS = {
     "efficientnet_lite": "rac_jax.encoders.efficientnet_lite:EfficientNetLite",
+    "gmflow": "rac_jax.encoders.gmflow:GMFlow",
     "r2plus1d18": "rac_jax.encoders.r2plus1d:R2Plus1D18",
     "resnet18": "rac_jax.encoders.resnet:ResNet18",
     "resnet50": "rac_jax.encoders.resnet50:ResNet50",

@@ -13,6 +13,7 @@ import flax.traverse_util
 import jax
 
 from rac_jax.encoders import Encoder, inverted_tables, resnet50
+from rac_jax.encoders.gmflow_tables import gmflow_arguments, gmflow_table
 from rac_jax.encoders.layers import scaled
 from rac_jax.encoders.published import (
     BACKBONES,
@@ -61,6 +62,8 @@ def read_backbone(
             raise ConversionError(f"{path}: holds names both with and without {lead!r}")
         state = plain
     arguments: dict[str, Any] = {"width": 1.0}
+    if backbone.encoder == "gmflow":
+        arguments |= gmflow_arguments(state)
     try:
         if backbone.encoder == "efficientnet_lite":
             arguments = inverted_tables.find_variant(state)
@@ -122,6 +125,8 @@ def encoder_table(encoder: str, network: nn.Module, naming: str = "") -> Table:
         return inverted_tables.efficientnet_table(shapes)
     if encoder == "strided_inflated":
         return inverted_tables.entries_table(shapes)
+    if encoder == "gmflow":
+        return gmflow_table(shapes)
     layer_name = kylemin_layer if naming == KYLEMIN else LAYERS[encoder]
     width = scaled(512, network.width)
     taps, classifier = (), "fc"

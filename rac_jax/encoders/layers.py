@@ -115,6 +115,30 @@ class Conv(nn.Module):
         return checkpoint_name(convolve(x, kernel), conv.CONVOLVED)
 
 
+class BiasConv(nn.Module):
+    """A convolution of images with a bias.
+
+    `size`, `stride` and `padding` (zeros at each end) are of both axes, or a pair of numbers.
+    """
+
+    channels: int
+    size: int | tuple[int, int]
+    stride: int | tuple[int, int]
+    padding: int | tuple[int, int]
+    dtype: str = "float32"
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        """[B, H, W, D] to [B, H', W', C] of the compute type."""
+        shape = [
+            n if isinstance(n, tuple) else (n, n)
+            for n in (self.size, self.stride, self.padding)
+        ]
+        y = Conv(self.channels, *shape, self.dtype, name="conv")(x)
+        bias = self.param("bias", nn.initializers.zeros, (self.channels,), jnp.float32)
+        return (y + bias.reshape(1, 1, 1, -1)).astype(self.dtype)
+
+
 class TemporalConv(nn.Module):
     """A convolution of clips across time and places whose frames lie apart, with a bias.
 

@@ -41,6 +41,13 @@ IMAGENET_COLOURS = {"mean": [0.485, 0.456, 0.406], "std": [0.229, 0.224, 0.225]}
 
 # By the name of the kind on the command line.
 BACKBONES = {
+    "gmflow": Backbone(
+        summary="a GMFlow (optical flow) of either release: one scale, two, or refined",
+        encoder="gmflow",
+        keys=("model", "state_dict", None),
+        # It normalises colours itself.
+        preprocessing={"clip_frames": 2, "colour_range": [0, 255]},
+    ),
     "s3d-kinetics": Backbone(
         summary="an S3D trained on Kinetics-400, torchvision's or kylemin's",
         encoder="s3d",

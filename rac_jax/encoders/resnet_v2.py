@@ -10,7 +10,13 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from rac_jax.encoders.layers import BatchNorm, Conv, ConvNorm, check_input, scaled
+from rac_jax.encoders.layers import (
+    BatchNorm,
+    BiasConv,
+    ConvNorm,
+    check_input,
+    scaled,
+)
 from rac_jax.ops.pooling import max_pool
 
 EPSILON = 1.001e-5
@@ -22,23 +28,6 @@ CHANNELS = (64, 128, 256, 512)
 EXPANSION = 4
 LEAST = (1, 8, 8, 3)  # the smallest image
 EXAMPLE = (1, 32, 32, 3)  # an input for `init`
-
-
-class BiasConv(nn.Module):
-    """A convolution of images with a bias; `padding` zeros at each end of both axes."""
-
-    channels: int
-    size: int
-    stride: int
-    padding: int
-    dtype: str = "float32"
-
-    @nn.compact
-    def __call__(self, x: jax.Array) -> jax.Array:
-        shape = [(n, n) for n in (self.size, self.stride, self.padding)]
-        y = Conv(self.channels, *shape, self.dtype, name="conv")(x)
-        bias = self.param("bias", nn.initializers.zeros, (self.channels,), jnp.float32)
-        return (y + bias.reshape(1, 1, 1, -1)).astype(self.dtype)
 
 
 class Block(nn.Module):

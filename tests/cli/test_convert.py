@@ -16,6 +16,7 @@ KINDS = [
     "sight-sound-release",
     "ta2net",
     "transrac",
+    "gmflow",
     "s3d-kinetics",
     "r2plus1d-kinetics",
     "swin-kinetics",

@@ -30,6 +30,8 @@ MODELS = {
     "strided_inflated_small": ("strided_inflated", {"width": 0.5, "depth": 1.0}),
     "classifier": ("classifier", {"encoder": "resnet50v2", "width": 0.25}),
     "compact": ("compact", {}),
+    "gmflow": ("gmflow", {}),
+    "gmflow_refined": ("gmflow", {"scales": 2, "refinements": 6}),
     "lmrl": ("lmrl", {}),
     "lmrl_small": ("lmrl", {"width": 0.25, "encoder": "plain", "places": 1}),
     "repnet_2020": (
