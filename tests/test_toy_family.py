@@ -139,5 +139,8 @@ def test_without_the_package_its_models_are_one_clear_line(model):
     clean = os.environ | {"PYTHONPATH": str(ROOT)}
     done = _rac(clean, "count", ROOT / "examples" / "sample.mp4", "--model", model)
     assert done.returncode == 2
-    assert "unknown model family 'toy', known: baseline, compact" in done.stderr
+    assert (
+        "unknown model family 'toy', known: baseline, classifier, compact"
+        in done.stderr
+    )
     assert len(done.stderr.strip().splitlines()) == 1
