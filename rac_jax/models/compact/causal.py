@@ -30,10 +30,10 @@ RECENT_STEPS = 256  # that are decoded: 41 s at 25 frames per second
 # Of these, the first ones lack what a decoder sees of the past, and are not told.
 MARGIN_STEPS = 32
 BLOCK_PADDING = 64  # steps of which `CompactNetworks.decode` makes its blocks
-# Repetitions of a set from which on it is told. What moves without repeating comes back once every
-# now and then, and a decision that cannot be taken back needs to see it again
-# (benchmarks/live_delay.py: with 2 there are several false counts a minute while somebody fidgets).
-LEAST_COUNT = 2.5
+# Repetitions of a set from which on it is told: the first one is known when there is a second.
+# More would leave out what comes back once or twice without repeating, and tell the first ones of
+# a set later; `benchmarks/live_delay.py` counts both.
+LEAST_COUNT = 2.0
 # By stride: strided frames from one last window to the next.
 EVERY = {3: 2, 4: 4, 6: 4, 8: 4, 12: 4}
 
