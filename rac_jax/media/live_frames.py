@@ -12,7 +12,6 @@ from typing import Any
 
 import av
 import numpy as np
-from PIL import Image
 
 from rac_jax.media import container as box
 from rac_jax.media import frames
@@ -186,6 +185,8 @@ def stream_live(
 
 def _jpeg(frame: av.VideoFrame) -> bytes:
     """A frame as it is shown, at most `PICTURE_WIDTH` wide."""
+    import PIL.Image  # workers that read files start without it
+
     orientation = frames.orientation(frame)
     height, width = orientation.stored_size((frame.height, frame.width))
     scale = min(1.0, PICTURE_WIDTH / width)
@@ -194,5 +195,5 @@ def _jpeg(frame: av.VideoFrame) -> bytes:
     pixels = np.empty((*size, 3), np.uint8)
     shrink.into(frame, pixels)
     file = io.BytesIO()
-    Image.fromarray(pixels).save(file, "jpeg", quality=PICTURE_QUALITY)
+    PIL.Image.fromarray(pixels).save(file, "jpeg", quality=PICTURE_QUALITY)
     return file.getvalue()
