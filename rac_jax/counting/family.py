@@ -40,9 +40,9 @@ class TrainableFamily(abc.ABC):
     """A family of models, whatever they are for: how its networks are built, trained, converted.
 
     What does not count, such as a network that names actions and whose encoder others start
-    from, subclasses this; what counts subclasses `Family`. A subclass lies in the `__init__` of the family's package
-    and imports what it needs inside its methods: the command line asks it before JAX is
-    imported.
+    from, subclasses this; what counts subclasses `Family`. A subclass lies in the `__init__` of
+    the family's package and imports what it needs inside its methods: the command line asks it
+    before JAX is imported.
 
     Attributes:
       name: as in the table of families and in `config.json`.

@@ -49,7 +49,7 @@ def read_backbone(
       ConversionError: if the file cannot be read or a tensor does not fit; it is named.
     """
     backbone = BACKBONES[kind]
-    state = torch_io.state_dict(path, torch_io.read_checkpoint(path), backbone.keys)
+    state = torch_io.read_state_dict(path, backbone.keys)
     naming, preprocessing = "", dict(backbone.preprocessing)
     if backbone.encoder == "s3d" and any(name.startswith("base.") for name in state):
         naming = KYLEMIN

@@ -105,6 +105,24 @@ def state_dict(
     return arrays
 
 
+def read_state_dict(
+    path: str | os.PathLike, keys: tuple[str | None, ...] = ("state_dict", None)
+) -> dict[str, np.ndarray]:
+    """Reads the state dict of a checkpoint's file.
+
+    Args:
+      path: of the file.
+      keys: as in `state_dict`.
+
+    Returns:
+      As `state_dict`.
+
+    Raises:
+      ConversionError: if the file cannot be read, or as `state_dict`.
+    """
+    return state_dict(path, read_checkpoint(path), keys)
+
+
 def _unusual(torch, tensor) -> str | None:
     """Why a tensor is not made an array: what makes it may ask for any amount of memory."""
     if tensor.is_meta:

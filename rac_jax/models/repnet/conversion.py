@@ -78,9 +78,7 @@ def read_torch(path: str | os.PathLike) -> tuple[dict[str, Any], Variables]:
     Raises:
       ConversionError: if the file cannot be read or a tensor does not fit; it is named.
     """
-    state = torch_io.state_dict(
-        path, torch_io.read_checkpoint(path), ("state_dict", None)
-    )
+    state = torch_io.read_state_dict(path)
     last = state.get("period_length_head.5.weight")
     try:
         if last is None:

@@ -44,9 +44,7 @@ def read_released(
     Raises:
       ConversionError: if the file cannot be read or a tensor does not fit; it is named.
     """
-    state = torch_io.state_dict(
-        path, torch_io.read_checkpoint(path), ("state_dict", None)
-    )
+    state = torch_io.read_state_dict(path)
     network = FAMILY.network(**RELEASES[kind])
     shapes = array_shapes(network, FAMILY.example_inputs(network))
     try:

@@ -124,8 +124,7 @@ def read_torch(path: str | os.PathLike) -> tuple[dict[str, Any], Variables]:
     Raises:
       ConversionError: if the file cannot be read or a tensor does not fit; it is named.
     """
-    checkpoint = torch_io.read_checkpoint(path)
-    state = torch_io.state_dict(path, checkpoint, ("state_dict", None))
+    state = torch_io.read_state_dict(path)
     config = config_of()
     network = FAMILY.network(**config["arguments"])
     try:
