@@ -197,7 +197,14 @@ def losses(run, task, variables):
 
 
 @pytest.mark.usefixtures("quick_compiling")
-@pytest.mark.parametrize("family", list(CONFIGS))
+@pytest.mark.parametrize(
+    "family",
+    [
+        pytest.param("lmrl", marks=pytest.mark.slow),
+        pytest.param("repnet", marks=pytest.mark.slow),
+        "transrac",
+    ],
+)
 def test_features_teach_what_pixels_teach(family, tmp_path):
     """Step by step through the engine: the same batches, dropout, losses and statistics."""
     run = run_of(family, {"windows.stored_epochs": 2}, tmp_path)

@@ -57,7 +57,9 @@ def test_videos_are_joined_in_time():
     np.testing.assert_array_equal(losses.joined(leaf, 2), [range(6), range(6, 12)])
 
 
-@pytest.mark.parametrize("variant", ["", "small", "quick"])
+@pytest.mark.parametrize(
+    "variant", [pytest.param("", marks=pytest.mark.slow), "small", "quick"]
+)
 def test_every_variant_is_sound_and_steps(variant, tmp_path):
     run = run_of(tiny_run.load_config(variant), tmp_path)
     check_stages(run)
