@@ -19,6 +19,8 @@ from rac_jax.train import splits
 from rac_jax.train.scene_videos import SceneVideos
 from tests.train.tiny_task import TinyVideos
 
+pytestmark = pytest.mark.usefixtures("quick_compiling")
+
 RATE = 8000
 FIELDS = {"frames": 60, "period": (8.0, 20.0), "max_cycles": 16}
 SCENES = SceneConfig(height=16, width=16, rate=RATE, **FIELDS)
