@@ -15,6 +15,8 @@ from rac_jax.encoders.gmflow import GMFlow
 from rac_jax.interop.torch_io import ConversionError
 from tests.encoders import layouts
 
+pytestmark = pytest.mark.usefixtures("quick_compiling")
+
 NARROW = {"width": 0.25, "blocks": 2}
 THEIRS = {
     "wide": (16, 24, 32),

@@ -19,6 +19,8 @@ from rac_jax.encoders.video_swin import VideoSwin, relative_index
 from rac_jax.interop.torch_io import ConversionError
 from tests.encoders import layouts
 
+pytestmark = pytest.mark.usefixtures("quick_compiling")
+
 NARROW = {"width": 1 / 3, "depths": (2, 2)}
 
 
