@@ -259,7 +259,11 @@ def table(rows: list[dict[str, Any]]) -> str:
             return ""
         low, high = row[f"{side}_min_ms"], row[f"{side}_max_ms"]
         way = f"{row['torch_way']}: " if side == "torch" else ""
-        return f"{way}{row[f'{side}_ms']:.0f} ({low:.0f}-{high:.0f})"
+        median, low, high = (
+            f"{ms:.0f}" if ms >= 100 else f"{ms:.3g}"
+            for ms in (row[f"{side}_ms"], low, high)
+        )
+        return f"{way}{median} ({low}-{high})"
 
     def shown(value, form):
         return "" if value is None else format(value, form)
