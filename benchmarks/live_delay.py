@@ -67,6 +67,9 @@ def tell(found: Sequence[Reading], delay_s: float) -> tuple[list[float], Said, i
         back += max(0, len(times_s) - said.count)
         del times_s[said.count :]
         times_s += [reading.until_s] * (said.count - len(times_s))
+    said = said.conclude()
+    del times_s[said.count :]
+    times_s += [said.until_s] * (said.count - len(times_s))
     return times_s, said, back
 
 

@@ -200,8 +200,9 @@ class LiveSession:
         return self.result
 
     def _tell(self, watch: Watcher, *, over: bool) -> None:
+        said = self._live.said
         new = Snapshot(
-            self._live.said,
+            said.conclude() if over else said,
             self.source.rate.per_s,
             self._counted.per_s,
             self.source.frames,

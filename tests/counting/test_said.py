@@ -110,6 +110,13 @@ def test_a_long_set_is_carried_on_where_no_reading_reaches_back():
     assert found[-1].count == 119
 
 
+def test_the_end_of_a_source_is_the_end_of_a_set():
+    found = _follow((1.0, 9.0, 1.0), until_s=4.75)
+    assert found[-1].count == 3
+    assert (found[-1].conclude().count, found[-1].conclude().settled) == (4, 4)
+    assert Said(0.5).conclude() == Said(0.5)
+
+
 def test_a_delay_is_a_time():
     with pytest.raises(ValueError, match="delay_s: must be at least 0, not -1"):
         Said(-1)
