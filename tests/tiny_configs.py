@@ -9,6 +9,7 @@ from rac_jax.train import splits
 from rac_jax.train.run import Run
 from tests.models.classifier import tiny_run as classifier_run
 from tests.models.compact import tiny_run as compact_run
+from tests.models.optical_flow import tiny_run as flow_run
 from tests.models.repnet import tiny_run as repnet_run
 from tests.models.sien import tiny_run as sien_run
 from tests.models.ta2net import tiny_run as event_run
@@ -26,6 +27,7 @@ TINY = {
     "classifier": classifier_run.tiny_config,
     "compact": compact_run.tiny_config,
     "lmrl": functools.partial(density_run.tiny_config, "lmrl"),
+    "optical_flow": flow_run.tiny_config,
     "repnet": repnet_run.tiny_config,
     "sien": sien_run.tiny_config,
     "sight_sound": _sight_sound,

@@ -7,6 +7,8 @@ from rac_jax.scenes.config import (
     SOUND_DAMAGE,
     SceneConfig,
 )
+from rac_jax.scenes.contact_points import SceneContacts, scene_contacts
+from rac_jax.scenes.flow import SceneFlow, scene_flow
 from rac_jax.scenes.scene import Scene, render_scene
 
 __all__ = [
@@ -16,5 +18,9 @@ __all__ = [
     "SOUND_DAMAGE",
     "Scene",
     "SceneConfig",
+    "SceneContacts",
+    "SceneFlow",
     "render_scene",
+    "scene_contacts",
+    "scene_flow",
 ]

@@ -54,6 +54,8 @@ class SceneConfig:
         the sound; otherwise the two probabilities above hold, each on its own.
       challenges: what makes all of these scenes hard, of `CHALLENGES`.
       kinds: names of the motions to draw from, of `KINDS`.
+      air: probability that a stroke or a bounce has nothing to touch: it moves as ever, but what
+        it would hit is not there.
       clean: keep noise, light changes and the lead-in's one-off movements out (for samples).
     """
 
@@ -79,6 +81,7 @@ class SceneConfig:
     one_damaged: float = 0.0
     challenges: tuple[str, ...] = ()
     kinds: tuple[str, ...] = KINDS
+    air: float = 0.0
     clean: bool = False
 
     def __post_init__(self):

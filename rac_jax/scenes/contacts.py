@@ -4,32 +4,45 @@ import jax
 import jax.numpy as jnp
 
 from rac_jax.scenes.config import KINDS
+from rac_jax.scenes.motion import HITTING
 from rac_jax.scenes.timeline import Timeline
 
-# Motions in which something strikes something that stays; in all others nothing is touched,
-# however fast it is.
-STRIKING = ("stroke", "bounce")
 
-
-def contact_frames(timeline: Timeline, kind: jax.Array, frames: int) -> jax.Array:
-    """The frames nearest to a contact.
-
-    A tool strikes where its stroke turns round, a ball lands where a cycle ends.
+def contact_times(timeline: Timeline, kind: jax.Array) -> jax.Array:
+    """When each cycle would hit: a tool where its stroke turns round, a ball where a cycle ends.
 
     Args:
       timeline: of the scene.
       kind: scalar, index of the motion.
+
+    Returns:
+      [K] frames, a fraction between two of them; of motions that touch nothing, too.
+    """
+    share = jnp.where(kind == KINDS.index("bounce"), 1.0, timeline.strike)
+    return timeline.starts + share * timeline.lengths
+
+
+def strikes(kind: jax.Array) -> jax.Array:
+    """Whether something strikes something that stays: `HITTING`; else nothing is touched."""
+    hitting = jnp.asarray([KINDS.index(name) for name in HITTING])
+    return jnp.any(kind == hitting)
+
+
+def contact_frames(
+    timeline: Timeline, kind: jax.Array, base: jax.Array, frames: int
+) -> jax.Array:
+    """The frames nearest to a contact.
+
+    Args:
+      timeline: of the scene.
+      kind: scalar, index of the motion.
+      base: scalar bool, whether what would be struck is there.
       frames: T.
 
     Returns:
       bool [T].
     """
-    turns = timeline.starts + timeline.strike * timeline.lengths
-    lands = timeline.starts + timeline.lengths
-    times = jnp.where(kind == KINDS.index("bounce"), lands, turns)  # [K]
-    striking = jnp.asarray([KINDS.index(name) for name in STRIKING])
-    strikes = jnp.any(kind == striking)
-    nearest = jnp.round(times).astype(jnp.int32)
-    there = timeline.valid & strikes & (nearest >= 0) & (nearest < frames)
+    nearest = jnp.round(contact_times(timeline, kind)).astype(jnp.int32)
+    there = timeline.valid & strikes(kind) & base & (nearest >= 0) & (nearest < frames)
     index = jnp.where(there, nearest, frames)
     return jnp.zeros(frames, bool).at[index].set(True, mode="drop")

@@ -20,6 +20,8 @@ SLOTS = OTHERS + ACTORS + 1  # and one occluder before them
 TARGETS = 24  # places that an irregular motion goes to
 SIGNALS = 8
 TURN = 2 * jnp.pi
+# Motions that hit their first actor, and which actor does.
+HITTING = {"stroke": 2, "bounce": 1}
 HIDDEN = (0.0, 0.0, 0.0, -1.0, -1.0, 0.0)  # a body of negative size covers no pixel
 
 
@@ -358,6 +360,12 @@ def make_tracks(
         "breath": lambda: _breath(dice, *signals),
     }
     casts = jnp.stack([_cast(makers[name](), frames) for name in KINDS])
+    if config.air:
+        # By a key of its own, so that scenes without it stay as they are.
+        missing = jax.random.bernoulli(jax.random.fold_in(key, 1), config.air)
+        for name in HITTING:
+            base = casts[KINDS.index(name), 0]
+            casts = casts.at[KINDS.index(name), 0].set(_show(base, ~missing))
     kind = dice.choice(tuple(KINDS.index(name) for name in config.kinds))
     bodies = casts[kind]  # [ACTORS, 6, T]
     x, y, angle, a, b, roundness = jnp.moveaxis(bodies, 1, 0)  # each [ACTORS, T]

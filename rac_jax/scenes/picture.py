@@ -227,7 +227,7 @@ def _hat(positions: jax.Array) -> jax.Array:
     return jnp.clip(1 - jnp.abs(positions[..., None] - cells), 0, 1)
 
 
-def _axis(length: int, other: int, block: jax.Array) -> jax.Array:
+def pixel_axis(length: int, other: int, block: jax.Array) -> jax.Array:
     """Pixel centres along one side, in units of the shorter side, 0 in the middle. [length]"""
     pixel = jnp.arange(length, dtype=jnp.float32) + 0.5
     pixel = jnp.where(block > 1, (jnp.floor(pixel / block) + 0.5) * block, pixel)
@@ -314,8 +314,27 @@ def _cover(
       (share [N, T, H, W], along the body [N, T, H, W], across it [N, T, H, W]).
     """
     height, width = config.height, config.width
-    rows = _axis(height, width, look.block)[None, None, :, None]
-    columns = _axis(width, height, look.block)[None, None, None, :]
+    rows = pixel_axis(height, width, look.block)[None, None, :, None]
+    columns = pixel_axis(width, height, look.block)[None, None, None, :]
+    u, v, distance = place_on(pose, columns, rows)
+    smear = pose.smear[:, :, None, None]
+    softness = look.blur * look.block / min(height, width) + smear
+    return jnp.clip(0.5 - distance / softness, 0, 1), u, v
+
+
+def place_on(
+    pose: Pose, columns: jax.Array, rows: jax.Array
+) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """Where places of the picture are on every body.
+
+    Args:
+      pose: of N bodies in T frames.
+      columns: of the places, such as [1, 1, 1, W], in units of the picture's shorter side.
+      rows: of the places, such as [1, 1, H, 1].
+
+    Returns:
+      (along the body [N, T, H, W], across it, distance from its edge, negative inside).
+    """
 
     # Everything that depends on the frame alone is worked out before the pixels.
     def per_frame(track):
@@ -331,8 +350,7 @@ def _cover(
     qu, qv = jnp.abs(u) - (a - radius), jnp.abs(v) - (b - radius)
     outside = jnp.sqrt(jnp.square(jnp.maximum(qu, 0)) + jnp.square(jnp.maximum(qv, 0)))
     distance = outside + jnp.minimum(jnp.maximum(qu, qv), 0) - radius
-    softness = look.blur * look.block / min(height, width) + per_frame(pose.smear)
-    return jnp.clip(0.5 - distance / softness, 0, 1), u, v
+    return u, v, distance
 
 
 def _draw(pose: Pose, look: Look, config: SceneConfig, seed: jax.Array) -> jax.Array:
@@ -340,8 +358,8 @@ def _draw(pose: Pose, look: Look, config: SceneConfig, seed: jax.Array) -> jax.A
     camera, light = pose.camera, pose.light
     frames, height, width = light.shape[0], config.height, config.width
     short, long = min(height, width), max(height, width)
-    rows = _axis(height, width, look.block)  # [H]
-    columns = _axis(width, height, look.block)  # [W]
+    rows = pixel_axis(height, width, look.block)  # [H]
+    columns = pixel_axis(width, height, look.block)  # [W]
     zoom = jnp.exp(camera[2])  # [T]
 
     # Background: each axis by its own interpolation matrix per frame.

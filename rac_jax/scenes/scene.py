@@ -71,18 +71,36 @@ def _damage(
     return jnp.where(jax.random.bernoulli(hit, probability), index, 0)
 
 
-def render_scene(key: jax.Array, config: SceneConfig) -> Scene:
-    """Renders a scene.
+@flax.struct.dataclass
+class Staging:
+    """What a scene is drawn from: when, what and how, before a pixel is drawn.
 
-    Pure, and free of branches on values: `jax.jit(render_scene, static_argnums=1)`, and
-    `jax.vmap` over keys. Under jit, what the caller does not use is not computed.
+    Attributes:
+      timeline: its cycles.
+      tracks: where its bodies are.
+      kind: scalar int32, the motion, index into KINDS.
+      look: how it is filmed.
+      picture_damage: scalar int32, index into PICTURE_DAMAGE.
+      sound_damage: scalar int32, index into SOUND_DAMAGE.
+    """
+
+    timeline: timeline.Timeline
+    tracks: motion.Tracks
+    kind: jax.Array
+    look: picture.Look
+    picture_damage: jax.Array
+    sound_damage: jax.Array
+
+
+def stage_scene(key: jax.Array, config: SceneConfig) -> Staging:
+    """Lays a scene out: what `render_scene` draws of the same key, and labels are worked out from.
 
     Args:
-      key: PRNG key; the same key gives the same scene.
+      key: PRNG key.
       config: the distribution of scenes.
 
     Returns:
-      The scene.
+      The staging.
     """
     # Which of picture and sound is damaged: each by its own chance, or exactly one of them.
     drawn = jax.random.uniform(_key(key, "one damaged"), (2,))
@@ -97,13 +115,33 @@ def render_scene(key: jax.Array, config: SceneConfig) -> Scene:
         SOUND_DAMAGE,
         jnp.where(alone, jnp.where(sees, 0.0, 1.0), config.sound_damage),
     )
-    # First when the repetitions happen, then what moves with them, how it looks and what is
-    # heard. Each has a key of its own, so that a change to one leaves the others as they were.
+    # First when the repetitions happen, then what moves with them, and how it looks. Each has a
+    # key of its own, so that a change to one leaves the others as they were.
     when = timeline.make_timeline(_key(key, "timeline"), config)
     occluded = picture_damage == PICTURE_DAMAGE.index("occluded")
     tracks, kind = motion.make_tracks(_key(key, "motion"), when, config, occluded)
     look = picture.make_look(_key(key, "look"), config, picture_damage)
-    heard = sound.make_sound(_key(key, "sound"), when, config, sound_damage)
+    return Staging(when, tracks, kind, look, picture_damage, sound_damage)
+
+
+def render_scene(key: jax.Array, config: SceneConfig) -> Scene:
+    """Renders a scene.
+
+    Pure, and free of branches on values: `jax.jit(render_scene, static_argnums=1)`, and
+    `jax.vmap` over keys. Under jit, what the caller does not use is not computed.
+
+    Args:
+      key: PRNG key; the same key gives the same scene.
+      config: the distribution of scenes.
+
+    Returns:
+      The scene.
+    """
+    staging = stage_scene(key, config)
+    when, tracks, look = staging.timeline, staging.tracks, staging.look
+    sound_key = _key(key, "sound")
+    heard = sound.make_sound(sound_key, when, config, staging.sound_damage)
+    base = jnp.any(tracks.a[motion.OTHERS] > 0)  # what strokes and balls would hit
     # The labels: from frames to seconds, without cycles that a cut scene does not show at all.
     spans = jnp.stack([when.starts, when.starts + when.lengths], axis=1)  # frames
     cycles = spans / config.fps
@@ -123,9 +161,9 @@ def render_scene(key: jax.Array, config: SceneConfig) -> Scene:
         mask=picture.draw_mask(tracks, look, config),
         events=heard.events,
         events_mask=heard.events_mask,
-        contacts=contacts.contact_frames(when, kind, config.frames),
+        contacts=contacts.contact_frames(when, staging.kind, base, config.frames),
         repeats=when.repeats,
-        kind=kind,
-        picture_damage=picture_damage,
-        sound_damage=sound_damage,
+        kind=staging.kind,
+        picture_damage=staging.picture_damage,
+        sound_damage=staging.sound_damage,
     )

@@ -27,6 +27,7 @@ from rac_jax.train import feature_cache, hosts, loop, stages
 from rac_jax.train import mesh as meshes
 from rac_jax.train.metrics import Mean
 from rac_jax.train.recipe import Batch, StoredExamples, Task, VideoExamples
+from rac_jax.train.run import Run
 from rac_jax.train.step import step_keys
 from rac_jax.train.window_task import ENCODER, WindowTask
 from rac_jax.version import __version__
@@ -73,6 +74,22 @@ class FeatureTask(Task):
     def validate(self, variables: Variables, epoch: int) -> Mapping[str, float]:
         """Errors of counts of the validation videos, from pixels."""
         return self.task.validate(variables, epoch)
+
+
+def check_stored(run: Run, stage: str) -> None:
+    """Checks a stage's `stored_epochs`.
+
+    Raises:
+      ValueError: naming the field.
+    """
+    number = run.config[stage].stored_epochs
+    if number < 0:
+        raise ValueError(f"{stage}.stored_epochs: {number} is below 0")
+    if number and not run.network.frozen:
+        raise ValueError(
+            f"{stage}.stored_epochs: an encoder that learns finds something else in every "
+            "step; have 0 here, or model.frozen"
+        )
 
 
 def stored_or_not(

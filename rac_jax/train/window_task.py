@@ -180,13 +180,6 @@ def check_windows(run: Run, stage: str, examples: tuple[str, ...]) -> None:
             raise ValueError(f"{stage}.epoch_steps: must be above 0")
     else:
         wanted = ("train", *wanted)
-    if settings.stored_epochs < 0:
-        raise ValueError(f"{stage}.stored_epochs: {settings.stored_epochs} is below 0")
-    if settings.stored_epochs and not run.network.frozen:
-        raise ValueError(
-            f"{stage}.stored_epochs: an encoder that learns finds something else in every "
-            "step; have 0 here, or model.frozen"
-        )
     for name in ("padded", "camera"):
         if not 0 <= settings[name] <= 1:
             raise ValueError(f"{stage}.{name}: {settings[name]} is not from 0 to 1")

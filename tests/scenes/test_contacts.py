@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 
 from rac_jax.scenes import KINDS, SceneConfig
-from rac_jax.scenes.contacts import STRIKING, contact_frames
+from rac_jax.scenes.contacts import contact_frames
+from rac_jax.scenes.motion import HITTING
 from rac_jax.scenes.timeline import make_timeline
 
 
@@ -15,10 +16,12 @@ def test_contacts(kind):
     number = KINDS.index(kind)
     for seed in range(3):
         when = make_timeline(jax.random.key(seed), config)
-        found = np.asarray(contact_frames(when, np.int32(number), 80))
-        if kind not in STRIKING:
+        found = np.asarray(contact_frames(when, np.int32(number), np.True_, 80))
+        if kind not in HITTING:
             assert not found.any()
             continue
+        missing = contact_frames(when, np.int32(number), np.False_, 80)
+        assert not np.asarray(missing).any()
         share = 1.0 if kind == "bounce" else float(when.strike)
         times = np.asarray(when.starts + share * when.lengths)[np.asarray(when.valid)]
         wanted = {round(float(t)) for t in times if round(float(t)) < 80}

@@ -9,7 +9,7 @@ from rac_jax.models.repnet.losses import period_targets, repnet_loss
 from rac_jax.models.repnet.network import RepNetOutput, normalised
 from rac_jax.models.repnet.repeated_clips import RepeatedClips
 from rac_jax.scenes import Scene
-from rac_jax.train.feature_task import stored_or_not
+from rac_jax.train.feature_task import check_stored, stored_or_not
 from rac_jax.train.metrics import Mean
 from rac_jax.train.recipe import Batch, Recipe, Stage, Task, VideoExamples
 from rac_jax.train.run import Run
@@ -77,6 +77,7 @@ def check(run: Run) -> None:
       ValueError: naming the field.
     """
     check_windows(run, STAGE, EXAMPLES)
+    check_stored(run, STAGE)
 
 
 def model_config(run: Run) -> dict[str, Any]:

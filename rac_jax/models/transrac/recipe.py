@@ -10,7 +10,7 @@ from rac_jax.models.repnet.network import normalised
 from rac_jax.models.transrac import PROTOCOLS, STRIDES, losses
 from rac_jax.models.transrac.density_clips import CUTS, DensityClips
 from rac_jax.models.transrac.layers import DensityOutput
-from rac_jax.train.feature_task import stored_or_not
+from rac_jax.train.feature_task import check_stored, stored_or_not
 from rac_jax.train.metrics import Mean
 from rac_jax.train.recipe import Batch, Recipe, Stage, Task, VideoExamples
 from rac_jax.train.run import Run
@@ -73,6 +73,7 @@ def check_density(run: Run, terms: tuple[str, ...]) -> None:
             f"{', '.join(PROTOCOLS)}"
         )
     check_windows(run, STAGE, EXAMPLES)
+    check_stored(run, STAGE)
 
 
 def model_config(run: Run) -> dict[str, Any]:
