@@ -18,6 +18,7 @@ FAMILIES = {
     "baseline": "rac_jax.models.baselines:FAMILY",
     "classifier": "rac_jax.models.classifier:FAMILY",
     "compact": "rac_jax.models.compact:FAMILY",
+    "listen_to_look": "rac_jax.models.listen_to_look:FAMILY",
     "lmrl": "rac_jax.models.lmrl:FAMILY",
     "optical_flow": "rac_jax.models.optical_flow:FAMILY",
     "repnet": "rac_jax.models.repnet:FAMILY",

@@ -10,6 +10,8 @@ from rac_jax.counting.family import Conversion
 from tests import own_process
 
 KINDS = [
+    "listen-to-look-student",
+    "listen-to-look-skimming",
     "repnet",
     "sien",
     "simn",

@@ -6,8 +6,9 @@ modality. 1 x 1 convolutions are linear layers here, and weight normalisation's 
 vectors.
 """
 
+import os
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import flax.linen as nn
@@ -16,10 +17,15 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from rac_jax.counting.family import Variables
 from rac_jax.counting.programs import array_shapes
+from rac_jax.interop import torch_io
 from rac_jax.interop.tables import NORM_NAMES, Entry, Table, TableError
-from rac_jax.models.listen_to_look.skimming import STEPS, Skimming
-from rac_jax.models.listen_to_look.student import AudioNet, ImageNet
+from rac_jax.interop.torch_io import ConversionError
+from rac_jax.models import listen_to_look
+from rac_jax.models.listen_to_look import FAMILY
+from rac_jax.models.listen_to_look.skimming import Skimming
+from rac_jax.models.listen_to_look.student import AudioNet, ImageNet, Student
 
 TWICE = "conv1.weight"  # the audio network's first convolution once more
 FIRST = "feature_extraction.0.weight"
@@ -83,6 +89,137 @@ def write_skimming(network: Skimming, variables: Mapping[str, Any]) -> dict[str,
     return _write(skimming_table(network), variables)
 
 
+def read_student(
+    image: str | os.PathLike, audio: str | os.PathLike, fusion: str | os.PathLike
+) -> tuple[dict[str, Any], Variables]:
+    """Reads the released image-audio network.
+
+    Args:
+      image, audio: files of the two networks.
+      fusion: file of the layers that join them, and of the classifier.
+
+    Returns:
+      (config, variables) of a model folder.
+
+    Raises:
+      ConversionError: if a file cannot be read or a tensor does not fit; both are named.
+    """
+    joined = torch_io.read_state_dict(fusion)
+    sizes = _sizes(fusion, joined, {"classes": ("net_classifier.classifier.weight", 0)})
+    variables: dict[str, Any] = {"params": {}, "batch_stats": {}}
+    for name, path, read in (
+        ("image", image, lambda state: read_image(ImageNet(units=None), state)),
+        ("audio", audio, lambda state: read_audio(AudioNet(units=None), state)),
+    ):
+        found = _named(path, read, torch_io.read_state_dict(path))
+        for kind, tree in found.items():
+            variables[kind][name] = tree
+    arguments = {"part": listen_to_look.STUDENT, "released": True} | sizes
+    table = fusion_table(FAMILY.network(**arguments))
+    variables["params"] |= _named(fusion, lambda s: _read(table, s), joined)["params"]
+    return _folder(
+        "listen-to-look-student", arguments, (image, audio, fusion)
+    ), variables
+
+
+def read_skimmer(path: str | os.PathLike) -> tuple[dict[str, Any], Variables]:
+    """Reads a released skimming network, whose sizes are those of its tensors.
+
+    Returns:
+      (config, variables) of a model folder.
+
+    Raises:
+      ConversionError: if the file cannot be read or a tensor does not fit; it is named.
+    """
+    state = torch_io.read_state_dict(path)
+    banks = 2 if "modality_attention.weight" in state else 1
+    lead = BANKS[0] if banks == 2 else ""
+    places = {
+        "classes": ("net_classifier.classifier.weight", 0),
+        "features": (f"{lead}key_conv1x1.0.weight", 1),
+        "hidden": (f"{lead}queryfeature_mlp.0.weight", 0),
+        "keys": (f"{lead}key_conv1x1.0.weight", 0),
+    }
+    if banks == 2:
+        places["fused"] = ("net_imageAudio.imageAudio_fc2.weight", 0)
+        places["fusion_hidden"] = ("net_imageAudio.imageAudio_fc1.weight", 0)
+    arguments: dict[str, Any] = {"part": listen_to_look.SKIMMING, "banks": banks}
+    arguments |= _sizes(path, state, places)
+    arguments["normalised"] = "rnn.weight_ih_g" in state
+    network = FAMILY.network(**arguments)
+    variables = _named(path, lambda found: read_skimming(network, found), state)
+    return _folder("listen-to-look-skimming", arguments, (path,)), variables
+
+
+def to_torch(network: nn.Module, variables: Variables) -> dict[str, Any] | None:
+    """The released files of a skimming network, or of a student of the released widths.
+
+    Raises:
+      TableError: if an array does not fit the network.
+    """
+    if isinstance(network, Skimming):
+        return {"skimming.pt": write_skimming(network, variables)}
+    if not network.released:
+        return None
+
+    def part(name: str) -> dict[str, Any]:
+        return {kind: tree[name] for kind, tree in variables.items() if name in tree}
+
+    joined = {name: variables["params"][name] for name in ("fusion", "classifier")}
+    return {
+        "image.pt": write_image(ImageNet(None, network.width), part("image")),
+        "audio.pt": write_audio(AudioNet(None, network.width), part("audio")),
+        "fusion.pt": _write(fusion_table(network), {"params": joined}),
+    }
+
+
+def fusion_table(network: Student) -> Table:
+    """The table of the layers that join a released student's two networks, and classify."""
+    shapes = array_shapes(network, FAMILY.example_inputs(network))
+    found = []
+    for path, shape in shapes.items():
+        layer, _, leaf = path.partition("/")[2].rpartition("/")
+        if layer in FUSION:
+            found.append(Entry(path, f"{FUSION[layer]}.{_leaf(leaf)}", shape))
+    return Table(tuple(found))
+
+
+def _named(path: str | os.PathLike, read, state: Mapping[str, np.ndarray]) -> Variables:
+    """What `read` makes of a file's tensors; what is wrong with them is said with its name."""
+    try:
+        return read(state)
+    except TableError as error:
+        raise ConversionError(f"{path}: {error}") from error
+
+
+def _sizes(
+    path: str | os.PathLike,
+    state: Mapping[str, np.ndarray],
+    places: Mapping[str, tuple[str, int]],
+) -> dict[str, int]:
+    """Sizes by name, each that of a tensor along an axis."""
+    found = {}
+    for name, (tensor, axis) in places.items():
+        if tensor not in state or state[tensor].ndim <= axis:
+            raise ConversionError(f"{path}: lacks the tensor {tensor}")
+        found[name] = int(state[tensor].shape[axis])
+    return found
+
+
+def _folder(
+    name: str, arguments: dict[str, Any], paths: Sequence[str | os.PathLike]
+) -> dict[str, Any]:
+    """The `config.json` of converted files."""
+    return {
+        "name": name,
+        "family": FAMILY.name,
+        "arguments": arguments,
+        "preprocessing": {"size": 112, "audio_rate": 16_000},
+        "training": {"converted_from": [os.path.basename(os.fspath(p)) for p in paths]},
+        "accuracy": {},
+    }
+
+
 def image_table(network: ImageNet) -> Table:
     """The table of an image network without an output layer."""
     return Table(_trunk(_shapes(network, (1, 32, 32, 3))))
@@ -100,9 +237,7 @@ def audio_table(network: AudioNet) -> Table:
 
 def skimming_table(network: Skimming) -> Table:
     """The table of a skimming network, without weight normalisation under PyTorch's plain names."""
-    bank = jax.ShapeDtypeStruct((1, STEPS, network.features), jnp.float32)
-    valid = jax.ShapeDtypeStruct((1, STEPS), jnp.bool_)
-    shapes = array_shapes(network, ((bank,) * network.banks, valid))
+    shapes = array_shapes(network, FAMILY.example_inputs(network))
     entries = []
     for path, shape in shapes.items():
         layer, _, leaf = path.partition("/")[2].rpartition("/")
