@@ -95,6 +95,9 @@ def full() -> ml_collections.ConfigDict:
         "frames": 63,
         # Clips that follow each other in time.
         "together": 4,
+        # Clips on which the first weights of a network that starts from nothing are
+        # standardised, layer by layer; 0 for none.
+        "standardise": 8,
         # The encoder's last entries that are trained; -1 for all, 0 for the head alone.
         "layers": -1,
         "scenes": {

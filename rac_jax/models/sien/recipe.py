@@ -14,11 +14,12 @@ import jax.numpy as jnp
 import numpy as np
 
 from rac_jax.counting.family import Variables
+from rac_jax.encoders.inverted_start import standardised
 from rac_jax.encoders.strided_inflated import STRIDE
 from rac_jax.models.sien.estimator import scale_and_shift
 from rac_jax.models.sien.losses import class_weights, joined, phase_loss, phase_targets
 from rac_jax.models.sien.phases import DECODERS, SCHEMES
-from rac_jax.ops import window_augment
+from rac_jax.ops import compiling, window_augment
 from rac_jax.scenes import Scene
 from rac_jax.train.metrics import Mean
 from rac_jax.train.recipe import Batch, Recipe, RenderedExamples, Stage, Task
@@ -73,6 +74,19 @@ class PhaseTask(Task):
 
     name = STAGE
     examples = RenderedExamples()
+
+    def first(self, variables: Variables) -> Variables:
+        """Variables with which what the encoder's layers say of some clips is standardised.
+
+        Not where it begins with another model, or where only a part of it learns.
+        """
+        config, settings = self.run.config, self.run.config[STAGE]
+        started = any(config.start.to_dict().values())
+        if not settings.standardise or started or settings.layers != ALL:
+            return variables
+        rows = {"row": jnp.arange(settings.standardise)}
+        batch = compiling.jit(self.prepare)(rows, self.run.key("standardise"))
+        return standardised(self.run.network, variables, batch["clips"])
 
     def prepare(self, batch: Batch, key: jax.Array) -> Batch:
         """Renders clips, jitters their colours and joins them in time."""
@@ -159,6 +173,11 @@ def check(run: Run) -> None:
         raise ValueError(
             f"{STAGE}.together: {settings.together} does not divide a batch of "
             f"{settings.batch} in {settings.accumulate} parts"
+        )
+    if settings.standardise < 0 or settings.standardise % settings.together:
+        raise ValueError(
+            f"{STAGE}.standardise: {settings.standardise} does not divide by "
+            f"{STAGE}.together, {settings.together}"
         )
     if not settings.epoch_steps:
         raise ValueError(f"{STAGE}.epoch_steps: must be above 0")
