@@ -53,12 +53,14 @@ def full() -> ml_collections.ConfigDict:
     config.share_stages = False
     # On CPU: what a step frees is kept for the next.
     config.keep_memory = True
-    # A model to begin with; --config.start.image_encoder/resnet50=MODEL for an encoder alone.
-    config.start = {"model": ""}
+    # A model to begin with; --config.start.image_encoder/resnet50=MODEL for an encoder alone, and
+    # where model.flow is a network the folder of its weights.
+    config.start = {"model": "", "flow_network": ""}
     config.model = {
         "encoder": "resnet50",
         "frames": 64,
         "width": 1.0,
+        # Or "tv_l1_quick", "gmflow", "gmflow_refined", "gmflow_small".
         "flow": "tv_l1",
         # Table 4: ("motion",) and () leave kinematics out; without aggregation they are features
         # beside the image's.
@@ -154,6 +156,12 @@ def paper() -> ml_collections.ConfigDict:
             "weight_decay": 0.0,
             "clip": 0.0,
             "schedule": "constant",
+            # As the authors' code: what comes after the encoders and the kinematics learns ten
+            # times as fast, and all biases twice.
+            "rates": (
+                ("^(neck|similarity|rows|predictor)/", 10.0),
+                ("/bias$", 2.0),
+            ),
         }
     )
     return config

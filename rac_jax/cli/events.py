@@ -12,7 +12,7 @@ from rac_jax.cli.output import check_target, complain, json_text, say, write_tex
 from rac_jax.counting.instants import KINDS
 
 CLICK = "click"
-TARGETS = ("json", "csv", "edl", "srt", "midi", "dub")
+TARGETS = ("json", "csv", "edl", "srt", "midi", "overlay", "dub")
 
 
 def add_arguments(parser: argparse.ArgumentParser, argv: Sequence[str]) -> None:
@@ -33,6 +33,11 @@ def add_arguments(parser: argparse.ArgumentParser, argv: Sequence[str]) -> None:
     out.add_argument("--edl", metavar="FILE", help="a CMX 3600 edit decision list")
     out.add_argument("--srt", metavar="FILE", help="subtitles")
     out.add_argument("--midi", metavar="FILE", help="a MIDI file, a drum per event")
+    out.add_argument(
+        "--overlay",
+        metavar="FILE.mp4",
+        help="the video with a mark where and when something should be heard",
+    )
     out.add_argument(
         "--dub", metavar="FILE.wav", help="a track with a sound at every event"
     )
@@ -66,6 +71,8 @@ def run(args: argparse.Namespace) -> int:
                 check_target(getattr(args, name))
         if args.dub is not None and not args.dub.lower().endswith(".wav"):
             raise ValueError(f"--dub {args.dub}: must be a .wav file")
+        if args.overlay is not None:
+            check_suffix("--overlay", args.overlay)
         sound = dub.read_sound(args.sound) if args.dub is not None else None
     except (ValueError, OSError) as error:
         complain(describe("events", error).removeprefix("events: "))
@@ -125,6 +132,18 @@ def run(args: argparse.Namespace) -> int:
     return code
 
 
+def check_suffix(flag: str, path: str) -> None:
+    """Checks that a video can be written under a name.
+
+    Raises:
+      ValueError: naming the flag.
+    """
+    from rac_jax.media.encode import SUFFIXES
+
+    if not path.lower().endswith(SUFFIXES):
+        raise ValueError(f"{flag} {path}: must end in {', '.join(SUFFIXES)}")
+
+
 def _writers(
     args: argparse.Namespace, result: Any, found: list[Any], sound: Any
 ) -> list[tuple[str, Callable[[], None]]]:
@@ -152,6 +171,14 @@ def _writers(
         with drafts.draft_file(args.midi) as draft:
             draft.write_bytes(cues.to_midi(found))
 
+    def as_overlay() -> None:
+        # Drawing asks for a library that lists do without.
+        from rac_jax.view import event_overlay
+
+        event_overlay.overlay_events(
+            result, found, args.overlay, progress=sys.stderr.isatty()
+        )
+
     def as_dub() -> None:
         # As long as the video, so that both begin together.
         dub.write_dub(args.dub, found, result.start_s + result.duration_s, sound)
@@ -162,6 +189,7 @@ def _writers(
         "edl": as_edl,
         "srt": lambda: write_text(args.srt, cues.to_srt(found).rstrip("\n")),
         "midi": as_midi,
+        "overlay": as_overlay,
         "dub": as_dub,
     }
     chosen = [(getattr(args, name), way) for name, way in ways.items()]

@@ -1,6 +1,8 @@
 """What a training step changes, and the optimiser that changes it."""
 
-from collections.abc import Collection
+import math
+import re
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import flax.struct
@@ -111,6 +113,37 @@ def trained_paths(params: Any, trained: Collection[str]) -> Any:
     return flax.traverse_util.unflatten_dict(labels, sep="/")
 
 
+def scale_by_path(rates: Sequence[tuple[str, float]]) -> optax.GradientTransformation:
+    """Multiplies updates by factors of the parameters' paths.
+
+    Args:
+      rates: (regular expression, factor) each; all factors whose expression is found in a path,
+        such as "predictor/dense/bias", are multiplied.
+
+    Returns:
+      The transformation, without state.
+
+    Raises:
+      ValueError: for what is no expression, or a factor below 0.
+    """
+    for pattern, factor in rates:
+        try:
+            re.compile(pattern)
+        except re.error as error:
+            raise ValueError(f"optimiser.rates: {pattern!r}: {error}") from error
+        if factor < 0:
+            raise ValueError(f"optimiser.rates: {factor} of {pattern!r} is below 0")
+
+    def scaled(path: tuple[Any, ...], update: jax.Array) -> jax.Array:
+        name = jax.tree_util.keystr(path, simple=True, separator="/")
+        factors = [factor for pattern, factor in rates if re.search(pattern, name)]
+        return update * math.prod(factors)
+
+    return optax.stateless(
+        lambda updates, _: jax.tree_util.tree_map_with_path(scaled, updates)
+    )
+
+
 def make_optimiser(
     settings: ml_collections.ConfigDict, steps: int, labels: Any
 ) -> optax.GradientTransformation:
@@ -118,7 +151,8 @@ def make_optimiser(
 
     Args:
       settings: `name` of `OPTIMISERS`, `momentum`, `weight_decay`, `clip` (largest norm of the
-        gradient, 0 for no clipping), and what `learning_rate` reads.
+        gradient, 0 for no clipping), and what `learning_rate` reads. Where it is there, `rates`
+        are factors of the learning rate for some parameters, see `scale_by_path`.
       steps: of the whole stage.
       labels: as `trained_paths` gives them.
 
@@ -140,6 +174,8 @@ def make_optimiser(
             raise ValueError(
                 f"optimiser.name: {other!r} is not one of {', '.join(OPTIMISERS)}"
             )
+    if rates := settings.get("rates", ()):
+        update.append(scale_by_path(rates))
     transforms = {"trained": optax.chain(*clip, *update), "frozen": optax.set_to_zero()}
     return optax.partition(transforms, labels)
 

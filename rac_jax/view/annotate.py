@@ -1,4 +1,4 @@
-"""A copy of a video with the running count burnt in.
+"""A copy of a video that is drawn into, such as with the running count burnt in.
 
 The number at a time t is the integral of the result's rate up to t, rounded, and nothing else;
 the last frame shows `CountResult.rounded`.
@@ -8,7 +8,7 @@ import functools
 import math
 import os
 import pathlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import matplotlib
 import numpy as np
@@ -26,7 +26,12 @@ FPS_RANGE = (1.0, 120.0)  # of the copy; some files name rates far outside
 PROGRESS_DELAY_S = 3.0
 CHUNK = 8  # frames; few, because they have their full size
 
-_BAR = (255, 208, 0)  # yellow: seen by all kinds of colour vision, on dark and on light
+COLOUR = (
+    255,
+    208,
+    0,
+)  # yellow: seen by all kinds of colour vision, on dark and on light
+Draw = Callable[[np.ndarray, int], None]  # into a frame, given its number
 
 
 def shown_counts(result: CountResult, times_s: np.ndarray) -> np.ndarray:
@@ -66,6 +71,36 @@ def annotate_video(
       MediaError: if the result's file cannot be read, or has no picture.
       ValueError: if the result does not come from a file, or `path` is that very file.
     """
+
+    def make(size: tuple[int, int], ends_s: np.ndarray) -> Draw:
+        counts, total = shown_counts(result, ends_s), len(ends_s)
+        overlay = _Overlay(size, result.duration_s, largest=int(counts[-1]))
+        return lambda frame, number: overlay.draw(
+            frame, counts[number], (number + 1) / total
+        )
+
+    drawn_copy(result, path, make, progress=progress)
+
+
+def drawn_copy(
+    result: CountResult,
+    path: str | os.PathLike,
+    make: Callable[[tuple[int, int], np.ndarray], Draw],
+    *,
+    progress: bool = False,
+) -> None:
+    """Writes the counted part of the video, each frame drawn into; see `annotate_video`.
+
+    Args:
+      result: what was counted; its file must still be there.
+      path: the video to write.
+      make: given (H, W) of the copy, and the times [n] at which each of its frames is replaced by
+        the next, in seconds of the file, gives what draws into frame uint8 [H, W, 3] of a number.
+      progress: show a progress bar on long videos.
+
+    Raises:
+      MediaError, ValueError: as `annotate_video`.
+    """
     if result.file == ARRAY_NAME:
         raise ValueError(
             f"{ARRAY_NAME}: was counted from arrays, there is no video to annotate"
@@ -88,8 +123,7 @@ def annotate_video(
         )
     # What a frame shows is true at the moment when the next one replaces it.
     ends_s = result.start_s + (np.arange(total) + 1) / total * result.duration_s
-    counts = shown_counts(result, ends_s)  # [total]
-    overlay = _Overlay(size, result.duration_s, largest=int(counts[-1]))
+    draw = make(size, ends_s)
     audio_rate = AUDIO_RATE if heard is not None else None
     done, heard_samples = 0, 0
     bar = tqdm.tqdm(
@@ -104,7 +138,7 @@ def annotate_video(
     with bar, writer:
         for frames in _at_constant_rate(result, size, fps, total):
             for frame in frames:
-                overlay.draw(frame, counts[done], (done + 1) / total)
+                draw(frame, done)
                 done += 1
             writer.write(frames)
             # Sound follows the picture closely, so that the muxer holds little back.
@@ -204,7 +238,7 @@ class _Overlay:
         _blend(frame, clock, below, self._width - self._margin - clock.shape[1])
         edge = self._height - self._bar
         frame[edge:] //= 3
-        frame[edge:, : round(share * self._width)] = _BAR
+        frame[edge:, : round(share * self._width)] = COLOUR
 
     def _render_number(self, count: int) -> np.ndarray:
         widest = self._large.getlength("0" * self._digits)

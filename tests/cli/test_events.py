@@ -5,8 +5,10 @@ import json
 import wave
 
 import jax
+import numpy as np
 import pytest
 
+from rac_jax import media
 from rac_jax.cli import main
 from rac_jax.counting import weights
 from rac_jax.models import find_family
@@ -53,7 +55,8 @@ def test_everything_that_can_be_written(rac, model, clip, tmp_path):
     }
     flags = [part for kind, path in names.items() for part in (f"--{kind}", path)]
     dubbed = tmp_path / "dub.wav"
-    code, text, err = rac(clip, "--model", model, *flags, "--dub", dubbed)
+    flags += ["--dub", dubbed, "--overlay", tmp_path / "a.mp4"]
+    code, text, err = rac(clip, "--model", model, *flags)
     assert (code, err) == (0, "")
     events = json.loads(names["json"].read_text())["events"]
     assert len(events) > 2
@@ -68,6 +71,11 @@ def test_everything_that_can_be_written(rac, model, clip, tmp_path):
     with wave.open(str(dubbed)) as file:
         seconds = file.getnframes() / file.getframerate()
     assert seconds == pytest.approx(4.0, abs=0.1)
+    # Something is drawn, and nothing else is changed.
+    marked, plain = (media.read_video(path) for path in (tmp_path / "a.mp4", clip))
+    assert marked.frames.shape == plain.frames.shape
+    apart = np.abs(marked.frames.astype(int) - plain.frames).max((1, 2, 3))
+    assert apart.max() > 60
     code, text, _ = rac(clip, "--model", model, "--csv", "-")
     assert text.startswith("time_s,strength,right,down\n")
 
@@ -78,6 +86,8 @@ def test_refusals(rac, model, clip, tmp_path):
     assert "self-similarity: gives no events" in err
     code, _, err = rac(clip, "--model", model, "--dub", tmp_path / "a.mp3")
     assert (code, "must be a .wav file" in err) == (2, True)
+    code, _, err = rac(clip, "--model", model, "--overlay", tmp_path / "a.gif")
+    assert (code, "a.gif: must end in .mp4" in err) == (2, True)
     code, _, err = rac(
         clip,
         "--model",

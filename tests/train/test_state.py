@@ -1,5 +1,6 @@
 """Optimisers, schedules, and what is frozen."""
 
+import flax.traverse_util
 import jax
 import jax.numpy as jnp
 import ml_collections
@@ -129,3 +130,50 @@ def test_only_what_is_trained_moves_and_has_a_state():
 def test_a_prefix_of_nothing_is_an_error():
     with pytest.raises(ValueError, match="no parameter is under 'enc' .encoder."):
         state.trained_paths({"encoder": {"kernel": jnp.ones(1)}}, ("enc",))
+
+
+def test_rates_by_path_are_pytorchs_parameter_groups():
+    rates = (("^reader/", 10.0), ("/bias$", 2.0))
+    changes = {"name": "adamw", "weight_decay": 0.01, "rates": rates}
+    paths = {
+        "eye/kernel": 1.0,
+        "eye/bias": 2.0,
+        "reader/kernel": 10.0,
+        "reader/bias": 20.0,
+    }
+    rng = np.random.default_rng(0)
+    values = {path: rng.normal(size=3).astype(np.float32) for path in paths}
+    theirs = {
+        path: torch.nn.Parameter(torch.tensor(value)) for path, value in values.items()
+    }
+    reference = torch.optim.AdamW(
+        [
+            {"params": [theirs[path]], "lr": 0.01 * factor}
+            for path, factor in paths.items()
+        ],
+        weight_decay=0.01,
+    )
+    tree = flax.traverse_util.unflatten_dict(values, sep="/")
+    labels = state.trained_paths(tree, ("eye", "reader"))
+    chosen = settings(learning_rate=0.01, **changes)
+    optimiser = state.make_optimiser(chosen, 4, labels)
+    inner = optimiser.init(tree)
+    for _ in range(4):
+        gradients = {path: rng.normal(size=3).astype(np.float32) for path in paths}
+        for path, gradient in gradients.items():
+            theirs[path].grad = torch.tensor(gradient)
+        reference.step()
+        slopes = flax.traverse_util.unflatten_dict(gradients, sep="/")
+        updates, inner = optimiser.update(slopes, inner, tree)
+        tree = optax.apply_updates(tree, updates)
+    found = flax.traverse_util.flatten_dict(tree, sep="/")
+    for path, value in theirs.items():
+        np.testing.assert_allclose(found[path], value.detach(), rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("rate", "message"), [(("(", 2.0), "rates: '\\('"), (("a", -1.0), "-1.0 of 'a' is")]
+)
+def test_wrong_rates_are_named(rate, message):
+    with pytest.raises(ValueError, match=message):
+        state.make_optimiser(settings(rates=(rate,)), 1, {})

@@ -22,6 +22,7 @@ from rac_jax.interop.attention import join_attention, split_attention
 from rac_jax.interop.tables import NORM_NAMES, Entry, Table, TableError
 from rac_jax.interop.torch_io import ConversionError
 from rac_jax.models.ta2net import FAMILY
+from rac_jax.models.ta2net.kinematics import FLOWS
 from rac_jax.models.ta2net.network import TA2Net
 from rac_jax.models.transrac.conversion import (
     LAYERS,
@@ -142,6 +143,7 @@ def to_torch(network: TA2Net, variables: Variables) -> dict[str, Any]:
       TableError: if an array does not fit, or the network has parts that the release has not.
     """
     plain = network.encoder == "resnet50" and network.pictures
+    plain = plain and network.flow in FLOWS
     if not plain or network.beside or not network.released or not network.aggregated:
         raise TableError("only the released network has a PyTorch form")
     flat = flax.traverse_util.flatten_dict(jax.device_get(variables), sep="/")

@@ -12,10 +12,17 @@ import numpy as np
 
 from rac_jax.ops.flow import FlowSettings, tv_l1
 
-# How flow is made, by name.
+# How flow is made without learning, by name.
 FLOWS = {
     "tv_l1": FlowSettings(),
     "tv_l1_quick": FlowSettings(warps=2, steps=8),
+}
+# Arguments of the GMFlow that makes it, by name: the paper's, the refined one, and the small one
+# that `configs/gmflow.py` trains.
+NETWORKS = {
+    "gmflow": {},
+    "gmflow_refined": {"scales": 2, "refinements": 6},
+    "gmflow_small": {"width": 0.375, "scales": 2, "blocks": 4},
 }
 # Steps of the wheel from red over yellow, green, cyan, blue and magenta back to red (Baker et al.,
 # "A database and evaluation methodology for optical flow", 2011).
@@ -40,21 +47,37 @@ class Kinematics:
     backward_inflection: jax.Array
 
 
+def check_flow(method: str) -> None:
+    """Checks a way to make flow.
+
+    Raises:
+      ValueError: if it is not of `FLOWS` or `NETWORKS`.
+    """
+    if method not in FLOWS and method not in NETWORKS:
+        known = ", ".join((*FLOWS, *NETWORKS))
+        raise ValueError(f"flow: {method!r} is not one of {known}")
+
+
+def at_every_frame(there: jax.Array, back: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """Flows [B, N - 1, H, W, 2] between neighbours, forward and backward, as those of N frames.
+
+    The one that is missing at an end is repeated from its neighbour.
+    """
+    forward = jnp.concatenate([there, there[:, -1:]], axis=1)
+    backward = jnp.concatenate([back[:, :1], back], axis=1)
+    return forward, backward
+
+
 def flows(clips: jax.Array, method: str) -> tuple[jax.Array, jax.Array]:
-    """Forward and backward flow of clips.
+    """Forward and backward flow of clips, without learning.
 
     Args:
       clips: [B, N, H, W, 3] in [-1, 1], N at least 2.
       method: of `FLOWS`.
 
     Returns:
-      Two [B, N, H, W, 2] in pixels, the missing one at an end repeated from its neighbour.
-
-    Raises:
-      ValueError: for an unknown method.
+      Two [B, N, H, W, 2] in pixels, see `at_every_frame`.
     """
-    if method not in FLOWS:
-        raise ValueError(f"flow: {method!r} is not one of {', '.join(FLOWS)}")
     grey = 127.5 * (1 + jnp.mean(clips.astype(jnp.float32), axis=-1))  # [B, N, H, W]
     batch, frames, *size = grey.shape
     first = grey[:, :-1].reshape(-1, *size)
@@ -65,9 +88,7 @@ def flows(clips: jax.Array, method: str) -> tuple[jax.Array, jax.Array]:
         FLOWS[method],
     )
     there, back = both.reshape(2, batch, frames - 1, *size, 2)
-    forward = jnp.concatenate([there, there[:, -1:]], axis=1)
-    backward = jnp.concatenate([back[:, :1], back], axis=1)
-    return forward, backward
+    return at_every_frame(there, back)
 
 
 def kinematics(

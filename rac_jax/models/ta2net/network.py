@@ -15,8 +15,15 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from rac_jax.encoders.gmflow import GMFlow
 from rac_jax.encoders.layers import scaled
-from rac_jax.models.ta2net.kinematics import flows, kinematics
+from rac_jax.models.ta2net.kinematics import (
+    NETWORKS,
+    at_every_frame,
+    check_flow,
+    flows,
+    kinematics,
+)
 from rac_jax.models.ta2net.layers import (
     CrossKinematics,
     DiscriminativeMap,
@@ -32,6 +39,7 @@ from rac_jax.models.transrac.network import (
 
 STREAMS = ("motion", "inflection")
 CLASSES = 2  # silence, sound
+FLOW_NETWORK = "flow_network"  # group of parameters of a network that makes flow
 
 
 class TA2Net(nn.Module):
@@ -41,7 +49,8 @@ class TA2Net(nn.Module):
       encoder: of `layers.ENCODERS`.
       frames: N, frames of a window.
       width: channel multiplier of all parts.
-      flow: how flow is made, of `kinematics.FLOWS`.
+      flow: how flow is made, of `kinematics.FLOWS`, or of `kinematics.NETWORKS`: by a network
+        whose weights are the group "flow_network", and which learns nothing here.
       streams: of `STREAMS`, which kinematics it sees.
       aggregated: whether kinematics pick from the image, or are features beside it.
       pictures: whether kinematics are seen as pictures of colours.
@@ -126,7 +135,7 @@ class TA2Net(nn.Module):
         parts = [image.astype(jnp.float32)]
         if self.streams:
             # Nothing is learned through the flow.
-            flow = flows(clips, self.flow) if flow is None else flow
+            flow = self._flow(clips) if flow is None else flow
             known = jax.lax.stop_gradient(kinematics(*flow, self.pictures))
         for name in self.streams:
             ahead, back = known.forward, known.backward
@@ -140,6 +149,15 @@ class TA2Net(nn.Module):
                 both = pick(image, both)
             parts.append(both.astype(jnp.float32))
         return jnp.concatenate(parts, axis=-1)
+
+    def _flow(self, clips: jax.Array) -> tuple[jax.Array, jax.Array]:
+        """Forward and backward flow [B, N, H, W, 2] of clips in [-1, 1]."""
+        check_flow(self.flow)
+        if self.flow not in NETWORKS:
+            return flows(clips, self.flow)
+        network = GMFlow(**NETWORKS[self.flow], dtype=self.dtype, name=FLOW_NETWORK)
+        found = network(127.5 * (1 + clips), both=True)
+        return at_every_frame(found.forward, found.backward)
 
     def _read(self, features: jax.Array, train: bool) -> jax.Array:
         """Features [B, N, h, w, C] to logits [B, N, 2] (section 4.3)."""

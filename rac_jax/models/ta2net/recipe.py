@@ -9,8 +9,9 @@ from rac_jax.counting.family import Variables
 from rac_jax.models.repnet.network import normalised
 from rac_jax.models.ta2net import losses
 from rac_jax.models.ta2net.event_clips import EventClips
+from rac_jax.models.ta2net.kinematics import NETWORKS, check_flow
 from rac_jax.models.ta2net.layers import EventOutput
-from rac_jax.models.ta2net.network import STREAMS
+from rac_jax.models.ta2net.network import FLOW_NETWORK, STREAMS
 from rac_jax.models.transrac.losses import weighed
 from rac_jax.scenes import Scene
 from rac_jax.train.metrics import Mean, mean
@@ -33,7 +34,7 @@ PARTS = tuple(
 
 
 def groups_of(run: Run) -> tuple[str, ...]:
-    """The groups of parameters that a run's network has."""
+    """The groups of parameters that learn: all that a run's network has, but for its flow."""
     network = run.network
     groups = [*ALWAYS, *(["beside"] if network.beside else [])]
     for stream in network.streams:
@@ -119,6 +120,14 @@ def check(run: Run) -> None:
     for name, value in run.config.loss.weights.items():
         if value < 0:
             raise ValueError(f"loss.weights.{name}: {value} is below 0")
+    network, start = run.network, run.config.start
+    check_flow(network.flow)
+    begins = start.model or start[FLOW_NETWORK]
+    if network.flow in NETWORKS and network.streams and not begins:
+        raise ValueError(
+            f"start.{FLOW_NETWORK}: model.flow is {network.flow}, which learns nothing here; "
+            "name a folder of its weights"
+        )
     if not 0 <= run.config.counting.threshold <= 1:
         raise ValueError(
             f"counting.threshold: {run.config.counting.threshold} is not from 0 to 1"
@@ -144,7 +153,7 @@ RECIPE = Recipe(
             STAGE,
             make_task,
             ("model", "loss", "data", STAGE),
-            (*ALWAYS, "beside", *PARTS),
+            (*ALWAYS, "beside", *PARTS, FLOW_NETWORK),
         ),
     ),
     model_config=model_config,

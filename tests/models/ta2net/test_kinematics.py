@@ -4,7 +4,12 @@ import numpy as np
 import pytest
 import scipy.ndimage
 
-from rac_jax.models.ta2net.kinematics import colours, flows, kinematics
+from rac_jax.models.ta2net.kinematics import (
+    check_flow,
+    colours,
+    flows,
+    kinematics,
+)
 
 
 def test_inflection_is_where_a_thing_turns_round():
@@ -32,7 +37,7 @@ def test_inflection_is_where_a_thing_turns_round():
         np.mean(found.backward_inflection[inner], (1, 2)), wanted, atol=0.5
     )
     with pytest.raises(ValueError, match="flow: 'none' is not one of tv_l1, "):
-        flows(clips, "none")
+        check_flow("none")
 
 
 def test_pictures_lose_the_speed():

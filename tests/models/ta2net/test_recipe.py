@@ -1,14 +1,20 @@
 """Labels of scenes and of videos, the objective, the checks, and the ablations' parts."""
 
+import re
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from rac_jax.counting.programs import array_shapes
 from rac_jax.data.labelled import LabelledVideo
-from rac_jax.models.ta2net import recipe
+from rac_jax.encoders import Encoder
+from rac_jax.models.ta2net import FAMILY, recipe
 from rac_jax.models.ta2net.event_clips import EventClips
+from rac_jax.models.ta2net.kinematics import NETWORKS
 from rac_jax.models.ta2net.layers import EventOutput
+from rac_jax.train import training
 from tests.models.ta2net import tiny_run
 from tests.train import toy
 
@@ -91,6 +97,42 @@ def test_wrong_settings_are_named(tmp_path, field, value, message):
     run = toy.make_run(config, tmp_path)
     with pytest.raises(ValueError, match=message):
         recipe.check(run)
+
+
+def test_a_network_of_flow_needs_weights_and_learns_nothing(tmp_path):
+    config = tiny_run.tiny_config({"model.flow": "gmflow_small"})
+    run = toy.make_run(config, tmp_path)
+    with pytest.raises(ValueError, match="start.flow_network: model.flow is gmflow_sm"):
+        recipe.check(run)
+    config.start.flow_network = "gmflow-small"
+    recipe.check(run)
+    shapes = jax.eval_shape(
+        run.network.init, jax.random.key(0), *run.family.example_inputs(run.network)
+    )["params"]
+    assert set(shapes) == {*recipe.groups_of(run), "flow_network"}
+    # The weights of the encoder alone fit.
+    alone = Encoder("gmflow").network(**NETWORKS["gmflow_small"])
+    inputs = jax.ShapeDtypeStruct((1, 2, 32, 32, 3), jnp.float32)
+    wanted = jax.eval_shape(alone.init, jax.random.key(0), inputs)["params"]
+    assert jax.tree.map(jnp.shape, shapes["flow_network"]) == jax.tree.map(
+        jnp.shape, wanted
+    )
+    with pytest.raises(ValueError, match="flow: 'x' is not one of tv_l1, .*gmflow_sm"):
+        recipe.check(toy.make_run(tiny_run.tiny_config({"model.flow": "x"}), tmp_path))
+
+
+def test_the_settings_pass_their_checks(tmp_path):
+    for variant in ("", "small", "quick"):
+        config = tiny_run.load_config(variant)
+        training.checked_run(FAMILY, config, tmp_path)
+    rates = dict(tiny_run.load_config("paper").windows.optimiser.rates)
+    network = FAMILY.network()
+    shapes = array_shapes(network, FAMILY.example_inputs(network))
+    names = [path.partition("/")[2] for path in shapes if path.startswith("params")]
+    found = {
+        pattern: sum(bool(re.search(pattern, n)) for n in names) for pattern in rates
+    }
+    assert all(found.values())
 
 
 def test_variants_and_ablations_have_their_parts(tmp_path):
