@@ -14,10 +14,12 @@ if TYPE_CHECKING:
 ENCODERS = {
     "efficientnet_lite": "rac_jax.encoders.efficientnet_lite:EfficientNetLite",
     "gmflow": "rac_jax.encoders.gmflow:GMFlow",
+    "ms_g3d": "rac_jax.encoders.ms_g3d:MSG3D",
     "r2plus1d18": "rac_jax.encoders.r2plus1d:R2Plus1D18",
     "resnet18": "rac_jax.encoders.resnet:ResNet18",
     "resnet50": "rac_jax.encoders.resnet50:ResNet50",
     "s3d": "rac_jax.encoders.s3d:S3D",
+    "st_gcn": "rac_jax.encoders.st_gcn:STGCN",
     "strided_inflated": "rac_jax.encoders.strided_inflated:StridedInflated",
     "video_swin": "rac_jax.encoders.video_swin:VideoSwin",
 }
@@ -49,7 +51,10 @@ class Encoder:
         import jax
         import jax.numpy as jnp
 
-        return (jax.ShapeDtypeStruct(self._module.EXAMPLE, jnp.float32),)
+        # Of skeletons it depends on their joints.
+        shape = self._module.EXAMPLE
+        shape = shape(network) if callable(shape) else shape
+        return (jax.ShapeDtypeStruct(shape, jnp.float32),)
 
     def to_torch(
         self, network: "nn.Module", variables: dict[str, Any]

@@ -21,14 +21,22 @@ from rac_jax.encoders.published import (
     SYMMETRIC_COLOURS,
     kylemin_layer,
 )
+from rac_jax.encoders.skeleton_graphs import spatial_partition
+from rac_jax.encoders.skeleton_tables import (
+    GRAPH,
+    skeleton_arguments,
+    skeleton_table,
+)
 from rac_jax.encoders.swin_tables import MMACTION, swin_naming, swin_table
 from rac_jax.interop import torch_io
 from rac_jax.interop.tables import Table, TableError, layer_entries
 from rac_jax.interop.torch_io import ConversionError
+from rac_jax.ops.skeletons import find_layout
 
 # Before the names of VGGSound's network, and of mmaction's beside its classifier.
 LEADS = {"resnet18": "audnet.", "video_swin": "backbone."}
 KYLEMIN = "kylemin"
+SKELETONS = ("ms_g3d", "st_gcn")  # encoders of skeletons
 
 
 def read_backbone(
@@ -65,6 +73,8 @@ def read_backbone(
     if backbone.encoder == "gmflow":
         arguments |= gmflow_arguments(state)
     try:
+        if backbone.encoder in SKELETONS:
+            arguments |= skeleton_arguments(backbone.encoder, state)
         if backbone.encoder == "efficientnet_lite":
             arguments = inverted_tables.find_variant(state)
             preprocessing["size"] = arguments.pop("size")
@@ -103,7 +113,10 @@ def to_torch(
       TableError: if an array does not fit the network.
     """
     flat = flax.traverse_util.flatten_dict(jax.device_get(variables), sep="/")
-    return {"model.pt": encoder_table(encoder, network).to_torch(flat)}
+    state = encoder_table(encoder, network).to_torch(flat)
+    if encoder == "st_gcn":
+        state[GRAPH] = spatial_partition(find_layout(network.layout))
+    return {"model.pt": state}
 
 
 def encoder_table(encoder: str, network: nn.Module, naming: str = "") -> Table:
@@ -127,6 +140,8 @@ def encoder_table(encoder: str, network: nn.Module, naming: str = "") -> Table:
         return inverted_tables.entries_table(shapes)
     if encoder == "gmflow":
         return gmflow_table(shapes)
+    if encoder in SKELETONS:
+        return skeleton_table(encoder, shapes, network.layout)
     layer_name = kylemin_layer if naming == KYLEMIN else LAYERS[encoder]
     width = scaled(512, network.width)
     taps, classifier = (), "fc"

@@ -72,6 +72,18 @@ BACKBONES = {
         keys=("state_dict", None),
         preprocessing={"size": 224, **IMAGENET_COLOURS},
     ),
+    "st-gcn": Backbone(
+        summary="an ST-GCN of OpenPose's skeletons (Kinetics-Skeleton)",
+        encoder="st_gcn",
+        keys=("state_dict", None),
+        preprocessing={"fps": 30.0},
+    ),
+    "ms-g3d": Backbone(
+        summary="an MS-G3D of OpenPose's skeletons (Kinetics-Skeleton), its joint stream",
+        encoder="ms_g3d",
+        keys=("state_dict", None),
+        preprocessing={"fps": 30.0},
+    ),
     # The size is the variant's, see `efficientnet_lite.VARIANTS`.
     "efficientnet-lite-imagenet": Backbone(
         summary="an EfficientNet-Lite trained on ImageNet, 0 to 4, of the PyPI packages",

@@ -23,6 +23,8 @@ KINDS = [
     "r2plus1d-kinetics",
     "swin-kinetics",
     "resnet50-imagenet",
+    "st-gcn",
+    "ms-g3d",
     "efficientnet-lite-imagenet",
     "vggsound-resnet18",
 ]

@@ -1,0 +1,108 @@
+"""What networks of skeletons share: their input, their output, and steps along time."""
+
+import flax.linen as nn
+import flax.struct
+import jax
+import jax.numpy as jnp
+
+from rac_jax.encoders.layers import BatchNorm, check_input
+from rac_jax.ops.skeletons import Layout, find_layout
+
+STRIDE = 4  # frames per feature
+
+
+@flax.struct.dataclass
+class SkeletonOutput:
+    """What a network sees in poses; all float32.
+
+    Attributes:
+      frames: [B, ceil(T / 4), C] means over joints and people; feature k is of the frames around
+        4 k, of both sides.
+      features: [B, C] their mean over time.
+    """
+
+    frames: jax.Array
+    features: jax.Array
+
+
+def check_poses(poses: jax.Array, layout: Layout, people: int | None) -> None:
+    """Checks the input of a network.
+
+    Raises:
+      ValueError: for poses that are not [B, M, T, V, 3].
+    """
+    joints = len(layout.joints)
+    axes, least = (None, people, None, joints, 3), (1, 1, 1, joints, 3)
+    check_input("poses", poses, axes, least)
+
+
+def example_shape(layout: str, people: int) -> tuple[int, ...]:
+    """The shape of the smallest sensible poses of a layout."""
+    return (1, people, 2 * STRIDE, len(find_layout(layout).joints), 3)
+
+
+def skeleton_output(x: jax.Array, batch: int) -> SkeletonOutput:
+    """The output of what is seen in each person's joints [B · M, T', V, C]."""
+    x = x.astype(jnp.float32).reshape(batch, -1, *x.shape[1:])  # [B, M, T', V, C]
+    frames = jnp.mean(x, axis=(1, 3))  # [B, T', C]
+    return SkeletonOutput(frames, jnp.mean(frames, axis=1))
+
+
+def normalised(norm: BatchNorm, x: jax.Array, *, train: bool) -> jax.Array:
+    """[..., C] normalised by the batch's statistics in training, else by the running ones."""
+    if train:
+        return norm(x)
+    shape = (1,) * (x.ndim - 1) + (norm.channels,)
+    scale, shift = (one.reshape(shape) for one in norm.running())
+    return (x * scale + shift).astype(norm.dtype)
+
+
+def windows(
+    x: jax.Array, taps: int, dilation: int = 1, stride: int = 1
+) -> list[jax.Array]:
+    """Frames around every `stride`-th frame, zeros beyond the ends.
+
+    Args:
+      x: [N, T, V, C].
+      taps: frames of a window, an odd number; the one in the middle is the frame itself.
+      dilation: from one of them to the next.
+      stride: from one window to the next.
+
+    Returns:
+      `taps` arrays [N, ceil(T / stride), V, C], the oldest frames first.
+    """
+    reach = taps // 2 * dilation
+    padded = jnp.pad(x, ((0, 0), (reach, reach), (0, 0), (0, 0)))
+    length = x.shape[1]
+    return [
+        padded[:, first : first + length : stride]
+        for first in range(0, taps * dilation, dilation)
+    ]
+
+
+class OverTime(nn.Module):
+    """A convolution of three frames that lie apart, with a bias.
+
+    Attributes:
+      channels: C' of the result.
+      dilation, stride: see `windows`.
+      dtype: compute type.
+    """
+
+    channels: int
+    dilation: int = 1
+    stride: int = 1
+    dtype: str = "float32"
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        """[N, T, V, C] to [N, ceil(T / stride), V, C']."""
+        taps, wide = 3, x.shape[-1]
+        he = nn.initializers.variance_scaling(2.0, "fan_out", "normal")
+        kernel = self.param("kernel", he, (taps, 1, wide, self.channels), jnp.float32)
+        bias = self.param("bias", nn.initializers.zeros, (self.channels,), jnp.float32)
+        seen = windows(x.astype(self.dtype), taps, self.dilation, self.stride)
+        together = jnp.concatenate(seen, axis=-1)  # [N, T', V, 3 C]
+        flat = kernel.reshape(taps * wide, self.channels).astype(self.dtype)
+        y = jnp.einsum("ntvc,cd->ntvd", together, flat)
+        return y + bias.astype(self.dtype).reshape(1, 1, 1, -1)
