@@ -111,6 +111,8 @@ setuptools.setup(
             "uv>=0.5",
         ],
         "bench": [TORCH],
+        # Other optical flow to compare with: `python -m benchmarks.flow`.
+        "flow": ["opencv-python-headless>=4.10"],
         # For `rac convert repnet --tensorflow` alone.
         "tensorflow": ["tensorflow-cpu>=2.18"],
         "colab": ["ipython", "ipywidgets"],

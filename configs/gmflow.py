@@ -56,21 +56,13 @@ def full() -> ml_collections.ConfigDict:
         # Of a clip: one fewer pairs, there and back.
         "frames": 8,
         "scenes": {
-            # Repetition all along the clip, at every tempo, before a camera that moves or not.
-            "repeats": {
-                "share": 0.5,
-                "period": (5.0, 45.0),
+            # Repetition all along the clip, at every tempo, before a camera that moves.
+            "moving": {
+                "share": 0.75,
+                "period": (3.0, 45.0),
                 "cut": 1.0,
                 "still": 0.0,
                 "distractor": 0.6,
-                "shot_change": 0.0,
-            },
-            "fast": {
-                "share": 0.25,
-                "period": (3.0, 9.0),
-                "cut": 1.0,
-                "still": 0.0,
-                "distractor": 0.5,
                 "shot_change": 0.0,
             },
             # A tripod, so that most of the picture stays.
@@ -102,7 +94,7 @@ def small() -> ml_collections.ConfigDict:
     config.name = "gmflow-small"
     config.model.update({"width": 0.375, "scales": 2, "blocks": 4})
     config.data.size = 96
-    config.flow.optimiser.learning_rate = 1e-3
+    config.flow.optimiser.learning_rate = 8e-4
     return config
 
 

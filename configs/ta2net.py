@@ -126,6 +126,8 @@ def full() -> ml_collections.ConfigDict:
                 "still": 0.1,
                 "pause": 0.3,
                 "picture_damage": 0.1,
+                # Some strike where nothing is.
+                "air": 0.15,
             },
             # Swings that touch nothing, and a camera that shakes.
             "touches_nothing": {

@@ -4,6 +4,7 @@ Of pixels that the next frame shows ("epe"), of those that move ("moving"), of t
 ("hidden"), and of the flow's difference in time, where the flow changes ("inflection").
 """
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -23,7 +24,7 @@ from rac_jax.train.scene_windows import SceneParts
 METRICS = ("epe", "moving", "hidden", "inflection")
 # Pixels that something moves, or its motion changes, at least to be asked for by itself.
 LEAST = 0.5
-AT_ONCE = 4  # clips
+AT_ONCE = 8  # clips
 NO_MOTION = "no motion"
 
 
@@ -55,25 +56,18 @@ def error_sums(flow: jax.Array, target: jax.Array, hidden: jax.Array) -> jax.Arr
     )
 
 
+@functools.lru_cache(maxsize=8)
 def _program(
     network: nn.Module, scenes: SceneConfig
 ) -> Callable[[Variables, jax.Array], jax.Array]:
-    """Keys [n] to `error_sums` of the network, and of no motion: [2, 4, 2]."""
-
-    def one(variables: Variables, key: jax.Array) -> jax.Array:
-        clip = flow_clips(key[None], scenes)
-        target, hidden = clip["flow"][0, 0], clip["hidden"][0, 0]
-        found = network.apply({"params": variables["params"]}, clip["frames"])
-        return jnp.stack(
-            [
-                error_sums(flow, target, hidden)
-                for flow in (found.forward[0], jnp.zeros_like(target))
-            ]
-        )
+    """Keys [n] of clips to `error_sums` of the network, and of no motion: [2, 4, 2]."""
 
     def program(variables: Variables, keys: jax.Array) -> jax.Array:
-        each = jax.lax.map(lambda key: one(variables, key), keys, batch_size=AT_ONCE)
-        return jnp.sum(each, axis=0)
+        clips = flow_clips(keys, scenes)
+        target, hidden = clips["flow"][:, 0], clips["hidden"][:, 0]
+        found = network.apply({"params": variables["params"]}, clips["frames"])
+        flows = (found.forward, jnp.zeros_like(target))
+        return jnp.stack([error_sums(flow, target, hidden) for flow in flows])
 
     return compiling.jit(program)
 
@@ -98,8 +92,14 @@ def measured(
     for place, (_, scenes) in enumerate(parts):
         seed = jax.random.fold_in(jax.random.key(section.seed), place)
         keys = jax.random.split(seed, section.number)
-        sums.append(_program(run.network, scenes)(there, keys))
-    return np.asarray(jax.device_get(sums), np.float64)
+        program = _program(run.network, scenes)
+        sums.append(
+            sum(
+                np.asarray(program(there, keys[first : first + AT_ONCE]), np.float64)
+                for first in range(0, section.number, AT_ONCE)
+            )
+        )
+    return np.stack(sums)
 
 
 def scores(sums: np.ndarray, estimator: int = 0) -> dict[str, float | None]:

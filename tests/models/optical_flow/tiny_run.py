@@ -18,7 +18,9 @@ def load_config(variant: str = "") -> ml_collections.ConfigDict:
 def tiny_config(fields: dict[str, Any] | None = None) -> ml_collections.ConfigDict:
     """Seconds of training on one kind of scenes; `fields` by their dotted names."""
     config = load_config("quick")
-    config.flow.scenes = {"fast": config.flow.scenes.fast.to_dict() | {"share": 1.0}}
+    config.flow.scenes = {
+        "moving": config.flow.scenes.moving.to_dict() | {"share": 1.0}
+    }
     chosen = {"flow.epoch_steps": 2, "data.val.number": 1, "data.test.number": 2}
     with config.unlocked():
         config.update_from_flattened_dict(chosen | (fields or {}))
