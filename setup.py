@@ -82,6 +82,7 @@ setuptools.setup(
     package_dir={"rac_jax.configs": "configs", "rac_jax.examples": "examples"},
     package_data={
         "rac_jax": ["py.typed"],
+        "rac_jax.counting.skim": ["listener.safetensors"],
         "rac_jax.view": ["live.html"],
         "rac_jax.weights": ["*/config.json", "*/*.safetensors"],
         "rac_jax.examples": ["sample.*"],

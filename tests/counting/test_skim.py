@@ -9,7 +9,7 @@ import pytest
 from rac_jax import media
 from rac_jax.counting.rate import Rate
 from rac_jax.counting.result import CountResult, RepetitionSet, Stream, rate_of_sets
-from rac_jax.counting.skim import policy, rhythm, skimmer
+from rac_jax.counting.skim import listener, policy, rhythm, skimmer
 from rac_jax.counting.skim.preview import Preview, preview
 from rac_jax.media.encode import write_video
 
@@ -45,16 +45,48 @@ def test_rhythm_tells_clicks_from_noise_and_silence():
     found = []
     for samples in (steady, erratic, np.zeros(20 * rhythm.RATE, np.float32)):
         blocks = np.array_split(samples, 7)
-        onsets, loudness = rhythm.onset_envelope(blocks)
-        again, _ = rhythm.onset_envelope([samples])
+        powers = rhythm.listen(blocks)
         # However the samples are cut.
-        np.testing.assert_allclose(onsets, again, atol=1e-4)
-        assert len(loudness) == len(onsets) == 20 * rhythm.RATE // rhythm.HOP
-        found.append(rhythm.rhythm(onsets, 20)[4:16])
+        np.testing.assert_allclose(powers, rhythm.listen([samples]), rtol=1e-4)
+        assert len(powers) == 20 * rhythm.RATE // rhythm.HOP
+        found.append(rhythm.rhythm(rhythm.onset_envelope(powers), 20)[4:16])
     assert found[0].min() > 0.6
     assert found[1].mean() < 0.45
     assert not found[2].any()
-    assert len(rhythm.onset_envelope(())[0]) == 0
+    assert rhythm.listen(()).shape == (0, 7)
+
+
+def test_the_listener_hears_what_repeats_loud_or_soft():
+    rng = np.random.default_rng(2)
+    hits = np.arange(0.3, 40, 0.8)
+    steady = clicks(40, hits + rng.normal(0, 0.03, len(hits)))
+    erratic = clicks(40, np.sort(rng.uniform(0, 39, 50)))
+    odds = []
+    for samples in (steady, erratic, 0.05 * steady):
+        heard = listener.features(rhythm.listen([samples]), 40)
+        assert heard.shape == (40, 59) and np.isfinite(heard).all()
+        odds.append(listener.log_odds(listener.shipped(), heard)[5:35])
+    assert odds[0].mean() > odds[1].mean() + 2
+    assert odds[2].mean() > odds[1].mean() + 1
+    # Without sound, and with less of it than seconds, there are features, too.
+    assert np.isfinite(listener.features(rhythm.listen(()), 3)).all()
+    assert np.isfinite(listener.features(rhythm.listen([steady[:99]]), 3)).all()
+
+
+def test_likeness_is_highest_at_the_period_and_seen_through_jitter():
+    rng = np.random.default_rng(3)
+    period = 1.0
+    envelope = np.zeros((round(30 * listener.PER_S), 1))
+    hits = np.arange(1, 29, period) + rng.normal(0, 0.05, 28)
+    envelope[np.round(hits * listener.PER_S).astype(int)] = 1
+    found = listener.likeness(envelope, 30, listener.LONG_S)[8:22].mean(0)
+    # Up to the next multiple; between them there is little.
+    below = listener.PERIODS_S < 1.6 * period
+    best = listener.PERIODS_S[below][4 + np.argmax(found[below][4:])]
+    assert best == pytest.approx(period, rel=0.15)
+    between = np.argmin(np.abs(listener.PERIODS_S - 1.5 * period))
+    assert found[below][4:].max() > 0.5
+    assert found[between] < 0.2
 
 
 def test_a_preview_hears_and_sees(film):
@@ -67,6 +99,7 @@ def test_a_preview_hears_and_sees(film):
     for start_s, end_s in SETS:
         inside[int(start_s) + 3 : int(end_s) - 3] = True
     assert seen.rhythm[inside].min() > np.nanmax(seen.rhythm[3:37])
+    assert np.median(seen.heard_odds[inside]) > np.median(seen.heard_odds[3:37]) + 1
     part = preview(film, start_s=40.0, end_s=52.5)
     assert (part.start_s, part.end_s, part.seconds) == (40.0, 52.5, 13)
     assert part.rhythm[4:9].min() > 0.6
@@ -88,7 +121,7 @@ def test_keyframes_that_change_are_motion(tmp_path):
 
 def made(beliefs) -> Preview:
     nothing = np.full(len(beliefs), np.nan, np.float32)
-    return Preview(0.0, float(len(beliefs)), nothing, nothing, nothing, 0)
+    return Preview(0.0, float(len(beliefs)), nothing, nothing, nothing, nothing, 0)
 
 
 def test_the_policy_looks_where_it_believes_and_goes_on_beside_a_set():
@@ -99,7 +132,7 @@ def test_the_policy_looks_where_it_believes_and_goes_on_beside_a_set():
     assert chosen.next() == (60, 66)
     chosen.found((60, 66), True, False, True)
     assert chosen.next() == (66, 72)
-    # A decoy: what is near is believed in less, what is far is not.
+    # Nothing there: what is near is believed in less, what is far is not.
     chosen.found((66, 72), False, False, False)
     assert chosen.beliefs[75] < 0.05
     assert chosen.beliefs[90] == 0.1
@@ -107,6 +140,17 @@ def test_the_policy_looks_where_it_believes_and_goes_on_beside_a_set():
     while (span := chosen.next()) is not None:
         spans.append(span)
     assert sum(end - first for first, end in spans) == 8
+    # What is believed in is looked at, and not what lies beside it.
+    narrow = np.full(60, 0.01)
+    narrow[20:25] = 0.5
+    choosy = policy.Policy(narrow, 20)
+    assert choosy.next() == (20, 25)
+    # Where a set goes on for as long as its sound tells.
+    narrow[25:28] = 0.4
+    choosy = policy.Policy(narrow, 20)
+    assert choosy.next() == (20, 26)
+    choosy.found((20, 26), True, False, True)
+    assert choosy.next() == (26, 28)
     assert chosen.looked.sum() == 20
     assert chosen.missed() < before
     everything = policy.Policy(np.full(7, 0.5), 7)
@@ -122,7 +166,8 @@ def test_the_policy_looks_where_it_believes_and_goes_on_beside_a_set():
 def test_beliefs_and_a_preview_that_says_nothing():
     seen = made(np.zeros(30))
     assert policy.says_nothing(seen, policy.believe(seen))
-    heard = dataclasses.replace(seen, rhythm=np.linspace(0, 1, 30, dtype=np.float32))
+    odds = np.linspace(-5, 5, 30, dtype=np.float32)
+    heard = dataclasses.replace(seen, heard_odds=odds)
     beliefs = policy.believe(heard)
     assert (np.diff(beliefs) > 0).all()
     assert not policy.says_nothing(heard, beliefs)
@@ -131,7 +176,8 @@ def test_beliefs_and_a_preview_that_says_nothing():
 class Known:
     """Counts by heart: a repetition a second inside of the sets."""
 
-    def __init__(self):
+    def __init__(self, confidence=0.96):
+        self.confidence = confidence
         self.config = {"name": "known"}
         self.family = types.SimpleNamespace(name="known")
         self.asked = []
@@ -158,7 +204,7 @@ class Known:
             family="known",
             seconds=0.1,
             sets=tuple(sets),
-            confidence=0.9,
+            confidence=self.confidence,
         )
 
 
@@ -175,9 +221,12 @@ def test_a_part_of_the_video_gives_the_count_of_all_of_it(film):
         how.looked_share * result.duration_s
     )
     assert how.everything == ""
-    assert result.confidence == pytest.approx(0.9 * (1 - how.missed_probability))
+    assert result.confidence == pytest.approx(0.96 * (1 - how.missed_probability))
     assert "never at" in how.sentence
     result.to_json()
+    # Of what the model is not sure of nothing is believed; one that does not say is believed.
+    assert skimmer.skim(Known(confidence=0.9), film, 0.4).count == 0
+    assert skimmer.skim(Known(confidence=None), film, 0.4).count == 30
     # A budget that is too small for both sets: less is found, and more may have been missed.
     less = skimmer.skimmed(skimmer.skim(Known(), film, 0.1))
     assert less.looked_share <= 0.1
@@ -195,7 +244,7 @@ def test_all_of_it_is_looked_at_where_there_is_no_reason_not_to(film, tmp_path):
         assert how.everything == reason
         assert how.looked_share == 1 and how.missed_probability == 0
         assert counter.asked == [(0.0, LENGTH_S)]
-        assert result.confidence == 0.9
+        assert result.confidence == 0.96
     write_video(tmp_path / "still.mp4", np.zeros((300, 16, 16, 3), np.uint8), 5)
     how = skimmer.skimmed(skimmer.skim(Known(), tmp_path / "still.mp4", 0.5))
     assert how.everything == "its sound and keyframes say nothing"

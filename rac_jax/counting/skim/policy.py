@@ -1,12 +1,13 @@
 """Where in a long video it is worth looking, and what may have been missed; numpy only.
 
-A fixed policy, nothing is learnt while it runs. Each second has a belief that something repeats
-in it, at first from the preview alone: a logistic function of how rhythmic the sound is and of
-how much the keyframes differ, fitted by `benchmarks/skim.py --fit` on spliced scenes of other
-seeds than those it is measured on. Then, while the budget lasts:
+Nothing is learnt while it runs. Each second has a belief that something repeats
+in it, at first from the preview alone: a logistic function of what the learnt `listener` says of
+the sound and of how much the keyframes differ, fitted by `benchmarks/skim.py --fit` on spliced
+scenes of other seeds than those it is measured on. Then, while the budget lasts:
 
 1. the span of `PROBE_S` is looked at whose seconds not yet looked at are believed in most;
-2. where a set is found that reaches an end of what was looked at, its neighbours are believed in;
+2. where a set is found that reaches an end of what was looked at, the odds of its neighbours rise;
+   a span is cut where the belief ends, so that what a set's sound tells of its ends is used;
 3. where nothing is found, the odds of the seconds around fall: a decoy goes on as it began.
 """
 
@@ -19,17 +20,19 @@ from rac_jax.counting.skim.preview import Preview
 PROBE_S = (
     6  # seconds that are looked at at once: three of the slowest cycles, and a bit
 )
-ADJACENT = 0.95  # belief in what lies beside a set that goes on
+BESIDE_ODDS = 20.0  # beside a set that goes on, the odds are multiplied by this
+FADED = 0.3  # of the highest belief in a span; the ends of a span below it are not looked at,
+SHORTEST_S = 4  # unless it were shorter than this,
+SHORTEST_BESIDE_S = 2  # or than this beside what was looked at
 DECOY_S = 12  # around a span without a set, the odds of what was not looked at
 DECOY_ODDS = 0.4  # are multiplied by this
 WORTH = 0.01  # nothing is looked at that is believed in less
 
-# Seconds that one set takes, for the probability that one was missed: as many seconds that were
-# never looked at are one chance, not as many.
-SET_S = 12
+SET_S = 12  # seconds that one set takes, for the probability that one was missed
 
-# The policy says something if its beliefs differ by this much.
-SPREAD = 0.02
+# The policy says something if its beliefs, averaged over a look, differ by this much.
+SPREAD = 0.1
+SUREST = 5.0  # log odds of the sound beyond which it is no surer
 SEEN = 0.5  # share of seconds with keyframes near, for a picture without sound
 
 
@@ -38,19 +41,37 @@ class Evidence:
     """The logistic function of what a preview says: log odds by evidence that is there."""
 
     base: float
-    rhythm: float  # per unit of rhythm, about its middle
-    motion: float  # per unit of log(1 + motion), about its middle
-    rhythm_middle: float
-    motion_middle: float
+    sound: float  # per unit of the sound's log odds over their median
+    motion: float  # per square of log(1 + motion) from the usual, over its mean
+    usual_motion: float  # of sets
+    motion_middle: float  # the mean of the square
 
 
 FITTED = Evidence(
-    base=-3.13,
-    rhythm=1.86,
-    motion=0.04,
-    rhythm_middle=0.43,
-    motion_middle=2.27,
+    base=-3.36,
+    sound=0.48,
+    motion=-1.69,
+    usual_motion=2.22,
+    motion_middle=0.33,
 )
+
+
+def evidence_of(preview: Preview, usual_motion: float) -> tuple[np.ndarray, np.ndarray]:
+    """What is believed in by: of the sound, and of the picture.
+
+    Sound that goes on throughout a file, such as music with a beat, says nothing of a second in
+    it, however rhythmic it is: what counts is by how much it is more so than the file's median.
+    What barely moves repeats as little as what changes altogether.
+
+    Returns:
+      (float64 [N] log odds of the sound over their median; [N] squares of how far log(1 + motion)
+      is from the usual); NaN where there is none.
+    """
+    heard = np.clip(preview.heard_odds.astype(np.float64), -SUREST, SUREST)
+    if preview.heard:
+        heard -= np.nanmedian(heard)
+    away = np.log1p(preview.motion.astype(np.float64)) - usual_motion
+    return heard, np.square(away)
 
 
 def believe(preview: Preview, evidence: Evidence = FITTED) -> np.ndarray:
@@ -59,16 +80,17 @@ def believe(preview: Preview, evidence: Evidence = FITTED) -> np.ndarray:
     Returns:
       float64 [N] in (0, 1). Evidence that is missing counts as of no effect.
     """
-    heard = np.nan_to_num(preview.rhythm - evidence.rhythm_middle)
-    seen = np.nan_to_num(np.log1p(preview.motion) - evidence.motion_middle)
-    odds = evidence.base + evidence.rhythm * heard + evidence.motion * seen
+    heard, away = evidence_of(preview, evidence.usual_motion)
+    odds = evidence.base + evidence.sound * np.nan_to_num(heard)
+    odds += evidence.motion * np.nan_to_num(away - evidence.motion_middle)
     return 1 / (1 + np.exp(-odds))
 
 
 def says_nothing(preview: Preview, beliefs: np.ndarray) -> bool:
     """Whether a preview gives no reason to look at one place rather than another."""
     blind = not preview.heard and preview.seen < SEEN
-    return blind or float(np.ptp(beliefs)) < SPREAD
+    length = min(PROBE_S, len(beliefs))
+    return blind or float(np.ptp(_sums(beliefs, length))) < SPREAD * length
 
 
 class Policy:
@@ -92,7 +114,7 @@ class Policy:
         """The span of seconds [first, end) to look at; None where it is over.
 
         It holds no second that was looked at; it is shorter than `PROBE_S` between two that were,
-        at an end, and where the budget ends.
+        at an end, where the belief fades, and where the budget ends.
         """
         seconds = len(self.beliefs)
         length = min(PROBE_S, seconds, self._left)
@@ -107,9 +129,22 @@ class Policy:
         if rates[best] < WORTH:
             return None
         first, end = _longest(new[best : best + length])
-        first, end = best + first, best + end
+        first, end = self._cut(best + first, best + end)
         self.looked[first:end] = True
         self._left -= end - first
+        return first, end
+
+    def _cut(self, first: int, end: int) -> tuple[int, int]:
+        """A span without ends in which the belief has faded."""
+        before = first > 0 and self.looked[first - 1]
+        after = end < len(self.looked) and self.looked[end]
+        shortest = SHORTEST_BESIDE_S if before or after else SHORTEST_S
+        least = FADED * self.beliefs[first:end].max()
+        # What touches something that was looked at goes on from there.
+        while not after and end - first > shortest and self.beliefs[end - 1] < least:
+            end -= 1
+        while not before and end - first > shortest and self.beliefs[first] < least:
+            first += 1
         return first, end
 
     def found(
@@ -125,27 +160,25 @@ class Policy:
         first, end = span
         if repeats:
             if open_start:
-                self._believe_in(first - PROBE_S, first)
+                self._change_odds(first - PROBE_S, first, BESIDE_ODDS)
             if open_end:
-                self._believe_in(end, end + PROBE_S)
+                self._change_odds(end, end + PROBE_S, BESIDE_ODDS)
             return
-        near = slice(max(0, first - DECOY_S), end + DECOY_S)
-        odds = self.beliefs[near] / (1 - self.beliefs[near]) * DECOY_ODDS
-        # Not those beside a set.
-        lowered = np.where(self.beliefs[near] < ADJACENT, odds / (1 + odds), ADJACENT)
-        self.beliefs[near] = lowered
+        self._change_odds(first - DECOY_S, end + DECOY_S, DECOY_ODDS)
 
-    def _believe_in(self, first: int, end: int) -> None:
+    def _change_odds(self, first: int, end: int, factor: float) -> None:
         part = slice(max(0, first), max(0, end))
-        self.beliefs[part] = np.where(self.looked[part], self.beliefs[part], ADJACENT)
+        odds = self.beliefs[part] / (1 - self.beliefs[part]) * factor
+        self.beliefs[part] = odds / (1 + odds)
 
     def missed(self) -> float:
-        """The probability that a set, or a part of one, lies where nobody looked."""
-        none = 1.0
-        for first, end in spans_of(~self.looked):
-            for block in range(first, end, SET_S):
-                none *= 1 - float(self.beliefs[block : min(end, block + SET_S)].max())
-        return 1 - none
+        """The probability that a set, or a part of one, lies where nobody looked.
+
+        The beliefs there add up to the seconds of sets that are expected, and sets of `SET_S`
+        that come independently are none with the probability exp(-their expected number).
+        """
+        expected = float(self.beliefs[~self.looked].sum()) / SET_S
+        return 1 - float(np.exp(-expected))
 
 
 def spans_of(chosen: np.ndarray) -> list[tuple[int, int]]:

@@ -12,7 +12,7 @@ import os
 import numpy as np
 
 from rac_jax import media
-from rac_jax.counting.skim import rhythm
+from rac_jax.counting.skim import listener, rhythm
 from rac_jax.media.pixels import to_grey
 
 SIZE = (32, 32)  # pixels of keyframes
@@ -28,7 +28,10 @@ class Preview:
     Attributes:
       start_s: where the first second begins, in seconds of the file.
       end_s: where the part to count ends.
-      rhythm: float32 [N] how rhythmic the sound is, in [0, 1]; NaN where nothing is heard.
+      heard_odds: float32 [N] log odds that the sound goes with a repetition, of `listener`; NaN
+        where nothing is heard.
+      rhythm: float32 [N] the highest peak of the onsets' autocorrelation, in [0, 1]; NaN where
+        nothing is heard.
       loudness: float32 [N] mean power of the sound; NaN where nothing is heard.
       motion: float32 [N] grey levels by which the keyframes around differ; NaN where there are
         none, or where they belong to two scenes.
@@ -38,6 +41,7 @@ class Preview:
 
     start_s: float
     end_s: float
+    heard_odds: np.ndarray
     rhythm: np.ndarray
     loudness: np.ndarray
     motion: np.ndarray
@@ -52,7 +56,7 @@ class Preview:
     @property
     def heard(self) -> bool:
         """Whether there is any sound."""
-        return bool(np.isfinite(self.rhythm).any())
+        return bool(np.isfinite(self.heard_odds).any())
 
     @property
     def seen(self) -> float:
@@ -85,14 +89,14 @@ def _preview(path: str | os.PathLike, start_s: float, end_s: float | None) -> Pr
     info = media.probe(path)
     sound = os.fspath(path) if info.has_audio else media.sibling_sound(path)
 
-    def listen() -> tuple[np.ndarray, np.ndarray]:
+    def listen() -> np.ndarray:
         if sound is None:
-            return rhythm.onset_envelope(())
+            return rhythm.listen(())
         origin_s = info.start_s if info.has_audio else None
         blocks = media.stream_audio(
             sound, rate=rhythm.RATE, start_s=start_s, end_s=end_s, origin_s=origin_s
         )
-        return rhythm.onset_envelope(blocks)
+        return rhythm.listen(blocks)
 
     def look() -> tuple[np.ndarray, np.ndarray]:
         if not info.has_video:
@@ -118,22 +122,28 @@ def _preview(path: str | os.PathLike, start_s: float, end_s: float | None) -> Pr
             except media.MediaError as error:
                 media.pass_on_fault(str(error))
                 found.append(None)
-    (onsets, loudness), (times, greys) = (
-        one if one is not None else (np.zeros(0), np.zeros((0, *SIZE))) for one in found
-    )
-    ends = [start_s + len(onsets) * rhythm.HOP / rhythm.RATE, *times[-1:]]
+    powers = rhythm.listen(()) if found[0] is None else found[0]  # [n, F]
+    times, greys = found[1] or (np.zeros(0), np.zeros((0, *SIZE)))
+    ends = [start_s + len(powers) * rhythm.HOP / rhythm.RATE, *times[-1:]]
     length_s = info.duration_s or max(ends)
     until = length_s if end_s is None else min(end_s, length_s)
     if until <= start_s:
         raise media.MediaError(f"{path}: has nothing in the part to count")
     seconds = math.ceil(until - start_s)
-    power = rhythm.per_second(loudness, seconds)
-    silent = ~(power > SILENT)
+    power = rhythm.per_second(powers[:, -1], seconds)
     nothing = np.float32(np.nan)
+    silent = ~(power > SILENT)
+    if silent.all():
+        odds = peaks = np.full(seconds, nothing)
+    else:
+        heard = listener.features(powers, seconds)
+        odds = listener.log_odds(listener.shipped(), heard).astype(np.float32)
+        peaks = rhythm.rhythm(rhythm.onset_envelope(powers), seconds)
     return Preview(
         start_s=start_s,
         end_s=until,
-        rhythm=np.where(silent, nothing, rhythm.rhythm(onsets, seconds)),
+        heard_odds=np.where(silent, nothing, odds),
+        rhythm=np.where(silent, nothing, peaks),
         loudness=np.where(silent, nothing, power),
         motion=_motion(times - start_s, greys, seconds),
         keyframes=len(times),

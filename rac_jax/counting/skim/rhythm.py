@@ -1,7 +1,8 @@
 """How rhythmic a long sound track is, second by second; numpy only.
 
-An onset envelope (the rise of the logarithm of the power in a few bands) and, around each second,
-the highest peak of its autocorrelation. An hour takes seconds: nothing is learnt here.
+The power in a few bands, the onset envelope that its rises make and, around each second, the
+highest peak of that envelope's autocorrelation. An hour takes seconds. Nothing is learnt here:
+`listener` is what is learnt from the same powers, and what policies follow.
 """
 
 from collections.abc import Iterable
@@ -23,35 +24,28 @@ SMOOTH = (
 )  # of the envelope, 50 ms: repetitions are not exact
 
 
-def onset_envelope(blocks: Iterable[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-    """The envelope of a sound track, in constant memory but for the result.
+def listen(blocks: Iterable[np.ndarray]) -> np.ndarray:
+    """The power of a sound track in bands, in constant memory but for the result.
 
     Args:
       blocks: float32 samples at `RATE` in order, in blocks of any length.
 
     Returns:
-      (onsets float32 [n], at least 0; loudness float32 [n], the mean power), one value for each
-      `HOP` samples.
+      float32 [n, F], at least 0, one row for each `HOP` samples; the last column is the mean
+      power of the samples, the others are the bands of `BAND_EDGES`.
     """
     window = np.hanning(WINDOW + 1)[:WINDOW].astype(np.float32)
-    onsets, loudness = [], []
-    waiting = np.zeros(WINDOW - HOP, np.float32)
-    before = None
+    rows = [np.zeros((0, len(BAND_EDGES)), np.float32)]
     need = (BLOCK - 1) * HOP + WINDOW
-    held: list[np.ndarray] = [waiting]
-    size = len(waiting)
+    held = [np.zeros(WINDOW - HOP, np.float32)]
+    size = len(held[0])
 
     def compute(samples: np.ndarray) -> None:
-        nonlocal before
         windows = np.lib.stride_tricks.sliding_window_view(samples, WINDOW)[::HOP]
-        power = np.square(np.abs(np.fft.rfft(windows * window, axis=-1)))  # [n, F]
-        bands = np.add.reduceat(power, BAND_EDGES[:-1], axis=-1)  # [n, bands]
-        logs = np.log(bands + FLOOR)
-        first = logs[:1] if before is None else before
-        rises = np.diff(np.concatenate([first, logs]), axis=0)
-        before = logs[-1:]
-        onsets.append(np.maximum(rises, 0).sum(-1).astype(np.float32))
-        loudness.append(np.square(windows).mean(-1).astype(np.float32))
+        power = np.square(np.abs(np.fft.rfft(windows * window, axis=-1)))  # [n, bins]
+        bands = np.add.reduceat(power, BAND_EDGES[:-1], axis=-1)  # [n, F - 1]
+        mean = np.square(windows).mean(-1, keepdims=True)
+        rows.append(np.concatenate([bands, mean], axis=1).astype(np.float32))
 
     for block in blocks:
         held.append(block)
@@ -66,8 +60,14 @@ def onset_envelope(blocks: Iterable[np.ndarray]) -> tuple[np.ndarray, np.ndarray
     rest = np.concatenate(held)
     if len(rest) >= WINDOW:
         compute(rest)
-    nothing = np.zeros(0, np.float32)
-    return np.concatenate([nothing, *onsets]), np.concatenate([nothing, *loudness])
+    return np.concatenate(rows)
+
+
+def onset_envelope(powers: np.ndarray) -> np.ndarray:
+    """How much the logarithms of the bands' powers rise, together: float32 [n], at least 0."""
+    logs = np.log(powers[:, :-1] + FLOOR)
+    rises = np.diff(logs, axis=0, prepend=logs[:1])
+    return np.maximum(rises, 0).sum(-1)
 
 
 def rhythm(onsets: np.ndarray, seconds: int) -> np.ndarray:
