@@ -20,7 +20,7 @@ from tests import tiny_configs
 
 ROOT = pathlib.Path(__file__).parents[1]
 SAMPLE = ROOT / "examples" / "sample.mp4"
-# Counts of the shipped weights, written down before the families were given one contract.
+# Counts of the shipped weights.
 GOLDEN = json.loads((ROOT / "tests" / "golden" / "counts.json").read_text("utf-8"))
 
 # Repetitions by which a count may change when time runs backwards. A network that was trained
