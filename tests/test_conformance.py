@@ -14,8 +14,10 @@ import rac_jax
 from rac_jax import media, models
 from rac_jax.counting.estimator import Chunk, ReadAgain, SourceInfo
 from rac_jax.counting.family import Family
-from rac_jax.counting.model_config import shipped_models
+from rac_jax.counting.model_config import ModelError, read_config, shipped_models
 from rac_jax.counting.source import FileSource
+from rac_jax.encoders import ENCODERS
+from rac_jax.models import loading
 from tests import tiny_configs
 
 ROOT = pathlib.Path(__file__).parents[1]
@@ -30,9 +32,24 @@ REVERSAL = {"sight-sound-small": 2.0}
 STILLNESS = {"sight-sound-small": 4.0}
 
 
-@pytest.fixture(scope="module", params=shipped_models())
+# Encoders ship, too; they are what other models begin with or see by.
+SHIPPED_ENCODERS = [
+    name for name in shipped_models() if read_config(name)["family"] in ENCODERS
+]
+COUNTING = [name for name in shipped_models() if name not in SHIPPED_ENCODERS]
+
+
+@pytest.fixture(scope="module", params=COUNTING)
 def counter(request):
     return rac_jax.load(request.param)
+
+
+def test_shipped_encoders_are_read_and_do_not_count():
+    for name in SHIPPED_ENCODERS:
+        _, variables, config = loading.load_model(name)
+        assert config["name"] == name and variables["params"]
+        with pytest.raises(ModelError, match="it does not count"):
+            rac_jax.load(name)
 
 
 @pytest.fixture(scope="module")
