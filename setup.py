@@ -94,6 +94,8 @@ setuptools.setup(
         "cuda13": ["jax[cuda13]>=0.10.2"],
         "tpu": ["jax[tpu]>=0.10.2"],
         "live": LIVE,
+        # Runs the pose networks of MediaPipe's wheel, which itself wants numpy 1.
+        "pose": ["ai-edge-litert>=2.1"],
         "test": [
             *TRAIN,
             *LIVE,

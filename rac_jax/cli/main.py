@@ -25,12 +25,14 @@ COMMANDS = {
     "evaluate": "score a model on videos with known counts",
     "find": "find where something repeats in long videos, without looking at all of them",
     "live": "count a camera, a stream or a file while it plays",
+    "pose": "write the joints of the person in videos, frame by frame",
     "scenes": "render procedural videos with known counts",
     "train": "train a system, and export it as a model",
 }
 
 # Packages that not everybody needs, and the extra that has them.
 EXTRAS = {
+    "ai_edge_litert": "pose",
     "array_record": "train",
     "grain": "train",
     "ml_collections": "train",
