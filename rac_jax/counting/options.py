@@ -126,3 +126,22 @@ def make_options(kind: type, values: Mapping[str, Any], owner: str) -> Any:
             known = ", ".join(fields) or "none"
             raise ValueError(f"{name}: is no option of {owner} (it has: {known})")
     return kind(**{name: fields[name].check(value) for name, value in values.items()})
+
+
+def chosen(options: Any, name: str, config: Mapping[str, Any]) -> Any:
+    """An option that a model has a say in, of those with choices.
+
+    Args:
+      options: an instance of a dataclass of options, whose None leaves it to the model.
+      name: of the option, and of the field of a model's config.
+      config: the model's.
+
+    Returns:
+      What was asked for, else what the model says, else the first choice.
+
+    Raises:
+      ValueError: if the model says something that is none of the choices.
+    """
+    (field,) = (one for one in option_fields(type(options)) if one.name == name)
+    asked = getattr(options, name)
+    return field.check(config.get(name, field.choices[0]) if asked is None else asked)

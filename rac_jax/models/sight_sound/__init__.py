@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from rac_jax.counting.family import Conversion, Family, Variables
 from rac_jax.counting.needs import FrameNeeds, Needs, SoundNeeds
-from rac_jax.counting.options import option
+from rac_jax.counting.options import chosen, option
 
 if TYPE_CHECKING:
     import flax.linen as nn
@@ -50,19 +50,6 @@ class SightSoundOptions:
         if not (self.sight or self.sound):
             raise ValueError("sight, sound: at least one of them is needed")
 
-    def protocol_of(self, config: Mapping[str, Any]) -> str:
-        """The protocol with a model.
-
-        Raises:
-          ValueError: if the model says one that there is not.
-        """
-        protocol = self.protocol or config.get("protocol", PROTOCOLS[0])
-        if protocol not in PROTOCOLS:
-            raise ValueError(
-                f"protocol: {protocol!r} is not one of {', '.join(PROTOCOLS)}"
-            )
-        return protocol
-
 
 class SightSoundFamily(Family):
     """Two streams that count, a ranker of temporal strides, and the reliability of the sound."""
@@ -76,7 +63,7 @@ class SightSoundFamily(Family):
         if options.sight:
             size = int(preprocessing["size"])
             # The released code resizes as OpenCV does; our networks are trained on means.
-            released = options.protocol_of(config) == "released"
+            released = chosen(options, "protocol", config) == "released"
             frames = FrameNeeds(
                 size=(size, size), interpolation="bilinear" if released else "area"
             )

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from rac_jax.counting.estimator import Chunk, Partial, ReadAgain, SourceInfo
 from rac_jax.counting.family import Variables
 from rac_jax.counting.model_config import ModelError
+from rac_jax.counting.options import chosen
 from rac_jax.counting.result import Measurement
 from rac_jax.models.sight_sound.fusion import ClassNames
 from rac_jax.models.sight_sound.network import SightSound
@@ -76,7 +77,7 @@ class SightSoundEstimator:
         }
 
     def start(self, info: SourceInfo, options: "SightSoundOptions") -> SightSoundState:
-        protocol = options.protocol_of(self._config)
+        protocol = chosen(options, "protocol", self._config)
         strides = self._strides(options)
         inner = self._procedures[protocol].start(info, strides, options.seed)
         return SightSoundState(protocol, inner)

@@ -40,19 +40,6 @@ class DensityOptions:
         least=1,
     )
 
-    def protocol_of(self, config: Mapping[str, Any]) -> str:
-        """The protocol with a model.
-
-        Raises:
-          ValueError: if the model says one that there is not.
-        """
-        protocol = self.protocol or config.get("protocol", PROTOCOLS[0])
-        if protocol not in PROTOCOLS:
-            raise ValueError(
-                f"protocol: {protocol!r} is not one of {', '.join(PROTOCOLS)}"
-            )
-        return protocol
-
     @property
     def strides(self) -> tuple[int, ...]:
         """The temporal strides to look at."""

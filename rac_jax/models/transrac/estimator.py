@@ -15,6 +15,7 @@ from rac_jax.counting.estimator import Chunk, Partial, SourceInfo
 from rac_jax.counting.family import Variables
 from rac_jax.counting.frame_sets import sets_of_frames
 from rac_jax.counting.frame_windows import FRAME_S
+from rac_jax.counting.options import chosen
 from rac_jax.counting.overlapping import OverlappingWindows
 from rac_jax.counting.programs import CompiledProgram
 from rac_jax.counting.result import Curve, Measurement, Stream, rate_of_sets
@@ -198,7 +199,7 @@ class DensityEstimator:
     def start(self, info: SourceInfo, options: DensityOptions) -> DensityState:
         """The state before the first chunk."""
         del info
-        protocol = options.protocol_of(self._config)
+        protocol = chosen(options, "protocol", self._config)
         if protocol != "blended":
             released = protocol == "released"
             reading = SampledReading(self._program, self._length, released)

@@ -7,6 +7,7 @@ import pytest
 
 from rac_jax.counting.counter import Counter
 from rac_jax.counting.estimator import Chunk, SourceInfo
+from rac_jax.counting.options import chosen
 from rac_jax.models.lmrl import FAMILY
 from rac_jax.models.transrac import DensityOptions
 
@@ -95,4 +96,4 @@ def test_options():
     assert (needs.size, needs.interpolation) == ((224, 224), "bilinear")
     assert DensityOptions(stride=3).strides == (3,)
     with pytest.raises(ValueError, match="protocol: 'x' is not one of blended, paper"):
-        DensityOptions().protocol_of({"protocol": "x"})
+        chosen(DensityOptions(), "protocol", {"protocol": "x"})

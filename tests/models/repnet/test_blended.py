@@ -5,6 +5,7 @@ import pytest
 
 from rac_jax.counting.counter import Counter
 from rac_jax.counting.estimator import Chunk, SourceInfo
+from rac_jax.counting.options import chosen
 from rac_jax.models.repnet import FAMILY, RepNetOptions, blended
 
 PERIODS, LENGTH = 17, 16
@@ -97,4 +98,8 @@ def test_options_and_needs():
     assert (needs.size, needs.interpolation) == ((224, 224), "bilinear")
     assert RepNetOptions(stride=3).strides == (3,)
     with pytest.raises(ValueError, match="protocol: 'x' is not one of blended, rel"):
-        RepNetOptions().protocol_of(config)
+        chosen(RepNetOptions(), "protocol", config)
+    assert chosen(RepNetOptions(), "protocol", {}) == "blended"
+    assert chosen(RepNetOptions(), "protocol", {"protocol": "released"}) == "released"
+    asked = RepNetOptions(protocol="blended")
+    assert chosen(asked, "protocol", {"protocol": "released"}) == "blended"
