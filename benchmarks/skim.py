@@ -8,8 +8,7 @@ The scenes are those of `benchmarks/skim_scenes.py`. Policies at the same budget
 (`rac_jax/counting/skim`); `rhythm`, `loudness` and `uniform` look at the spans that are most
 rhythmic, loudest, or evenly apart, whatever they find there. Everything else is the same, what is
 believed of a look, too; beliefs that are all alike are followed, where `rac count` would look at
-everything (`fallback` in the rows). `everything` is the model's count of the whole file, `every
-look` all of it in looks, of which is believed what a policy would believe. `--fit` fits what our
+everything (`fallback` in the rows). `everything` is the model's count of the whole file. `--fit` fits what our
 policy believes of a preview, on other seeds. `--clips` measures on real clips that
 `benchmarks/skim_splice.py` splices, at 10 % alone.
 """
@@ -30,7 +29,6 @@ from rac_jax.counting.result import CountResult
 from rac_jax.counting.skim import policy, skimmer
 from rac_jax.counting.skim.preview import Preview, preview
 
-EVERY = "every look"
 BASELINES = ("rhythm", "loudness", "uniform")
 BUDGETS = (0.02, 0.05, 0.10, 0.20)
 
@@ -114,9 +112,8 @@ def measure(
     }
     for name in BASELINES:
         makers[name] = functools.partial(Deaf, scores(seen, name))
-    makers[EVERY] = functools.partial(Deaf, scores(seen, "uniform"))
     for name, maker in makers.items():
-        for budget in (1.0,) if name == EVERY else budgets:
+        for budget in budgets:
             used.clear()
             chosen = maker(int(budget * seen.seconds))
             parts = skimmer.look(chosen, seen, count)
@@ -133,7 +130,7 @@ def measure(
                     "missed": bool(lost),
                 }
             add(name, budget, parts, **more)
-            rows[-1]["seconds"] += 0.0 if name in ("uniform", EVERY) else previewed_s
+            rows[-1]["seconds"] += 0.0 if name == "uniform" else previewed_s
     return [
         row | {"truth": truth.count, "whole": whole.count, "preview_s": previewed_s}
         for row in rows

@@ -23,7 +23,7 @@ FPS, SIZE, RATE = 25, (240, 320), 22050
 FADE = 12  # frames
 SETS = 5
 SHORTEST_S, LONGEST_S = 4.0, 40.0  # of a set
-FILES = 4
+FILES = 2
 
 
 def clip(record: Annotation) -> tuple[np.ndarray, np.ndarray]:
