@@ -26,6 +26,7 @@ COMMANDS = {
     "find": "find where something repeats in long videos, without looking at all of them",
     "live": "count a camera, a stream or a file while it plays",
     "scenes": "render procedural videos with known counts",
+    "teach": "teach one exercise by a few clips, as a model that counts it",
     "train": "train a system, and export it as a model",
 }
 

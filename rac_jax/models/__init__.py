@@ -19,6 +19,7 @@ FAMILIES = {
     "classifier": "rac_jax.models.classifier:FAMILY",
     "compact": "rac_jax.models.compact:FAMILY",
     "lmrl": "rac_jax.models.lmrl:FAMILY",
+    "phase_flow": "rac_jax.models.phase_flow:FAMILY",
     "repnet": "rac_jax.models.repnet:FAMILY",
     "sien": "rac_jax.models.sien:FAMILY",
     "sight_sound": "rac_jax.models.sight_sound:FAMILY",
