@@ -1,7 +1,7 @@
 """How late a repetition is said live, how often one is said that is none, and whether it adds up.
 
     python -m benchmarks.live_delay [--scenes 40] [--seconds 20] [--rest 600]
-    python -m benchmarks.live_delay --clips DIR/labels.csv [DIR/more.csv ...]
+    python -m benchmarks.live_delay --clips DIR/labels.csv [DIR/more.csv ...] [--shortest 16]
 
 Frames are fed at a simulated pace: a reading comes when its frames are there and takes no time, so
 that nothing here hangs on how busy the machine is. Scenes have cycles with known ends, periods of
@@ -185,9 +185,13 @@ def clip_readings(
     return found, counter.count(row["file"], **span, **options)
 
 
-def on_clips(counter: Counter, paths: Sequence[pathlib.Path]) -> None:
+def on_clips(
+    counter: Counter, paths: Sequence[pathlib.Path], shortest: int | None
+) -> None:
     """Prints how often what was said at the end is what a whole file is counted."""
     rows = [row for path in paths for row in clip_rows(path)]
+    rows.sort(key=lambda row: float(row["end_s"]) - float(row["start_s"]))
+    rows = rows[:shortest]
     clips = [(float(row["count"]), *clip_readings(counter, row)) for row in rows]
     print(f"{counter.config['name']}: {len(clips)} clips, by sight")
     print(
@@ -212,11 +216,12 @@ def main() -> None:
     parser.add_argument("--rest", type=float, default=600.0, help="seconds without")
     parser.add_argument("--seed", type=int, default=20)
     parser.add_argument("--clips", nargs="+", type=pathlib.Path, metavar="CSV")
+    parser.add_argument("--shortest", type=int, metavar="N", help="of the clips only")
     args = parser.parse_args()
     enable_compilation_cache()
     counter = live_counter(rac_jax.load(args.model))
     if args.clips:
-        on_clips(counter, args.clips)
+        on_clips(counter, args.clips, args.shortest)
     else:
         on_scenes(counter, args)
 

@@ -27,6 +27,7 @@ COMMANDS = {
     "live": "count a camera, a stream or a file while it plays",
     "pose": "write the joints of the person in videos, frame by frame",
     "scenes": "render procedural videos with known counts",
+    "teach": "teach one exercise by a few clips, as a model that counts it",
     "train": "train a system, and export it as a model",
 }
 

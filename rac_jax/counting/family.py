@@ -5,7 +5,7 @@ import dataclasses
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from rac_jax.counting.needs import Needs
+from rac_jax.counting.needs import FrameNeeds, Needs
 from rac_jax.counting.options import NoOptions
 
 if TYPE_CHECKING:
@@ -13,10 +13,14 @@ if TYPE_CHECKING:
 
     import flax.linen as nn
     import jax
+    import numpy as np
 
     from rac_jax.counting.estimator import Estimator
 
 Variables = dict[str, Any]  # {"params", "batch_stats"}, nested dicts of arrays
+Model = tuple["nn.Module", Variables, Mapping[str, Any]]  # network, variables, config
+# (kernel [in, out], bias [out]) of dense layers, with a rectifier between each two.
+Layers = list[tuple["np.ndarray", "np.ndarray"]]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,6 +38,32 @@ class Conversion:
     summary: str
     add_arguments: Callable[["argparse.ArgumentParser"], None]
     read: Callable[["argparse.Namespace"], tuple[dict[str, Any], Variables]]
+
+
+@dataclasses.dataclass(frozen=True)
+class Pupil:
+    """A model that can be taught one exercise: all but its head of phases is as it stays.
+
+    Phases are 0 for background, 1 and 2 for the first and the second half of a repetition.
+
+    Attributes:
+      needs: of the frames.
+      fps: that it looks at.
+      every: frames from one output to the next.
+      hidden: units of the head's layers before the last.
+      phases: outputs of the last.
+      features: uint8 [n, H, W, C] of a whole clip at `fps` to float32 [n // every, F], what
+        the head reads.
+      make: the head's layers to a model; its config lacks "name", "family" and "training".
+    """
+
+    needs: FrameNeeds
+    fps: float
+    every: int
+    hidden: tuple[int, ...]
+    phases: int
+    features: Callable[["np.ndarray"], "np.ndarray"]
+    make: Callable[[Layers], Model]
 
 
 class TrainableFamily(abc.ABC):
@@ -123,3 +153,11 @@ class Family(TrainableFamily):
           config: its `config.json`.
           batch_sizes: of the encoders, in falling order; None chooses by the device's memory.
         """
+
+    def pupil(self, model: Model | None) -> Pupil | None:
+        """Who is taught an exercise (`rac teach`); None if models of this family cannot be.
+
+        Args:
+          model: of this family, to start from; None for one that knows nothing.
+        """
+        return None

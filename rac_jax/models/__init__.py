@@ -21,6 +21,7 @@ FAMILIES = {
     "listen_to_look": "rac_jax.models.listen_to_look:FAMILY",
     "lmrl": "rac_jax.models.lmrl:FAMILY",
     "optical_flow": "rac_jax.models.optical_flow:FAMILY",
+    "phase_flow": "rac_jax.models.phase_flow:FAMILY",
     "repnet": "rac_jax.models.repnet:FAMILY",
     "sien": "rac_jax.models.sien:FAMILY",
     "sight_sound": "rac_jax.models.sight_sound:FAMILY",

@@ -34,6 +34,7 @@ MODELS = {
     "gmflow_refined": ("gmflow", {"scales": 2, "refinements": 6}),
     "lmrl": ("lmrl", {}),
     "lmrl_small": ("lmrl", {"width": 0.25, "encoder": "plain", "places": 1}),
+    "phase_flow": ("phase_flow", {}),
     "repnet_2020": (
         "repnet",
         {"periods": 32, "first_period": 1, "positions": "number"},

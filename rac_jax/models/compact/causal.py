@@ -24,16 +24,23 @@ from rac_jax.models.compact.posteriors import (
 
 if TYPE_CHECKING:
     from rac_jax.models.compact.decision import CompactNetworks
+    from rac_jax.models.compact.decoder import PeriodSet
     from rac_jax.models.compact.estimator import CompactState
 
 RECENT_STEPS = 256  # that are decoded: 41 s at 25 frames per second
 # Of these, the first ones lack what a decoder sees of the past, and are not told.
 MARGIN_STEPS = 32
 BLOCK_PADDING = 64  # steps of which `CompactNetworks.decode` makes its blocks
-# Repetitions of a set from which on it is told: the first one is known when there is a second.
-# More would leave out what comes back once or twice without repeating, and tell the first ones of
-# a set later; `benchmarks/live_delay.py` counts both.
+# What is told live, chosen on scenes by `benchmarks/live_delay.py` (docs/live.md): what moves
+# without repeating comes back now and then, and what was said cannot be taken back. A set is told
+# from so many repetitions on, if its periods are so probable on average; from `SURE_COUNT` on in
+# any case.
 LEAST_COUNT = 2.0
+LEAST_SCORE = 0.7
+SURE_COUNT = 5.0
+# A hand that holds a camera trembles, at 3.9 to 5.1 times a second in scenes where nothing
+# repeats. Sets that are quicker than this are left to the result at the end.
+MOST_PER_S = 3.5
 # By stride: strided frames from one last window to the next.
 EVERY = {3: 2, 4: 4, 6: 4, 8: 4, 12: 4}
 
@@ -116,6 +123,20 @@ def look(state: "CompactState", network: Network) -> Recent | None:
         margin,
         float(recent_s[margin]) if first else state.info.start_s,
     )
+
+
+def is_told(one: "PeriodSet", per_s: float, cut: bool) -> bool:
+    """Whether a set is told live.
+
+    Args:
+      one: that is found.
+      per_s: its repetitions per second, on average.
+      cut: whether it begins before what is looked at, and so may be longer.
+    """
+    if per_s > MOST_PER_S:
+        return False
+    sure = one.count >= LEAST_COUNT and one.score >= LEAST_SCORE
+    return cut or sure or one.count >= SURE_COUNT
 
 
 def prepare(networks: "CompactNetworks", size: int) -> None:

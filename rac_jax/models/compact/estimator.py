@@ -206,8 +206,9 @@ class CompactEstimator:
         sets = tuple(
             _as_set(one, recent.streams)
             for one in decision.fused.sets
-            # One that begins before what is looked at was longer.
-            if one.count >= causal.LEAST_COUNT or one.first <= recent.margin
+            if causal.is_told(
+                one, _per_s(one, recent.streams), one.first <= recent.margin
+            )
         )
         end_s = recent.streams.end_s
         return state, Reading(rate_of_sets(sets), recent.since_s, end_s)
@@ -383,6 +384,12 @@ def _seconds(frames: np.ndarray, streams: StreamPosteriors) -> list[float]:
     times_s = streams.times_s
     edges = np.append(times_s, max(streams.end_s, times_s[-1]))
     return [float(t) for t in np.interp(frames, np.arange(len(edges)), edges)]
+
+
+def _per_s(one: PeriodSet, streams: StreamPosteriors) -> float:
+    """Repetitions per second of a set, on average."""
+    first, *_, last = _seconds(one.edges, streams)
+    return one.count / max(last - first, 1e-6)
 
 
 def _as_set(one: PeriodSet, streams: StreamPosteriors) -> RepetitionSet:

@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from rac_jax.counting.family import Conversion, Family, Variables
+from rac_jax.counting.family import Conversion, Family, Model, Pupil, Variables
 from rac_jax.counting.needs import FrameNeeds, Needs
 from rac_jax.counting.options import option
 
@@ -48,8 +48,11 @@ class SIENOptions:
     home_threshold: float = option(
         0.4, "probability from which the other position is taken, by thresholds"
     )
-    average: int = option(
-        1, "predictions, four a second, whose mean is looked at", least=1
+    average: int | None = option(
+        None,
+        "predictions, four a second, whose mean is looked at (default: what the model says, "
+        "else 1)",
+        least=1,
     )
 
 
@@ -114,6 +117,13 @@ class SIENFamily(Family):
         # A stream is one after the other: sizes of batches say nothing of it.
         del batch_sizes
         return SIENEstimator(network, variables, config)
+
+    def pupil(self, model: Model | None) -> Pupil | None:
+        if model is None:
+            return None
+        from rac_jax.models.sien.pupil import make_pupil
+
+        return make_pupil(model)
 
     def recipe(self) -> "Recipe":
         from rac_jax.models.sien.recipe import RECIPE

@@ -109,7 +109,7 @@ class SIENEstimator:
             options.decoder or self._config.get("decoder", "argmax"),
             options.far_threshold,
             options.home_threshold,
-            options.average,
+            options.average or self._config.get("average", 1),
         )
         return SIENState(counter, SteadyFrames(self._fps))
 
@@ -176,13 +176,13 @@ class SIENEstimator:
 
 
 def scale_and_shift(preprocessing: Mapping[str, Any]) -> tuple[np.ndarray, np.ndarray]:
-    """Of pixels from 0 to 255 to what a model wants: [1, 1, 1, 1, 3] each.
+    """Of pixels from 0 to 255 to what a model wants: [1, 1, 1, 1, C] each.
 
     Args:
       preprocessing: of its `config.json`: "mean" and "std" of values in 0..1, in its colours.
     """
     mean, std = (np.float32(preprocessing[name]) for name in ("mean", "std"))
-    shape = (1, 1, 1, 1, 3)
+    shape = (1, 1, 1, 1, -1)
     return (1 / (255 * std)).reshape(shape), (-mean / std).reshape(shape)
 
 

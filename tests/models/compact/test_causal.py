@@ -113,6 +113,23 @@ def test_a_state_of_another_kind_is_refused(counter, tmp_path):
             load_state(tmp_path / "state", counter.estimator)
 
 
+def test_what_is_unsure_or_trembles_is_not_told():
+    from rac_jax.models.compact.causal import is_told
+    from rac_jax.models.compact.decoder import PeriodSet
+
+    def told(count, score, per_s=1.0, cut=False):
+        edges = np.array([0.0, 10.0])
+        return is_told(PeriodSet(0, 10, count, score, edges), per_s, cut)
+
+    assert told(2.0, 0.8)
+    assert not told(2.0, 0.5)
+    assert not told(1.9, 0.8)
+    # Many are no accident, and one that began before may be longer.
+    assert told(5.0, 0.5)
+    assert told(1.0, 0.5, cut=True)
+    assert not told(20.0, 0.9, per_s=4.0)
+
+
 def test_an_hour_is_read_as_fast_as_a_minute(counter, frames):
     """What is decoded does not grow; a long set is carried on."""
     from rac_jax.models.compact import causal
