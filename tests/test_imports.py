@@ -49,6 +49,7 @@ FAMILIES = sorted(
 # What a family may use of another because its paper builds on the other's: public modules alone.
 BUILDS_ON = {
     "lmrl": {"transrac": ("", "layers", "losses", "network", "recipe")},
+    "skeleton_phases": {"sien": ("estimator", "losses", "phases", "recipe")},
     "ta2net": {
         "repnet": ("network",),
         "transrac": ("", "conversion", "layers", "losses", "network", "recipe"),
