@@ -50,6 +50,7 @@ FAMILIES = sorted(
 BUILDS_ON = {
     "lmrl": {"transrac": ("", "layers", "losses", "network", "recipe")},
     "phase_flow": {"sien": ("", "estimator", "network", "phases")},
+    "skeleton_phases": {"sien": ("estimator", "losses", "phases", "recipe")},
     "ta2net": {
         "repnet": ("network",),
         "transrac": ("", "conversion", "layers", "losses", "network", "recipe"),

@@ -12,6 +12,7 @@ from tests.models.compact import tiny_run as compact_run
 from tests.models.optical_flow import tiny_run as flow_run
 from tests.models.repnet import tiny_run as repnet_run
 from tests.models.sien import tiny_run as sien_run
+from tests.models.skeleton_phases import tiny_run as skeleton_run
 from tests.models.ta2net import tiny_run as event_run
 from tests.models.transrac import tiny_run as density_run
 from tests.train import toy
@@ -31,6 +32,7 @@ TINY = {
     "repnet": repnet_run.tiny_config,
     "sien": sien_run.tiny_config,
     "sight_sound": _sight_sound,
+    "skeleton_phases": skeleton_run.tiny_config,
     "ta2net": event_run.tiny_config,
     "transrac": functools.partial(density_run.tiny_config, "transrac"),
 }

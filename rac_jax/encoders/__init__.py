@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 ENCODERS = {
     "efficientnet_lite": "rac_jax.encoders.efficientnet_lite:EfficientNetLite",
     "gmflow": "rac_jax.encoders.gmflow:GMFlow",
+    "i3d": "rac_jax.encoders.i3d:I3D",
     "ms_g3d": "rac_jax.encoders.ms_g3d:MSG3D",
     "r2plus1d18": "rac_jax.encoders.r2plus1d:R2Plus1D18",
     "resnet18": "rac_jax.encoders.resnet:ResNet18",

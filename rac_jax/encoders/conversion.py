@@ -145,6 +145,9 @@ def encoder_table(encoder: str, network: nn.Module, naming: str = "") -> Table:
     layer_name = kylemin_layer if naming == KYLEMIN else LAYERS[encoder]
     width = scaled(512, network.width)
     taps, classifier = (), "fc"
+    if encoder == "i3d":
+        width = scaled(1024, network.width)
+        taps, classifier = (1, 1, 1), "logits.conv3d"
     if encoder == "s3d":
         # What goes into the classifier are the four branches of the last block together.
         last = r"params/stage4/mixed_5c/branch\d(/temporal)?/norm/scale"

@@ -72,6 +72,12 @@ BACKBONES = {
         keys=("state_dict", None),
         preprocessing={"size": 224, **IMAGENET_COLOURS},
     ),
+    "i3d-kinetics": Backbone(
+        summary="an I3D of frames trained on Kinetics-400, in piergiaj's names",
+        encoder="i3d",
+        keys=("state_dict", None),
+        preprocessing={"clip_frames": 64, "size": 224, **SYMMETRIC_COLOURS},
+    ),
     "st-gcn": Backbone(
         summary="an ST-GCN of OpenPose's skeletons (Kinetics-Skeleton)",
         encoder="st_gcn",
@@ -175,6 +181,31 @@ def kylemin_layer(parts: tuple[str, ...]) -> str:
     return f"{lead}.0.{kind}" if lead.endswith("branch0") else f"{lead}.{kind}"
 
 
+# Inception's branches, ours to those of I3D's port.
+I3D_BRANCHES = {
+    "branch0": "b0",
+    "branch1_reduce": "b1a",
+    "branch1": "b1b",
+    "branch2_reduce": "b2a",
+    "branch2": "b2b",
+    "branch3": "b3b",
+}
+I3D_SINGLE = {
+    "conv_1a": "Conv3d_1a_7x7",
+    "conv_2b": "Conv3d_2b_1x1",
+    "conv_2c": "Conv3d_2c_3x3",
+}
+
+
+def i3d_layer(parts: tuple[str, ...]) -> str:
+    """The name of an I3D layer in piergiaj's port, given its path."""
+    block, *branch, kind = parts
+    lead = I3D_SINGLE.get(block, block.capitalize())
+    if branch:
+        lead += f".{I3D_BRANCHES[branch[0]]}"
+    return f"{lead}.{'conv3d' if kind == 'conv' else 'bn'}"
+
+
 def _number(name: str, lead: str) -> str:
     """ "stage3" to "layer3", "block0" to "0"."""
     return lead + re.sub(r"\D", "", name)
@@ -185,6 +216,7 @@ def _position(kind: str) -> int:
 
 
 LAYERS: dict[str, Callable[[tuple[str, ...]], str]] = {
+    "i3d": i3d_layer,
     "s3d": s3d_layer,
     "r2plus1d18": r2plus1d_layer,
     "resnet18": resnet_layer,

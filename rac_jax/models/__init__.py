@@ -25,6 +25,7 @@ FAMILIES = {
     "repnet": "rac_jax.models.repnet:FAMILY",
     "sien": "rac_jax.models.sien:FAMILY",
     "sight_sound": "rac_jax.models.sight_sound:FAMILY",
+    "skeleton_phases": "rac_jax.models.skeleton_phases:FAMILY",
     "ta2net": "rac_jax.models.ta2net:FAMILY",
     "transrac": "rac_jax.models.transrac:FAMILY",
 }

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from rac_jax.ops import density
-from rac_jax.scenes import contacts, motion, picture, sound, timeline
+from rac_jax.scenes import contacts, joints, motion, picture, sound, timeline
 from rac_jax.scenes.config import PICTURE_DAMAGE, SOUND_DAMAGE, SceneConfig
 
 
@@ -28,6 +28,8 @@ class Scene:
       period: [T] frames per repetition; 0 outside of cycles.
       density: [T] a bump of area 1 in every cycle, the density map of LMRL.
       mask: [T, H, W] bool, where the things are that take part in the motion.
+      joints: [T, 33, 3] the pose of the person in it, as a pose estimator might find it, see
+        `joints.make_joints`; zeros in scenes without a person.
       events: [K] times of the cycles' main sounds.
       events_mask: [K] bool, heard and inside the scene.
       contacts: [T] bool, frames in which something strikes something, heard or not.
@@ -49,6 +51,7 @@ class Scene:
     period: jax.Array
     density: jax.Array
     mask: jax.Array | None
+    joints: jax.Array
     events: jax.Array
     events_mask: jax.Array
     contacts: jax.Array
@@ -159,6 +162,7 @@ def render_scene(key: jax.Array, config: SceneConfig) -> Scene:
         period=jnp.where(when.periodicity, 1 / jnp.maximum(when.rate, 1e-4), 0.0),
         density=density.density_map(spans, when.valid, config.frames),
         mask=picture.draw_mask(tracks, look, config),
+        joints=joints.make_joints(_key(key, "joints"), tracks, look, kind, config),
         events=heard.events,
         events_mask=heard.events_mask,
         contacts=contacts.contact_frames(when, staging.kind, base, config.frames),

@@ -56,8 +56,27 @@ class SceneVideos:
         text = json.dumps([SCHEMA, parts, self._seed], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
+    def scene(self, index: int) -> tuple[Scene, SceneConfig]:
+        """Renders one scene with everything that is known about it but the mask, on the host.
+
+        Args:
+          index: in [0, len), part after part.
+
+        Returns:
+          (the scene, of which distribution it is).
+
+        Raises:
+          IndexError: outside of the data set.
+        """
+        part, place = self._place(index)
+        key = jax.random.key(self._seed)
+        if len(self._parts) > 1:
+            key = jax.random.fold_in(key, part)
+        config = self._parts[part][1]
+        return jax.device_get(_render(jax.random.fold_in(key, place), config)), config
+
     def __getitem__(self, index: int) -> LabelledVideo:
-        """Renders one scene.
+        """Renders one scene as a video.
 
         Args:
           index: in [0, len), part after part.
@@ -69,12 +88,7 @@ class SceneVideos:
         Raises:
           IndexError: outside of the data set.
         """
-        part, place = self._place(index)
-        key = jax.random.key(self._seed)
-        if len(self._parts) > 1:
-            key = jax.random.fold_in(key, part)
-        config = self._parts[part][1]
-        scene = jax.device_get(_render(jax.random.fold_in(key, place), config))
+        scene, config = self.scene(index)
 
         # Everything that the record wants is on the host now; times become frames.
         waveform = None if is_silent(scene.waveform) else np.asarray(scene.waveform)

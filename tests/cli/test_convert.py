@@ -23,6 +23,7 @@ KINDS = [
     "r2plus1d-kinetics",
     "swin-kinetics",
     "resnet50-imagenet",
+    "i3d-kinetics",
     "st-gcn",
     "ms-g3d",
     "efficientnet-lite-imagenet",

@@ -4,7 +4,7 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="needs PyTorch")
 
-from benchmarks.torch_reference import r2plus1d, s3d
+from benchmarks.torch_reference import i3d, r2plus1d, s3d
 from rac_jax.encoders import Encoder
 from rac_jax.encoders.conversion import encoder_table
 from tests.encoders import layouts
@@ -37,12 +37,20 @@ SOME_R2PLUS1D = {
     "layer4.0.downsample.1.running_var": [512],
     "fc.weight": [400, 512],
 }
+SOME_I3D = {
+    "Conv3d_1a_7x7.conv3d.weight": [64, 3, 7, 7, 7],
+    "Mixed_4b.b1b.conv3d.weight": [208, 96, 3, 3, 3],
+    "Mixed_5c.b3b.bn.running_var": [128],
+    "logits.conv3d.weight": [400, 1024, 1, 1, 1],
+}
 SIZES = {
+    "i3d": 344,
     "torchvision s3d": 464,
     "kylemin s3d": 464,
     "torchvision r2plus1d_18": 224,
 }
 SOME = {
+    "i3d": SOME_I3D,
     "torchvision s3d": SOME_S3D,
     "kylemin s3d": SOME_KYLEMIN,
     "torchvision r2plus1d_18": SOME_R2PLUS1D,
@@ -54,6 +62,7 @@ def ours():
     """The layouts of our reference networks."""
     sight = layouts.layout(s3d.S3D().state_dict())
     return {
+        "i3d": layouts.layout(i3d.I3D().state_dict()),
         "torchvision s3d": sight,
         "kylemin s3d": {s3d.kylemin_name(name): size for name, size in sight.items()},
         "torchvision r2plus1d_18": layouts.layout(r2plus1d.R2Plus1D18().state_dict()),
@@ -71,6 +80,9 @@ def test_whole_public_lists(ours, name):
     published = layouts.published()
     if published is None:
         pytest.skip("the folder of public checkpoint layouts is not at hand")
+    published["i3d"] = next(
+        content for key, content in published.items() if key.startswith("i3d")
+    )
     published["kylemin s3d"] = next(
         content for key, content in published.items() if key.startswith("kylemin")
     )
@@ -80,6 +92,7 @@ def test_whole_public_lists(ours, name):
 @pytest.mark.parametrize(
     "name,encoder,naming",
     [
+        ("i3d", "i3d", ""),
         ("torchvision s3d", "s3d", ""),
         ("kylemin s3d", "s3d", "kylemin"),
         ("torchvision r2plus1d_18", "r2plus1d18", ""),

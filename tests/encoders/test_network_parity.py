@@ -9,13 +9,14 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="needs PyTorch")
 
-from benchmarks.torch_reference import r2plus1d, resnet, resnet50, s3d
+from benchmarks.torch_reference import i3d, r2plus1d, resnet, resnet50, s3d
 from benchmarks.torch_reference.layers import randomise
 from rac_jax.encoders import Encoder
 from rac_jax.encoders.conversion import encoder_table
 
 LIMIT = 1e-4
 NETWORKS = {
+    "i3d": i3d.I3D,
     "s3d": s3d.S3D,
     "r2plus1d18": r2plus1d.R2Plus1D18,
     "resnet18": resnet.ResNet18,
@@ -62,6 +63,15 @@ def check(encoder, shape):
 @pytest.mark.parametrize("shape", [(1, 16, 56, 60, 3), (2, 7, 33, 49, 3)])
 def test_s3d(shape):
     check("s3d", shape)
+
+
+@pytest.mark.usefixtures("quick_compiling")
+@pytest.mark.parametrize(
+    "shape",
+    [pytest.param((1, 18, 56, 50, 3), marks=pytest.mark.slow), (1, 9, 33, 38, 3)],
+)
+def test_i3d(shape):
+    check("i3d", shape)
 
 
 @pytest.mark.parametrize(

@@ -39,6 +39,7 @@ MODELS = {
         "repnet",
         {"periods": 32, "first_period": 1, "positions": "number"},
     ),
+    "i3d": ("i3d", {}),
     "ms_g3d": ("ms_g3d", {}),
     "st_gcn": ("st_gcn", {}),
     "repnet_2024": ("repnet", {}),
