@@ -162,7 +162,9 @@ def render_scene(key: jax.Array, config: SceneConfig) -> Scene:
         period=jnp.where(when.periodicity, 1 / jnp.maximum(when.rate, 1e-4), 0.0),
         density=density.density_map(spans, when.valid, config.frames),
         mask=picture.draw_mask(tracks, look, config),
-        joints=joints.make_joints(_key(key, "joints"), tracks, look, kind, config),
+        joints=joints.make_joints(
+            _key(key, "joints"), tracks, look, staging.kind, config
+        ),
         events=heard.events,
         events_mask=heard.events_mask,
         contacts=contacts.contact_frames(when, staging.kind, base, config.frames),
