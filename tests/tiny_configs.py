@@ -9,6 +9,7 @@ from rac_jax.train import splits
 from rac_jax.train.run import Run
 from tests.models.classifier import tiny_run as classifier_run
 from tests.models.compact import tiny_run as compact_run
+from tests.models.listen_to_look import tiny_run as student_run
 from tests.models.repnet import tiny_run as repnet_run
 from tests.models.sien import tiny_run as sien_run
 from tests.models.ta2net import tiny_run as event_run
@@ -25,6 +26,7 @@ def _sight_sound() -> ml_collections.ConfigDict:
 TINY = {
     "classifier": classifier_run.tiny_config,
     "compact": compact_run.tiny_config,
+    "listen_to_look": student_run.tiny_config,
     "lmrl": functools.partial(density_run.tiny_config, "lmrl"),
     "repnet": repnet_run.tiny_config,
     "sien": sien_run.tiny_config,
