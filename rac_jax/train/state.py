@@ -14,7 +14,7 @@ import optax
 
 from rac_jax.counting.family import Variables
 
-SCHEDULES = ("constant", "cosine", "linear")
+SCHEDULES = ("constant", "cosine", "linear", "falling")
 OPTIMISERS = ("sgd", "adamw")
 
 
@@ -49,10 +49,11 @@ class TrainState:
 
 
 def learning_rate(settings: ml_collections.ConfigDict, steps: int) -> optax.Schedule:
-    """A schedule: linear warm-up, then constant, or a decay to zero at the last step.
+    """A schedule: linear warm-up, then constant, falling, or a decay to zero at the last step.
 
     Args:
-      settings: `schedule` of `SCHEDULES`, `learning_rate`, `warmup` in steps.
+      settings: `schedule` of `SCHEDULES`, `learning_rate`, `warmup` in steps; with "falling"
+        `falls`, the shares of what follows the warm-up after which it is a tenth.
       steps: of the whole stage.
 
     Returns:
@@ -70,6 +71,9 @@ def learning_rate(settings: ml_collections.ConfigDict, steps: int) -> optax.Sche
             after = optax.cosine_decay_schedule(peak, rest)
         case "linear":
             after = optax.linear_schedule(peak, 0.0, rest)
+        case "falling":
+            falls = {round(share * rest): 0.1 for share in settings.falls}
+            after = optax.piecewise_constant_schedule(peak, falls)
         case other:
             raise ValueError(
                 f"optimiser.schedule: {other!r} is not one of {', '.join(SCHEDULES)}"

@@ -20,8 +20,10 @@ from typing import Any
 import numpy as np
 
 from rac_jax.counting import scores
+from rac_jax.train import class_scores
 
-METRICS = ("mae", "obo")
+# Of counts, and of classes.
+METRICS = ("mae", "obo", *class_scores.METRICS)
 # The same of rounded counts, for the metrics for which it is something else.
 ROUNDED = {"mae": "mae_rounded"}
 KEYS = ("title", "runs", "columns", "rows", "note")

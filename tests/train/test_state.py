@@ -76,6 +76,9 @@ def test_schedules():
     linear = state.learning_rate(settings(schedule="linear"), 10)
     assert float(linear(5)) == pytest.approx(0.05)
     assert float(state.learning_rate(settings(), 10)(9)) == pytest.approx(0.1)
+    falling = state.learning_rate(settings(schedule="falling", falls=(0.5, 0.8)), 10)
+    found = [float(falling(step)) for step in (0, 4, 5, 7, 8)]
+    np.testing.assert_allclose(found, [0.1, 0.1, 0.01, 0.01, 0.001], rtol=1e-5)
 
 
 @pytest.mark.parametrize("warmup", [0, 1, 3, 50])

@@ -250,7 +250,7 @@ def test_check_sweep_accepts_a_sound_one():
     "change, fault",
     [
         ({"run": "other"}, "unknown run 'other'; known: with, without"),
-        ({"metric": "mse"}, "unknown metric 'mse'; known: mae, obo"),
+        ({"metric": "mse"}, "unknown metric 'mse'; known: mae, obo, top1, top5, map"),
         ({"metric": None}, "unknown metric None"),
         ({"estimator": ""}, "column 'Sight MAE': no 'estimator'"),
         ({"run": "with"}, "no cell shows the runs without"),

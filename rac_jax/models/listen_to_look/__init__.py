@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     import flax.linen as nn
     import jax
 
+    from rac_jax.train.recipe import Recipe
+
 STUDENT, SKIMMING = "student", "skimming"
 PARTS = (STUDENT, SKIMMING)
 
@@ -67,6 +69,11 @@ class ListenToLookFamily(TrainableFamily):
         )
         variables = jax.device_get(jax.jit(network.init)(key, *inputs))
         return {"params": {}, "batch_stats": {}} | variables
+
+    def recipe(self) -> "Recipe":
+        from rac_jax.models.listen_to_look.recipe import RECIPE
+
+        return RECIPE
 
     def conversions(self) -> tuple[Conversion, ...]:
         return (

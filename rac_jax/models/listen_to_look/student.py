@@ -127,7 +127,7 @@ class StudentOutput:
 
     image: jax.Array  # [B, C] of the frame
     audio: jax.Array  # [B, C] of the sound
-    descriptor: jax.Array  # [B, 512] of both
+    descriptor: jax.Array  # [B, 512] of both, or twice as many numbers as of each
     logits: jax.Array  # [B, classes]
 
 
@@ -137,12 +137,15 @@ class Student(nn.Module):
     Attributes:
       classes: of actions.
       released: whether it has the released code's widths and pooling.
+      each: numbers that describe a frame, and as many its sound, as printed; half of the
+        teacher's features.
       width: channel multiplier of both ResNets (`layers.scaled`).
       dtype: compute type; parameters are float32.
     """
 
     classes: int
     released: bool = False
+    each: int = EACH
     width: float = 1.0
     dtype: str = "float32"
 
@@ -157,7 +160,7 @@ class Student(nn.Module):
           patches: [B, 101, 40] of the second that begins with the frame; zeros for silence.
           train: whether batch statistics are the batch's own.
         """
-        units = None if self.released else EACH
+        units = None if self.released else self.each
         image = ImageNet(units, self.width, self.dtype, name="image")(
             frames, train=train
         )
@@ -167,6 +170,6 @@ class Student(nn.Module):
         if self.released:
             descriptor = Fusion(name="fusion")(image, audio)
         else:
-            descriptor = jnp.concatenate([image, audio], axis=-1)  # [B, 512]
+            descriptor = jnp.concatenate([image, audio], axis=-1)  # [B, 2·each]
         logits = head(self.classes, "classifier")(descriptor)
         return StudentOutput(image, audio, descriptor, logits)

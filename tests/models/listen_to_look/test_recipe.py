@@ -1,0 +1,122 @@
+"""Training a student and a skimming network: configs, sweeps, settings, two steps of each."""
+
+import json
+
+import jax
+import numpy as np
+import pytest
+
+from rac_jax.cli import train as command
+from rac_jax.models.listen_to_look import FAMILY, skim_task
+from rac_jax.train import loop, mesh, settings, sweep_table
+from rac_jax.train import training as train
+from rac_jax.train.run import Run
+from tests.models.listen_to_look import tiny_run
+
+pytestmark = pytest.mark.usefixtures("quick_compiling")
+
+
+def run_of(config, folder):
+    network = FAMILY.network(**config.model.to_dict())
+    recipe, stop = FAMILY.recipe(), loop.StopSignal()
+    return Run(config, folder, FAMILY, recipe, network, mesh.make_mesh(), stop)
+
+
+def test_skimming_learns_to_tell_two_classes(tmp_path):
+    table = tiny_run.write_features(tmp_path)
+    fields = {
+        "skim.epoch_steps": 40,
+        "skim.batch": 8,
+        # Layers this narrow begin too small for plain SGD.
+        "skim.optimiser.name": "adamw",
+        "skim.optimiser.learning_rate": 0.02,
+    }
+    config = tiny_run.skimming_config(table, fields)
+    trained = train.train(FAMILY, config, tmp_path / "run")
+    assert trained.report["estimators"]["skimming"]["top1"] == 1.0
+    written = json.loads((tmp_path / "run" / "export" / "config.json").read_text())
+    assert written["class_names"] == ["a", "b"]
+    assert written["arguments"]["part"] == "skimming"
+
+
+def test_batches_of_skimming_are_of_one_shape_and_drawn_again_alike(tmp_path):
+    config = tiny_run.skimming_config(tiny_run.write_features(tmp_path))
+    task = skim_task.SkimTask(run_of(config, tmp_path), ("a", "b"))
+    read = task.examples.read
+    lengths = set()
+    for number in range(6):
+        batch = read(number, np.arange(4))
+        assert batch["bank_0"].shape == batch["bank_1"].shape == (4, 9, 6)
+        lengths.add(int(batch["valid"].sum(1).max()))
+        # A process that reads two of the rows reads the same.
+        part = read(number, np.array([2, 3]))
+        jax.tree.map(lambda a, b: np.testing.assert_array_equal(a[2:], b), batch, part)
+    assert len(lengths) > 1 and max(lengths) <= 9
+    assert task.trained == skim_task.GROUPS
+
+
+def test_settings_that_do_not_fit_are_named(tmp_path):
+    table = tiny_run.write_features(tmp_path)
+    single = {"model.banks": 1, "skim.joined": True, "model.features": 12}
+    run = run_of(tiny_run.skimming_config(table, single), tmp_path)
+    FAMILY.recipe().check(run)
+    (label, banks), *_ = skim_task.of_split(run, "train")
+    assert label == "a" and [bank.shape[1] for bank in banks] == [12]
+    assert "attention" not in skim_task.SkimTask(run, ("a", "b")).trained
+    for fields, said in (
+        ({"model.classes": 3}, "model.classes: 3, but there are 2 classes"),
+        ({"model.features": 5}, r"features.csv:2: has banks of \[6, 6\] features"),
+        ({"skim.indexing": "blind"}, "skim.indexing: 'blind' is not one of soft, hard"),
+        ({"skim.lengths": (2, 9)}, r"skim.lengths: \(2, 9\) is not"),
+        ({"distil.epochs": 1}, "skim.epochs: must be above 0 and distil.epochs 0"),
+        (single | {"evaluation.indexing": "visual"}, "evaluation.indexing: 'visual'"),
+    ):
+        config = tiny_run.skimming_config(table, fields)
+        with pytest.raises(ValueError, match=said):
+            FAMILY.recipe().check(run_of(config, tmp_path))
+    with pytest.raises(ValueError, match="teacher: must name a model folder"):
+        FAMILY.recipe().check(run_of(tiny_run.tiny_config(), tmp_path))
+
+
+@pytest.mark.parametrize("name,rows", [("tableG", 4), ("figureF", 10)])
+def test_a_sweep_is_sound(name, rows):
+    sweep = command.load_sweeps(str(tiny_run.CONFIG))[name]
+    sweep_table.check_sweep(sweep)
+    assert len(sweep["rows"]) == len(sweep["runs"]) == rows
+    config = tiny_run.load_config("skimming").to_dict()
+    for changes in sweep["runs"].values():
+        for field, value in changes.items():
+            assert type(settings.find_field(config, field)) is type(value)
+
+
+def test_the_papers_numbers():
+    config = tiny_run.load_config()
+    assert config.distil.epochs == 60 and config.distil.batch == 16
+    assert [round(60 * one) for one in config.distil.optimiser.falls] == [30, 50]
+    assert config.distil.weight == 100.0
+    skimming = tiny_run.load_config("skimming")
+    assert [round(25 * one) for one in skimming.skim.optimiser.falls] == [15, 20]
+    assert skimming.skim.lengths == (200, 500) and skimming.skim.steps == 10
+    with pytest.raises(
+        ValueError, match="no variant 'big'; there are: quick, skimming"
+    ):
+        tiny_run.load_config("big")
+
+
+@pytest.mark.slow
+def test_two_steps_of_distillation(tmp_path):
+    teacher = tiny_run.write_teacher(tmp_path)
+    fields = {"teacher": str(teacher)}
+    trained = train.train(FAMILY, tiny_run.tiny_config(fields), tmp_path / "run")
+    found = trained.report["estimators"]["student"]
+    assert found["n"] == 3 and 0 <= found["top1"] <= 1
+    written = json.loads((tmp_path / "run" / "export" / "config.json").read_text())
+    assert written["class_names"][0] == "orbit"
+    assert written["preprocessing"]["size"] == 16
+    for field, value, said in (
+        ("model.classes", 3, "model.classes: 3, the teacher .* has 7"),
+        ("model.each", 4, "model.each: the student has 8 features, the teacher .* 24"),
+    ):
+        wrong = tiny_run.tiny_config(fields | {field: value})
+        with pytest.raises(ValueError, match=said):
+            FAMILY.recipe().check(run_of(wrong, tmp_path))
