@@ -54,7 +54,7 @@ def make_joints(
     short = min(config.height, config.width)
     sides = jnp.asarray([config.width / short, config.height / short])
     where, how = jax.random.split(key)
-    places = found[..., :2] / sides + NOISE * jax.random.normal(
+    places = found[..., :2] / sides[None, None] + NOISE * jax.random.normal(
         where, found[..., :2].shape
     )
     missed = jax.random.bernoulli(how, MISSED, found.shape[:2])
