@@ -1,10 +1,11 @@
-"""The pose of the person in a video, by BlazePose: Bazarevsky et al., "BlazePose: On-device Real-time
-Body Pose tracking" (2020), with the two networks that MediaPipe's wheel carries.
+"""The pose of the person in a video, by BlazePose: Bazarevsky et al., "BlazePose: On-device
+Real-time Body Pose tracking" (2020), with the two networks that MediaPipe's wheel carries.
 
 A detector finds a person in a picture of 224 pixels a side: 2254 anchors, each with a box and four
-points, of which the middle of the hips and the top of a circle around the body say where the person is,
-how large, and how it is turned. Of that square the second network says 33 joints, and two points more
-from which the square of the next frame is cut, so that the detector runs only where nobody is followed.
+points, of which the middle of the hips and the top of a circle around the body say where the
+person is, how large, and how it is turned. Of that square the second network says 33 joints, and
+two points more from which the square of the next frame is cut, so that the detector runs only
+where nobody is followed.
 
 Written from the paper, the networks' inputs and outputs, and MediaPipe's published settings. Joints
 are not smoothed over time.

@@ -4,8 +4,8 @@ Read are Kinetics-Skeleton's JSON (Yan et al., 2018: OpenPose's 18 joints at 30 
 and MediaPipe's 33 landmarks as CSV, JSON or npz. What is wrong with a file is one line that names
 the file and the place in it.
 
-- Kinetics-Skeleton: {"data": [{"frame_index", "skeleton": [{"pose": [x, y, ...], "score": [...]}]}],
-  "label"}; of up to 5 people of a frame the 2 with the highest scores are kept.
+- Kinetics-Skeleton: {"data": [{"frame_index", "skeleton": [{"pose": [x, y, ...], "score":
+  [...]}]}], "label"}; of up to 5 people of a frame the 2 with the highest scores are kept.
 - CSV: a line per frame, "time_s" (or "frame"), then NAME_x, NAME_y and NAME_visibility of every
   joint, NAME as MediaPipe's ("left_shoulder", any case) or its number; further columns, such as
   NAME_z, are not looked at. An empty field, or a visibility of 0, is a joint that was not found.
@@ -14,7 +14,8 @@ the file and the place in it.
 - npz: "poses" [T, 33, 3] (x, y, visibility) or [T, 33, 4] (x, y, z, visibility), not a number where
   nobody was found, and "times_s" [T] or "fps".
 
-Coordinates in all of these are shares of the picture's width and height, from its left upper corner.
+Coordinates in all of these are shares of the picture's width and height, from its left upper
+corner.
 """
 
 import csv

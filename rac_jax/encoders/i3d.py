@@ -1,4 +1,5 @@
-"""I3D, the inflated Inception of frames: Carreira and Zisserman, "Quo vadis, action recognition?" (2017).
+"""I3D, the inflated Inception of frames: Carreira and Zisserman, "Quo vadis, action recognition?"
+(2017).
 
 Paper 3's end-to-end baseline. Layers have the published names (1a to 5c). Padding is TensorFlow's:
 as few zeros as give ceil(size / stride) places, the odd one after, also before the maxima. Pixels
