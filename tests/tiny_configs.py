@@ -9,8 +9,8 @@ from rac_jax.train import splits
 from rac_jax.train.run import Run
 from tests.models.classifier import tiny_run as classifier_run
 from tests.models.compact import tiny_run as compact_run
-from tests.models.optical_flow import tiny_run as flow_run
 from tests.models.listen_to_look import tiny_run as student_run
+from tests.models.optical_flow import tiny_run as flow_run
 from tests.models.repnet import tiny_run as repnet_run
 from tests.models.sien import tiny_run as sien_run
 from tests.models.skeleton_phases import tiny_run as skeleton_run
