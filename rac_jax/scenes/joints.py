@@ -43,11 +43,11 @@ def make_joints(
     """
     frames = config.frames
     pose = make_pose(tracks, look, frames)
+    nowhere = jnp.zeros((frames, 3))
     found = jnp.zeros((frames, len(BLAZEPOSE_JOINTS), 3))
     for name, places in (("figure", _figure(pose)), ("limb", _arm(pose))):
-        own = jnp.zeros_like(found)
-        for joint, place in places.items():
-            own = own.at[:, BLAZEPOSE_JOINTS.index(joint)].set(place)
+        rows = [places.get(joint, nowhere) for joint in BLAZEPOSE_JOINTS]
+        own = jnp.stack(rows, axis=1)  # [T, 33, 3]
         found = jnp.where(kind == KINDS.index(name), own, found)
 
     # From the shorter side as a unit to each side as its own.
