@@ -49,6 +49,7 @@ def test_encoders_convolutions():
     assert sum(found.values()) == 2 + 1 + 2 + 9 * (4 + 2 * 2)
 
 
+@pytest.mark.slow
 def test_every_lowering_and_gradient_is_timed():
     convolution, names = CASES["space"]
     for gradient in lowerings.GRADIENTS:

@@ -93,6 +93,7 @@ def test_a_shorter_window_keeps_its_relative_positions():
     np.testing.assert_array_equal(part - middle[0], short - middle[1])
 
 
+@pytest.mark.slow
 def test_dropped_paths_leave_finite_gradients():
     module = VideoSwin(width=1 / 6, depths=(2,), window=(2, 3, 3), drop_path=0.5)
     clips = np.random.default_rng(3).normal(size=(3, 2, 16, 16, 3)).astype(np.float32)
@@ -219,6 +220,7 @@ def test_all_windows_at_once_are_what_windows_one_by_one_are():
         torch.testing.assert_close(quick(clips), plain(clips), rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_other_patches_and_heads():
     module = VideoSwin(width=1 / 3, depths=(1, 1), heads=(3, 3), patch=(1, 8, 8))
     out, _ = module.init_with_output(jax.random.key(0), np.zeros((1, 3, 33, 40, 3)))

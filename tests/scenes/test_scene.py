@@ -182,6 +182,7 @@ def test_damage_is_flagged():
     assert not render(SMALL).picture_damage.any()
 
 
+@pytest.mark.slow
 def test_large_pictures_are_drawn_in_blocks(monkeypatch):
     config = SceneConfig(frames=10, height=24, width=16, max_cycles=8)
     key = jax.random.key(2)
@@ -234,7 +235,19 @@ def test_wrong_settings_are_named(fields, message):
         SceneConfig(**fields)
 
 
-@pytest.mark.parametrize("challenge", CHALLENGES)
+@pytest.mark.parametrize(
+    "challenge",
+    [
+        # One of the camera, one of the light; a program each.
+        pytest.param(
+            name,
+            marks=[]
+            if name in ("camera viewpoint change", "low illumination")
+            else pytest.mark.slow,
+        )
+        for name in CHALLENGES
+    ],
+)
 def test_challenges_change_the_picture_and_nothing_of_the_count(challenge):
     easy = dataclasses.replace(SMALL, frames=64, camera=1.0, still=0.0)
     hard = dataclasses.replace(easy, challenges=(challenge,))
@@ -280,6 +293,7 @@ def test_period_is_the_inverse_of_the_rate():
     np.testing.assert_allclose(scenes.period[inside], 16.5, rtol=1e-3)
 
 
+@pytest.mark.slow
 def test_gestures_move_without_a_rhythm():
     """More moves than in still scenes without them."""
 
@@ -293,6 +307,7 @@ def test_gestures_move_without_a_rhythm():
     assert moving(1.0) > 1.2 * moving(0.0)
 
 
+@pytest.mark.slow
 def test_music_and_speech_hide_the_events():
     config = dataclasses.replace(DAMAGED, frames=75, still=0.0, picture_damage=0.0)
     scenes = render(config, 40)

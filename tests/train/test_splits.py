@@ -107,6 +107,7 @@ def test_there_are_scenes(parts):
         SceneVideos(parts, seed=5)
 
 
+@pytest.mark.slow
 def test_damage_becomes_challenges():
     config = SceneConfig(
         frames=40, height=8, width=8, max_cycles=16, period=(8, 20), one_damaged=1.0
@@ -143,6 +144,7 @@ def test_scenes_are_cached(data, tmp_path):
     assert len(list((tmp_path / "elsewhere").iterdir())) == 1
 
 
+@pytest.mark.slow
 def test_parts_are_kinds_of_scenes_in_the_order_of_their_names(data, tmp_path):
     del data.val["number"], data.val["scenes"]
     off = {"number": 0, "frames": 9}
@@ -238,7 +240,7 @@ def test_a_csv_with_a_broken_file(data, tmp_path, caplog, capsys):
         ({"kind": "scenes"}, "data.val.number: 0 is not positive"),
         (
             {"kind": "scenes", "number": 1, "scenes": {"colour": 1}},
-            "scenes.colour: no such field, known: camera",
+            "scenes.colour: no such field, known: air, camera",
         ),
         (
             {"kind": "scenes", "parts": {"a": {"frames": 9}}},
@@ -254,7 +256,7 @@ def test_a_csv_with_a_broken_file(data, tmp_path, caplog, capsys):
         ),
         (
             {"kind": "scenes", "parts": {"a": {"number": 1, "colour": 1}}},
-            "data.val.parts.a: scenes.colour: no such field, known: camera",
+            "data.val.parts.a: scenes.colour: no such field, known: air, camera",
         ),
         (
             {"kind": "scenes", "parts": {"a": {"number": 1, "frames": 0}}},

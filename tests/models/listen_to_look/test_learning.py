@@ -63,6 +63,7 @@ def test_batches_are_of_one_length():
         training.cut_batch([long, (short[0], tiny[1])], rng, (10, 10))
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("quick_compiling")
 def test_every_part_learns_the_attention_too():
     network = Skimming(

@@ -58,7 +58,12 @@ def test_videos_are_joined_in_time():
 
 
 @pytest.mark.parametrize(
-    "variant", [pytest.param("", marks=pytest.mark.slow), "small", "quick"]
+    "variant",
+    [
+        pytest.param("", marks=pytest.mark.slow),
+        pytest.param("small", marks=pytest.mark.slow),
+        "quick",
+    ],
 )
 def test_every_variant_is_sound_and_steps(variant, tmp_path):
     run = run_of(tiny_run.load_config(variant), tmp_path)

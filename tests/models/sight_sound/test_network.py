@@ -216,6 +216,7 @@ def test_training_modes():
     assert np.any(gammas[0] != gammas[1])
 
 
+@pytest.mark.slow
 def test_bfloat16_is_near():
     _, variables = build("paper")
     _, clips, _, out = outputs("paper")

@@ -37,12 +37,9 @@ def test_the_scenes_are_those_of_frames():
     assert ours.clips.scenes.to_dict() == theirs.clips.scenes.to_dict()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
-    ("variant", "layout"),
-    [
-        ("st-gcn", "blazepose-33"),
-        pytest.param("ms-g3d", "openpose-18", marks=pytest.mark.slow),
-    ],
+    ("variant", "layout"), [("st-gcn", "blazepose-33"), ("ms-g3d", "openpose-18")]
 )
 def test_two_steps_and_an_export(variant, layout, tmp_path):
     config = tiny_run.tiny_config({"model.layout": layout}, variant)

@@ -40,6 +40,7 @@ def test_inflection_is_where_a_thing_turns_round():
         check_flow("none")
 
 
+@pytest.mark.slow
 def test_pictures_lose_the_speed():
     flow = np.random.default_rng(1).normal(size=(2, 5, 6, 2)).astype(np.float32)
     picture = np.asarray(colours(flow))

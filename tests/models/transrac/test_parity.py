@@ -65,6 +65,7 @@ def error(found, wanted):
     return float(np.linalg.norm(np.asarray(found) - wanted) / np.linalg.norm(wanted))
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("quick_compiling")
 def test_the_released_network(released):
     network, module, variables = released
