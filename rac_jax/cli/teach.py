@@ -57,6 +57,7 @@ def run(args: argparse.Namespace) -> int:
     try:
         clips = read_tags(args.tags, args.videos, args.label)
         teaching.check_clips(clips, args.tags)
+        weights.check_folder(args.out)
         enable_compilation_cache()
         family, pupil = _pupil(args.start)
     except (ValueError, OSError) as error:

@@ -94,6 +94,21 @@ def _check_tensors(path: pathlib.Path, tensors: dict, expected: dict) -> None:
             raise ModelError(f"{path}: {name} holds a value that is not finite")
 
 
+def check_folder(folder: str | os.PathLike) -> None:
+    """Checks that a model may be written to a folder: there is none, or an older model.
+
+    Raises:
+      ModelError: if it holds something else.
+    """
+    folder = pathlib.Path(folder)
+    foreign = folder.exists() and {p.name for p in folder.iterdir()} - {
+        CONFIG_FILE,
+        TENSOR_FILE,
+    }
+    if foreign:
+        raise ModelError(f"{folder}: is not a model folder, it holds {min(foreign)}")
+
+
 def save_model(
     folder: str | os.PathLike,
     config: dict[str, Any],
@@ -117,12 +132,7 @@ def save_model(
     """
     folder = pathlib.Path(folder)
     check_config(folder / CONFIG_FILE, config)
-    foreign = folder.exists() and {p.name for p in folder.iterdir()} - {
-        CONFIG_FILE,
-        TENSOR_FILE,
-    }
-    if foreign:
-        raise ModelError(f"{folder}: is not a model folder, it holds {min(foreign)}")
+    check_folder(folder)
     flat = flax.traverse_util.flatten_dict(jax.device_get(variables), sep="/")
     tensors = {
         name: np.ascontiguousarray(

@@ -140,6 +140,11 @@ def test_what_cannot_be_taught_is_one_line(scenes, tmp_path, capsys):
         said = capsys.readouterr().err
         assert message in said and said.count("\n") == 1
     assert not (tmp_path / "model").exists()
+    # A folder of something else is refused before anything is learned.
+    tags = ["--tags", str(folder / "tags.csv")]
+    assert main(["teach", *tags, "--out", str(tmp_path)]) == 2
+    said = capsys.readouterr().err
+    assert "is not a model folder, it holds few.csv" in said and said.count("\n") == 1
 
 
 def test_a_clip_that_is_missing_is_told(scenes, tmp_path, capsys):
