@@ -33,16 +33,20 @@ GROUPS = ("encoder", "phase_head")
 ALL = -1  # `layers` for the whole encoder
 
 
-def pick(key: jax.Array, scene: Scene) -> dict[str, jax.Array]:
-    """What a clip needs of a scene."""
-    del key
+def phase_labels(scene: Scene) -> dict[str, jax.Array]:
+    """What the targets of a clip are worked out from, see `phases`."""
     return {
-        "clips": scene.frames,
         "stage": scene.stage,
         "phase": scene.phase,
         "rate": scene.rate,
         "inside": scene.periodicity,
     }
+
+
+def pick(key: jax.Array, scene: Scene) -> dict[str, jax.Array]:
+    """What a clip needs of a scene."""
+    del key
+    return {"clips": scene.frames} | phase_labels(scene)
 
 
 def parts_of(run: Run) -> SceneParts:
@@ -140,8 +144,8 @@ def make_task(run: Run, variables: Variables) -> PhaseTask:
     )
 
 
-def check(run: Run) -> None:
-    """Checks the settings.
+def check_phases(run: Run) -> None:
+    """Checks the settings of whatever learns phases of joined clips.
 
     Raises:
       ValueError: naming the field.
@@ -159,6 +163,23 @@ def check(run: Run) -> None:
             f"model.phases: {config.model.phases}, the scheme "
             f"{config.counting.scheme} has {classes}"
         )
+    if settings.together < 1 or settings.batch % (
+        settings.together * settings.accumulate
+    ):
+        raise ValueError(
+            f"{STAGE}.together: {settings.together} does not divide a batch of "
+            f"{settings.batch} in {settings.accumulate} parts"
+        )
+
+
+def check(run: Run) -> None:
+    """Checks the settings.
+
+    Raises:
+      ValueError: naming the field.
+    """
+    check_phases(run)
+    config, settings = run.config, run.config[STAGE]
     if config.input.colour not in ("rgb", "bgr"):
         raise ValueError(
             f"input.colour: {config.input.colour!r} is not one of rgb, bgr"
@@ -167,13 +188,6 @@ def check(run: Run) -> None:
         raise ValueError(
             f"{STAGE}.layers: {settings.layers} is not from {ALL}, which is all, to "
             f"{run.network.entries}"
-        )
-    if settings.together < 1 or settings.batch % (
-        settings.together * settings.accumulate
-    ):
-        raise ValueError(
-            f"{STAGE}.together: {settings.together} does not divide a batch of "
-            f"{settings.batch} in {settings.accumulate} parts"
         )
     if settings.standardise < 0 or settings.standardise % settings.together:
         raise ValueError(

@@ -16,8 +16,13 @@ from rac_jax.counting.family import Variables
 from rac_jax.data.labelled import LabelledVideo
 from rac_jax.encoders.skeleton_layers import STRIDE
 from rac_jax.models.sien.losses import class_weights, joined, phase_loss, phase_targets
-from rac_jax.models.sien.phases import DECODERS, SCHEMES
-from rac_jax.models.sien.recipe import exercise_errors
+from rac_jax.models.sien.recipe import (
+    GROUPS,
+    STAGE,
+    check_phases,
+    exercise_errors,
+    phase_labels,
+)
 from rac_jax.models.skeleton_phases.counter import SkeletonCounter
 from rac_jax.ops import skeletons
 from rac_jax.scenes import Scene
@@ -29,21 +34,13 @@ from rac_jax.train.run import Run
 from rac_jax.train.scene_videos import SceneVideos
 from rac_jax.train.scene_windows import SceneParts, render_parts, scene_parts
 
-STAGE = "clips"
-GROUPS = ("encoder", "phase_head")
 SIDE = 16  # pixels of scenes of which the picture is not drawn
 
 
 def pick(key: jax.Array, scene: Scene) -> dict[str, jax.Array]:
     """What a clip needs of a scene."""
     del key
-    return {
-        "poses": scene.joints,
-        "stage": scene.stage,
-        "phase": scene.phase,
-        "rate": scene.rate,
-        "inside": scene.periodicity,
-    }
+    return {"poses": scene.joints} | phase_labels(scene)
 
 
 def parts_of(run: Run) -> SceneParts:
@@ -141,27 +138,9 @@ def check(run: Run) -> None:
     Raises:
       ValueError: naming the field.
     """
-    config, settings = run.config, run.config[STAGE]
+    config = run.config
     skeletons.find_layout(config.model.layout)
-    for name, known in (("scheme", SCHEMES), ("decoder", DECODERS)):
-        if config.counting[name] not in known:
-            raise ValueError(
-                f"counting.{name}: {config.counting[name]!r} is not one of "
-                f"{', '.join(known)}"
-            )
-    classes = len(SCHEMES[config.counting.scheme])
-    if config.model.phases != classes:
-        raise ValueError(
-            f"model.phases: {config.model.phases}, the scheme "
-            f"{config.counting.scheme} has {classes}"
-        )
-    if settings.together < 1 or settings.batch % (
-        settings.together * settings.accumulate
-    ):
-        raise ValueError(
-            f"{STAGE}.together: {settings.together} does not divide a batch of "
-            f"{settings.batch} in {settings.accumulate} parts"
-        )
+    check_phases(run)
     for split in ("val", "test"):
         if config.data[split].kind != "scenes":
             raise ValueError(
