@@ -17,7 +17,7 @@ from rac_jax import media
 from rac_jax.counting.ahead import read_ahead
 from rac_jax.counting.estimator import Chunk
 from rac_jax.counting.needs import FrameNeeds, Needs
-from rac_jax.media.pixels import fitted_size, to_grey
+from rac_jax.media.pixels import centred, fitted_size, to_grey
 
 CHUNKS = 2  # of frames that are read ahead of the reader,
 EARLY_CHUNKS = 16  # and before there is one: 20 MB of 112 pixels a side
@@ -92,23 +92,10 @@ class FrameLayout:
     def finish(self, frames: np.ndarray) -> np.ndarray:
         """Frames of `size` as they are needed: uint8 [n, H, W, C]."""
         if self.final is not None and self.final != self.size:
-            frames = _centred(frames, self.top, self.left, self.final)
+            frames = centred(frames, self.top, self.left, self.final)
         if self.colour == "bgr":
             return np.ascontiguousarray(frames[..., ::-1])
         return to_grey(frames)[..., None] if self.colour == "grey" else frames
-
-
-def _centred(
-    frames: np.ndarray, top: int, left: int, final: tuple[int, int]
-) -> np.ndarray:
-    """The middle of frames, with black where they do not reach."""
-    result = np.zeros((len(frames), *final, frames.shape[-1]), frames.dtype)
-    inside, outside = [], []
-    for offset, have, want in zip((top, left), frames.shape[1:3], final, strict=True):
-        inside.append(slice(max(0, offset), min(have, offset + want)))
-        outside.append(slice(max(0, -offset), max(0, -offset) + min(have, want)))
-    result[:, outside[0], outside[1]] = frames[:, inside[0], inside[1]]
-    return result
 
 
 def _every(needs: FrameNeeds | None, fps: float) -> int:

@@ -35,6 +35,7 @@ class Annotation:
       count: repetitions in the part, at least 0.
       alt_count: a second right answer (two sides counted as one or as two), or None.
       cycles_s: float64 [K, 2], start and end of each repetition in seconds of the file, or None.
+      turns_s: float64 [K], when each of them turns round, in seconds of the file, or None.
       events_s: float64 [E], moments when a repetition is heard, in seconds of the file, or None.
       phases: names of the moments of a cycle.
       challenges: names of what makes the clip hard.
@@ -51,6 +52,7 @@ class Annotation:
     label: str = ""
     alt_count: float | None = None
     cycles_s: np.ndarray | None = None
+    turns_s: np.ndarray | None = None
     events_s: np.ndarray | None = None
     phases: tuple[str, ...] = ()
     challenges: tuple[str, ...] = ()

@@ -42,6 +42,7 @@ def source_key(
     size: int,
     audio_rate: int,
     interpolation: str = INTERPOLATION,
+    pad: bool = False,
 ) -> str:
     """A digest of all that decoded videos depend on.
 
@@ -53,16 +54,21 @@ def source_key(
       size: height and width of the decoded frames, in pixels.
       audio_rate: samples per second of the decoded sound.
       interpolation: how the frames were resized.
+      pad: whether they have black bars.
 
     Returns:
       16 hexadecimal digits.
     """
+    # What is new is left out where it is not used: caches from before it stay good.
     made = (SCHEMA, labelled.SCHEMA, size, audio_rate, interpolation)
+    made += ("pad",) if pad else ()
     digest = hashlib.sha256(repr(made).encode())
     for annotation in annotations:
         known = {**vars(annotation), "groups": sorted(annotation.groups.items())}
-        for name in ("cycles_s", "events_s"):
-            if known[name] is not None:
+        if known["turns_s"] is None:
+            del known["turns_s"]
+        for name in ("cycles_s", "turns_s", "events_s"):
+            if known.get(name) is not None:
                 known[name] = np.asarray(known[name], np.float64).tolist()
         known["path"] = _stamp(annotation.path)
         known["sound"] = _stamp(media.sibling_sound(annotation.path))

@@ -40,6 +40,7 @@ class LabelledVideo:
       count: repetitions in the part, at least 0.
       cycles: [K, 2] float32, start and end of every cycle in frames, in the order of the starts;
         a cycle may begin before the part or end after it. None where unknown.
+      turns: [K] float32, when each of them turns round, in frames. None where unknown.
       events: [E] float32, moments in the part when a repetition is heard, in frames from 0 to T,
         rising. None where unknown.
       phases: names of the moments of a cycle.
@@ -48,8 +49,8 @@ class LabelledVideo:
       groups: further columns of the data set, by name.
 
     Raises:
-      ValueError: without frames; for a waveform without a rate or of another shape; for cycles or
-        events of another shape, out of order, or out of range.
+      ValueError: without frames; for a waveform without a rate or of another shape; for cycles,
+        turns or events of another shape, out of order, or out of range.
     """
 
     video_id: str
@@ -60,6 +61,7 @@ class LabelledVideo:
     _: dataclasses.KW_ONLY
     count: float
     cycles: np.ndarray | None = None
+    turns: np.ndarray | None = None
     events: np.ndarray | None = None
     phases: tuple[str, ...] = ()
     label: str = ""
@@ -72,6 +74,8 @@ class LabelledVideo:
         self._check_sound()
         if self.cycles is not None:
             self._check_cycles(self.cycles)
+        if self.turns is not None:
+            self._check_turns(self.turns)
         if self.events is not None:
             self._check_events(self.events)
 
@@ -99,6 +103,17 @@ class LabelledVideo:
             raise ValueError(f"{self.video_id}: a cycle does not end after its start")
         if not np.all(np.diff(cycles[:, 0]) >= 0):
             raise ValueError(f"{self.video_id}: cycles are out of order")
+
+    def _check_turns(self, turns: np.ndarray) -> None:
+        number = None if self.cycles is None else len(self.cycles)
+        if turns.shape != (number,):
+            raise ValueError(
+                f"{self.video_id}: turns must be one for each of its cycles, not "
+                f"{list(turns.shape)}"
+            )
+        starts, ends = self.cycles.T
+        if not np.all((turns > starts) & (turns < ends)):
+            raise ValueError(f"{self.video_id}: a cycle turns round outside of itself")
 
     def _check_events(self, events: np.ndarray) -> None:
         if events.ndim != 1:
@@ -249,7 +264,7 @@ def annotated(
     """Joins an annotation with its decoded part.
 
     Args:
-      annotation: of the part; its cycles and events are in seconds of the file.
+      annotation: of the part; its cycles, turns and events are in seconds of the file.
       frames: [T, H, W, 3] uint8.
       fps: frames per second.
       start_s: time of the part's first frame in the file.
@@ -267,9 +282,12 @@ def annotated(
     def in_frames(times_s: np.ndarray) -> np.ndarray:
         return ((np.asarray(times_s, np.float64) - start_s) * fps).astype(np.float32)
 
-    cycles, events = annotation.cycles_s, annotation.events_s
+    cycles, turns = annotation.cycles_s, annotation.turns_s
+    events = annotation.events_s
     if cycles is not None:
         cycles = in_frames(cycles)
+    if turns is not None:
+        turns = in_frames(turns)
     if events is not None:
         events = in_frames(events)
         events = events[(events >= 0) & (events <= len(frames))]
@@ -281,6 +299,7 @@ def annotated(
         audio_rate=0 if waveform is None else audio_rate,
         count=float(annotation.count),
         cycles=cycles,
+        turns=turns,
         events=events,
         phases=tuple(annotation.phases),
         label=annotation.label,
@@ -291,7 +310,7 @@ def annotated(
 
 # Fields of a record that are arrays, and the one under which all others are stored as JSON text.
 # Safetensors' own metadata cannot be read from bytes in memory.
-_ARRAYS = ("frames", "waveform", "cycles", "events")
+_ARRAYS = ("frames", "waveform", "cycles", "turns", "events")
 _TEXTS = ("phases", "challenges")
 _FIELDS = "fields"
 

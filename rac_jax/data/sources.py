@@ -17,6 +17,7 @@ from rac_jax import media
 from rac_jax.data.annotations import Annotation
 from rac_jax.data.labelled import LabelledVideo, annotated, is_silent
 from rac_jax.media import MediaError
+from rac_jax.media.pixels import centred, fitted_size
 
 INTERPOLATION = "area"
 
@@ -36,6 +37,7 @@ def decode_part(
     size: int,
     audio_rate: int,
     interpolation: str = INTERPOLATION,
+    pad: bool = False,
 ) -> LabelledVideo:
     """Decodes one labelled part of a media file.
 
@@ -47,6 +49,7 @@ def decode_part(
       size: height and width of the frames, in pixels.
       audio_rate: wanted samples per second.
       interpolation: how frames are resized, as in `media.read_video`.
+      pad: whether their aspect ratio is kept, with black bars; else they are stretched.
 
     Returns:
       The record; without sound, or with nothing but digital silence, it has no waveform.
@@ -57,10 +60,14 @@ def decode_part(
     """
     path = annotation.path
     start_s = annotation.start_s or 0.0
-    sound_path = path if media.probe(path).has_audio else media.sibling_sound(path)
+    info = media.probe(path)
+    sound_path = path if info.has_audio else media.sibling_sound(path)
+    fitted = (size, size)
+    if pad and info.has_video:
+        fitted = fitted_size(info.height, info.width, fitted, aspect="pad")
     video = media.read_video(
         path,
-        size=(size, size),
+        size=fitted,
         interpolation=interpolation,
         start_s=start_s,
         end_s=annotation.end_s,
@@ -73,7 +80,11 @@ def decode_part(
     if sound_path is not None:
         end_s = float(video.times_s[-1]) + 1 / video.fps
         waveform = _waveform(sound_path, audio_rate, first_s, end_s)
-    return annotated(annotation, video.frames, video.fps, first_s, waveform, audio_rate)
+    frames = video.frames
+    if fitted != (size, size):
+        top, left = ((have - size) // 2 for have in fitted)
+        frames = centred(frames, top, left, (size, size))
+    return annotated(annotation, frames, video.fps, first_s, waveform, audio_rate)
 
 
 def _waveform(
@@ -102,7 +113,7 @@ class MediaSource:
       annotations: one per part.
       size: height and width of the frames, in pixels.
       audio_rate: samples per second of the sound.
-      interpolation: as in `decode_part`.
+      interpolation, pad: as in `decode_part`.
     """
 
     def __init__(
@@ -111,9 +122,10 @@ class MediaSource:
         size: int,
         audio_rate: int,
         interpolation: str = INTERPOLATION,
+        pad: bool = False,
     ):
         self._annotations = tuple(annotations)
-        self._wanted = (size, audio_rate, interpolation)
+        self._wanted = (size, audio_rate, interpolation, pad)
 
     def __len__(self) -> int:
         return len(self._annotations)
@@ -147,7 +159,7 @@ class FeatureSource:
       data_source: worker processes need it to be picklable.
       size: height and width of the frames, in pixels.
       audio_rate: samples per second of the sound.
-      interpolation: as in `decode_part`.
+      interpolation, pad: as in `decode_part`.
     """
 
     def __init__(
@@ -156,9 +168,10 @@ class FeatureSource:
         size: int,
         audio_rate: int,
         interpolation: str = INTERPOLATION,
+        pad: bool = False,
     ):
         self._data_source = data_source
-        self._wanted = (size, audio_rate, interpolation)
+        self._wanted = (size, audio_rate, interpolation, pad)
 
     def __len__(self) -> int:
         return len(self._data_source)

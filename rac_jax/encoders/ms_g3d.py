@@ -15,23 +15,17 @@ from rac_jax.encoders.layers import BatchNorm, BiasConv, scaled
 from rac_jax.encoders.skeleton_graphs import adjacency, scale_matrices, window_graph
 from rac_jax.encoders.skeleton_layers import (
     OverTime,
-    SkeletonOutput,
-    check_poses,
+    SkeletonEncoder,
     example_shape,
     normalised,
-    skeleton_output,
     windows,
 )
-from rac_jax.ops.skeletons import find_layout
+from rac_jax.ops.skeletons import Layout
 
 STAGES = ((96, 1), (192, 2), (384, 2))  # (channels, stride in time)
 WINDOWS = (3, 5)  # frames
-DILATIONS = (
-    1,
-    2,
-    3,
-    4,
-)  # of the branches over time; two more: a maximum, and one frame
+# Of the branches over time; there are two more: a maximum, and one frame.
+DILATIONS = (1, 2, 3, 4)
 BRANCHES = len(DILATIONS) + 2
 
 
@@ -146,50 +140,21 @@ class MultiScaleTime(nn.Module):
         return nn.relu(y + x) if self.relu else y + x
 
 
-class MSG3D(nn.Module):
-    """The encoder.
+class MSG3D(SkeletonEncoder):
+    """The encoder; see `SkeletonEncoder` for what is not here.
 
     Args:
-      layout: of the skeletons, of `rac_jax.ops.skeletons.LAYOUTS`.
       scales: distances over which joints are summed, from 0 hops on; 8 and 8 on Kinetics.
       window_scales: the same within windows of frames.
       people: M; how joints are normalised at the input depends on it. 2 on Kinetics.
-      width: multiplier of channels; 1 is the published network's.
-      dtype: compute type; parameters and statistics are float32.
     """
 
-    layout: str = "blazepose-33"
     scales: int = 8
     window_scales: int = 8
     people: int = 1
-    width: float = 1.0
-    dtype: str = "float32"
 
-    @nn.compact
-    def __call__(self, poses: jax.Array, *, train: bool = False) -> SkeletonOutput:
-        """Encodes the poses of clips.
-
-        Args:
-          poses: [B, M, T, V, 3] of M people, see `rac_jax.ops.skeletons`; zeros where one is not
-            seen.
-          train: whether batches are normalised by their own statistics.
-
-        Returns:
-          Features of every fourth frame, and of all.
-
-        Raises:
-          ValueError: for poses of another shape, or an unknown layout.
-        """
-        layout = find_layout(self.layout)
-        check_poses(poses, layout, self.people)
-        batch, people, frames, joints, wide = poses.shape
-        # All people's joints of a frame are channels, each normalised by itself.
-        x = jnp.moveaxis(poses, 1, 2).reshape(batch, frames, -1)  # [B, T, M·V·3]
-        norm = BatchNorm(people * joints * wide, dtype=self.dtype, name="data_norm")
-        x = normalised(norm, x, train=train)
-        x = jnp.moveaxis(x.reshape(batch, frames, people, joints, wide), 2, 1)
-        x = x.reshape(batch * people, frames, joints, wide)  # [B·M, T, V, 3]
-
+    def look(self, x: jax.Array, layout: Layout, *, train: bool) -> jax.Array:
+        """What the blocks see."""
         neighbours = adjacency(layout)
         near = scale_matrices(neighbours, self.scales)
         across = {
@@ -226,7 +191,7 @@ class MSG3D(nn.Module):
                 )
                 y = y + window(x, across[size], train=train)
             x = over_time("time3")(nn.relu(y), train=train)
-        return skeleton_output(x, batch)
+        return x
 
 
 def EXAMPLE(network: MSG3D) -> tuple[int, ...]:

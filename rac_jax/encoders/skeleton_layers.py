@@ -41,6 +41,58 @@ def example_shape(layout: str, people: int) -> tuple[int, ...]:
     return (1, people, 2 * STRIDE, len(find_layout(layout).joints), 3)
 
 
+class SkeletonEncoder(nn.Module):
+    """A network of skeletons: its input, normalised, its blocks, and means of what they see.
+
+    A subclass has the blocks, in `look`.
+
+    Args:
+      layout: of the skeletons, of `rac_jax.ops.skeletons.LAYOUTS`.
+      width: multiplier of channels; 1 is the published network's.
+      dtype: compute type; parameters and statistics are float32.
+    """
+
+    layout: str = "blazepose-33"
+    width: float = 1.0
+    dtype: str = "float32"
+
+    # M people whose joints are channels side by side, each normalised by itself; None for any
+    # number of them, who are normalised as one.
+    people = None
+
+    def look(self, x: jax.Array, layout: Layout, *, train: bool) -> jax.Array:
+        """[N, T, V, 3] of N people to [N, ceil(T / 4), V, C]."""
+        raise NotImplementedError
+
+    @nn.compact
+    def __call__(self, poses: jax.Array, *, train: bool = False) -> SkeletonOutput:
+        """Encodes the poses of clips.
+
+        Args:
+          poses: [B, M, T, V, 3] of M people, see `rac_jax.ops.skeletons`; zeros where one is not
+            seen.
+          train: whether batches are normalised by their own statistics.
+
+        Returns:
+          Features of every fourth frame, and of all.
+
+        Raises:
+          ValueError: for poses of another shape, or an unknown layout.
+        """
+        layout = find_layout(self.layout)
+        check_poses(poses, layout, self.people)
+        batch, _, frames, joints, wide = poses.shape
+        beside = self.people or 1
+        x = poses.reshape(-1, beside, frames, joints, wide)
+        x = jnp.moveaxis(x, 1, 2)  # [N / beside, T, beside, V, 3]
+        side_by_side = x.shape
+        norm = BatchNorm(beside * joints * wide, dtype=self.dtype, name="data_norm")
+        x = normalised(norm, x.reshape(*x.shape[:2], -1), train=train)
+        x = jnp.moveaxis(x.reshape(side_by_side), 2, 1)
+        x = x.reshape(-1, frames, joints, wide)  # [N, T, V, 3]
+        return skeleton_output(self.look(x, layout, train=train), batch)
+
+
 def skeleton_output(x: jax.Array, batch: int) -> SkeletonOutput:
     """The output of what is seen in each person's joints [B · M, T', V, C]."""
     x = x.astype(jnp.float32).reshape(batch, -1, *x.shape[1:])  # [B, M, T', V, C]

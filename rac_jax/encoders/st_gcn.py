@@ -14,13 +14,11 @@ import numpy as np
 from rac_jax.encoders.layers import BatchNorm, BiasConv, scaled
 from rac_jax.encoders.skeleton_graphs import spatial_partition
 from rac_jax.encoders.skeleton_layers import (
-    SkeletonOutput,
-    check_poses,
+    SkeletonEncoder,
     example_shape,
     normalised,
-    skeleton_output,
 )
-from rac_jax.ops.skeletons import find_layout
+from rac_jax.ops.skeletons import Layout
 
 # (channels, stride in time) of the blocks.
 BLOCKS = (*[(64, 1)] * 4, (128, 2), *[(128, 1)] * 2, (256, 2), *[(256, 1)] * 2)
@@ -77,41 +75,11 @@ class STGCNBlock(nn.Module):
         return nn.relu(y)
 
 
-class STGCN(nn.Module):
-    """The encoder.
+class STGCN(SkeletonEncoder):
+    """The encoder; see `SkeletonEncoder`."""
 
-    Args:
-      layout: of the skeletons, of `rac_jax.ops.skeletons.LAYOUTS`.
-      width: multiplier of channels; 1 is the published network's.
-      dtype: compute type; parameters and statistics are float32.
-    """
-
-    layout: str = "blazepose-33"
-    width: float = 1.0
-    dtype: str = "float32"
-
-    @nn.compact
-    def __call__(self, poses: jax.Array, *, train: bool = False) -> SkeletonOutput:
-        """Encodes the poses of clips.
-
-        Args:
-          poses: [B, M, T, V, 3] of M people, see `rac_jax.ops.skeletons`; zeros where one is not
-            seen.
-          train: whether batches are normalised by their own statistics.
-
-        Returns:
-          Features of every fourth frame, and of all.
-
-        Raises:
-          ValueError: for poses of another shape, or an unknown layout.
-        """
-        layout = find_layout(self.layout)
-        check_poses(poses, layout, None)
-        batch, people, frames, joints, wide = poses.shape
-        x = poses.reshape(batch * people, frames, joints * wide)
-        norm = BatchNorm(joints * wide, dtype=self.dtype, name="data_norm")
-        x = normalised(norm, x, train=train)
-        x = x.reshape(batch * people, frames, joints, wide)  # [B·M, T, V, 3]
+    def look(self, x: jax.Array, layout: Layout, *, train: bool) -> jax.Array:
+        """What the blocks see."""
         partition = spatial_partition(layout)
         for place, (channels, stride) in enumerate(BLOCKS):
             x = STGCNBlock(
@@ -121,7 +89,7 @@ class STGCN(nn.Module):
                 self.dtype,
                 name=f"block{place}",
             )(x, partition, train=train)
-        return skeleton_output(x, batch)
+        return x
 
 
 def EXAMPLE(network: STGCN) -> tuple[int, ...]:

@@ -87,6 +87,28 @@ def resize_frames(
     return result
 
 
+def centred(
+    frames: np.ndarray, top: int, left: int, final: tuple[int, int]
+) -> np.ndarray:
+    """Frames with their edges cut off, or with black around them.
+
+    Args:
+      frames: uint8 [n, H, W, C].
+      top, left: how many pixels are cut off there; put there if negative.
+      final: (height, width) of the result.
+
+    Returns:
+      uint8 [n, height, width, C].
+    """
+    result = np.zeros((len(frames), *final, frames.shape[-1]), frames.dtype)
+    inside, outside = [], []
+    for offset, have, want in zip((top, left), frames.shape[1:3], final, strict=True):
+        inside.append(slice(max(0, offset), min(have, offset + want)))
+        outside.append(slice(max(0, -offset), max(0, -offset) + min(have, want)))
+    result[:, outside[0], outside[1]] = frames[:, inside[0], inside[1]]
+    return result
+
+
 def to_grey(frames: np.ndarray) -> np.ndarray:
     """Luma of frames.
 

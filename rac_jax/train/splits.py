@@ -17,7 +17,7 @@ import jax
 from rac_jax.data import clip_cache, datasets
 from rac_jax.data.annotations import Annotation
 from rac_jax.data.labelled import SCHEMA, VideoSummary, summarise
-from rac_jax.data.pipeline import Source
+from rac_jax.data.pipeline import Source, Subset
 from rac_jax.data.sources import INTERPOLATION, FeatureSource, MediaSource
 from rac_jax.media.pixels import INTERPOLATIONS
 from rac_jax.scenes import SceneConfig
@@ -69,6 +69,10 @@ def check_split(data: Any, split: str) -> None:
         raise ValueError(
             f"data.interpolation: {resizing!r} is not one of {', '.join(INTERPOLATIONS)}"
         )
+    if section.get("per_class", 0) < 0:
+        raise ValueError(
+            f"data.{split}.per_class: {section.per_class} is not 0, which is all, or more"
+        )
     for name in ("size", "audio_rate"):
         if data[name] < 1:
             raise ValueError(f"data.{name}: {data[name]} is not positive")
@@ -107,9 +111,11 @@ def open_split(data: Any, split: str, folder: pathlib.Path) -> Source:
     Args:
       data: the `data` section: `size` (height and width of the frames in pixels), `audio_rate`
         (samples per second of the sound), where it is not "area" `interpolation` (of media, see
-        `media.read_video`; scenes are drawn at their size), `cache` (a folder, "" for one in the workdir), and a
+        `media.read_video`; scenes are drawn at their size), `pad` where black bars are to keep the
+        aspect ratio of media, `cache` (a folder, "" for one in the workdir), and a
         section per split with `kind` of `KINDS`, `path` (of the labels or the folder), for TFDS
-        `split` if it is named otherwise. For scenes `seed` and either `number` and `scenes`
+        `split` if it is named otherwise, and `per_class` where of every label only so many videos
+        are wanted, chosen by chance and always the same ones. For scenes `seed` and either `number` and `scenes`
         (fields of `SceneConfig`), or `parts`, by name {`number`, fields of `SceneConfig`}.
       split: of `SPLITS`.
       folder: the workdir.
@@ -122,12 +128,13 @@ def open_split(data: Any, split: str, folder: pathlib.Path) -> Source:
       OSError: if the annotations cannot be read.
     """
     source, key = _open(data, split)
+    limit = data[split].get("per_class", 0)
     if key is None:
-        return source
+        return few_of_each(source, limit) if limit else source
     place = pathlib.Path(data.cache) if data.cache else folder / "cache"
     # The key is part of the name: several data sets and sizes share a folder.
     place = place / f"{split}-{key[:12]}"
-    return clip_cache.cache_source(
+    cached = clip_cache.cache_source(
         place,
         source,
         key,
@@ -135,6 +142,27 @@ def open_split(data: Any, split: str, folder: pathlib.Path) -> Source:
         workers=data.get("workers", 0),
         company=hosts.company(),
     )
+    # All videos are in the cache, so that runs with other limits share it.
+    return few_of_each(cached, limit) if limit else cached
+
+
+def few_of_each(source: Source, number: int) -> Subset:
+    """Some videos of every label.
+
+    Args:
+      source: the videos.
+      number: of each label; all where there are fewer.
+
+    Returns:
+      Videos in their order. Which ones depends on their names alone, and those of a smaller
+      number are among those of a larger one.
+    """
+    chosen: dict[str, list[tuple[str, int]]] = {}
+    for index, video in enumerate(summaries(source)):
+        drawn = hashlib.sha256(video.video_id.encode()).hexdigest()
+        chosen.setdefault(video.label, []).append((drawn, index))
+    kept = [index for found in chosen.values() for _, index in sorted(found)[:number]]
+    return Subset(source, sorted(kept))
 
 
 def open_source(data: Any, split: str) -> Source:
@@ -143,7 +171,7 @@ def open_source(data: Any, split: str) -> Source:
     For stages that read each video once, or videos too long to store.
 
     Args:
-      data, split: as in `open_split`; `cache` is not looked at.
+      data, split: as in `open_split`; `cache` and `per_class` are not looked at.
 
     Returns:
       The videos.
@@ -162,24 +190,25 @@ def summaries(source: Source) -> list[VideoSummary]:
     """
     if isinstance(source, clip_cache.CachedVideos):
         return source.summaries
+    if isinstance(source, Subset):
+        known = summaries(source.source)
+        return [known[index] for index in source.indices]
     return [summarise(source[index]) for index in range(len(source))]
 
 
 def _open(data: Any, split: str) -> tuple[Source, str | None]:
     """The source of a split, and a key of all that it depends on; None for a cache."""
-    section, size, rate = data[split], data.size, data.audio_rate
+    section = data[split]
     resizing = data.get("interpolation", INTERPOLATION)
+    wanted = (data.size, data.audio_rate, resizing, data.get("pad", False))
     if section.kind == "cache":
         return clip_cache.CachedVideos(section.path), None
     labels = annotations(data, split)
     if labels is not None:
-        wanted = (size, rate, resizing)
         key = clip_cache.source_key(labels, *wanted)
         return MediaSource(labels, *wanted), key
     if section.kind == "tfds":
-        return _tfds_source(
-            section.path, section.split or split, (size, rate, resizing)
-        )
+        return _tfds_source(section.path, section.split or split, wanted)
     source = SceneVideos(_scene_parts(data, split), section.seed)
     return source, source.key
 
@@ -243,7 +272,7 @@ def _scene_parts(data: Any, split: str) -> list[tuple[int, SceneConfig]]:
 
 
 def _tfds_source(
-    folder: str, split: str, wanted: tuple[int, int, str]
+    folder: str, split: str, wanted: tuple[int, int, str, bool]
 ) -> tuple[FeatureSource, str]:
     """A prepared TFDS data set, by the folder of its version; `wanted` as its source has it."""
     import tensorflow_datasets as tfds
@@ -254,7 +283,8 @@ def _tfds_source(
         raise ValueError(f"{folder}: has no split {split!r}, it has: {known}")
     info = builder.info.splits[split]
     known = [builder.info.full_name, split, info.num_examples, info.num_bytes]
-    known += [SCHEMA, *wanted]
+    *others, pad = wanted
+    known += [SCHEMA, *others, *(("pad",) if pad else ())]
     digest = hashlib.sha256(repr(known).encode()).hexdigest()[:16]
     return FeatureSource(builder.as_data_source(split), *wanted), digest
 

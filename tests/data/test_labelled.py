@@ -50,6 +50,7 @@ CYCLES = np.array([[-5.0, 20.0], [40.0, 60.0], [90.0, 130.0]], np.float32)
         {"groups": {"place": "hall", "who": "ö"}},
         {"cycles": CYCLES},
         {"cycles": np.zeros((0, 2), np.float32), "count": 0.0},
+        {"cycles": CYCLES, "turns": np.array([0.0, 45.0, 100.0], np.float32)},
         SOUND | {"waveform": SOUND["waveform"][::2], "audio_rate": 16000},
         {"cycles": CYCLES, "label": "naïve", "fps": 29.97},
         {"challenges": ("dark picture", "noise sound")},
@@ -190,6 +191,7 @@ def test_annotated_puts_times_on_the_clock_of_the_frames():
         label="jumping",
         challenges=("dark",),
         cycles_s=np.array([[1.0, 2.0], [2.5, 4.0]]),
+        turns_s=np.array([1.5, 3.0]),
         events_s=np.array([1.2, 1.5, 4.0, 11.5, 11.6]),
         phases=("down", "up"),
         groups={"place": "hall"},
@@ -202,6 +204,7 @@ def test_annotated_puts_times_on_the_clock_of_the_frames():
     assert made.waveform is SOUND["waveform"] and made.audio_rate == 22050
     assert made.cycles.dtype == made.events.dtype == np.float32
     np.testing.assert_allclose(made.cycles, [[-5, 5], [10, 25]])
+    np.testing.assert_allclose(made.turns, [0, 15])
     # The part has 100 frames: the first and the last event are not in it.
     np.testing.assert_allclose(made.events, [0, 25, 100])
     bare = labelled.annotated(
@@ -225,6 +228,20 @@ def test_annotated_puts_times_on_the_clock_of_the_frames():
 def test_wrong_cycles_are_refused(cycles, message):
     with pytest.raises(ValueError, match=message):
         video(cycles=np.array(cycles, np.float32))
+
+
+@pytest.mark.parametrize(
+    ("turns", "message"),
+    [
+        ([1.0], r"turns must be one for each of its cycles, not \[1\]"),
+        ([0.0, 45.0, 140.0], "jump@1.000: a cycle turns round outside of itself"),
+    ],
+)
+def test_wrong_turns_are_refused(turns, message):
+    with pytest.raises(ValueError, match=message):
+        video(cycles=CYCLES, turns=np.array(turns, np.float32))
+    with pytest.raises(ValueError, match="turns must be one for each"):
+        video(turns=np.array(turns, np.float32))
 
 
 @pytest.mark.parametrize(

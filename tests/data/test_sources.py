@@ -53,6 +53,17 @@ def test_frames_are_resized_as_they_will_be_counted(interpolation, clip):
     assert (MediaSource([annotation], 20, RATE, other)[0].frames != found).any()
 
 
+def test_black_bars_keep_the_aspect_ratio(tmp_path):
+    path = tmp_path / "wide.mp4"
+    encode.write_video(path, np.full((3, 32, 64, 3), 200, np.uint8), 25)
+    annotation = Annotation(video_id="wide", path=str(path), count=0.0)
+    frames = MediaSource([annotation], 16, RATE, pad=True)[0].frames
+    assert frames.shape == (3, 16, 16, 3)
+    assert (frames[:, :4] == 0).all() and (frames[:, 12:] == 0).all()
+    assert (frames[:, 4:12] > 180).all()
+    assert (MediaSource([annotation], 16, RATE)[0].frames > 180).all()
+
+
 def test_a_part_has_its_own_frames_sound_cycles_and_events(clip):
     cycles = np.array([[1.0, 2.0], [2.0, 3.0]])
     events = np.array([0.5, 2.0, 2.5, 3.5])

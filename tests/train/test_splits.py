@@ -11,7 +11,7 @@ import pytest
 
 from rac_jax.cli.main import main
 from rac_jax.data import annotations, clip_cache
-from rac_jax.data.labelled import summarise
+from rac_jax.data.labelled import LabelledVideo, summarise
 from rac_jax.data.sources import MediaSource
 from rac_jax.media import encode
 from rac_jax.scenes import KINDS, SceneConfig, render_scene
@@ -207,6 +207,34 @@ def test_summaries_of_what_has_no_index_are_read():
     ]
     with pytest.raises(ValueError, match="tiny1.mp4: is broken"):
         splits.summaries(TinyVideos(3, broken=(1,)))
+
+
+def test_few_of_each_are_the_same_ones_and_some_of_more(data, tmp_path):
+    labels = "abbbaab"
+    videos = [
+        LabelledVideo(
+            f"v{k}", np.zeros((2, 4, 4, 3), np.uint8), 25, count=0, label=label
+        )
+        for k, label in enumerate(labels)
+    ]
+    folder = clip_cache.build_cache(tmp_path / "cache", videos, "key")
+    data.train.update({"kind": "cache", "path": str(folder), "per_class": 0})
+    assert len(splits.open_split(data, "train", tmp_path)) == 7
+    found = {}
+    for number in (1, 2, 9):
+        data.train.per_class = number
+        opened = splits.open_split(data, "train", tmp_path)
+        known = [(one.video_id, one.label) for one in splits.summaries(opened)]
+        assert known == [
+            (opened[k].video_id, opened[k].label) for k in range(len(known))
+        ]
+        each = min(number, 3) + min(number, 4)
+        assert len(known) == each and known == sorted(known)
+        found[number] = set(known)
+    assert found[1] < found[2] < found[9]
+    data.train.per_class = -1
+    with pytest.raises(ValueError, match="data.train.per_class: -1 is not 0, which"):
+        splits.check_split(data, "train")
 
 
 def test_a_csv_with_a_broken_file(data, tmp_path, caplog, capsys):

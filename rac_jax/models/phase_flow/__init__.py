@@ -8,23 +8,19 @@ head is learned, in a minute on a CPU.
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from rac_jax.counting.family import Family, Model, Pupil, Variables
+from rac_jax.counting.family import Model, Pupil
 from rac_jax.counting.needs import FrameNeeds, Needs
-from rac_jax.models.sien import SIENOptions
+from rac_jax.models.sien import PhaseFamily, SIENOptions
 
 if TYPE_CHECKING:
     import flax.linen as nn
     import jax
 
-    from rac_jax.models.sien.estimator import SIENEstimator
 
-
-class PhaseFlowFamily(Family):
+class PhaseFlowFamily(PhaseFamily):
     """A head of phases over the coarse flow of grey frames."""
 
     name = "phase_flow"
-    Options = SIENOptions
-    config_fields = ("scheme",)
 
     def needs(self, config: Mapping[str, Any], options: SIENOptions) -> Needs:
         fields = config["preprocessing"]
@@ -48,19 +44,6 @@ class PhaseFlowFamily(Family):
 
         side = max(SIDES)
         return (jax.ShapeDtypeStruct((1, EVERY, side, side, 1), jnp.float32),)
-
-    def estimator(
-        self,
-        network: "nn.Module",
-        variables: Variables,
-        config: Mapping[str, Any],
-        batch_sizes: tuple[int, ...] | None = None,
-    ) -> "SIENEstimator":
-        from rac_jax.models.sien.estimator import SIENEstimator
-
-        # A stream is one after the other: sizes of batches say nothing of it.
-        del batch_sizes
-        return SIENEstimator(network, variables, config)
 
     def pupil(self, model: Model | None) -> Pupil | None:
         from rac_jax.models.phase_flow.pupil import make_pupil

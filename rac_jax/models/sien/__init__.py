@@ -56,12 +56,30 @@ class SIENOptions:
     )
 
 
-class SIENFamily(Family):
+class PhaseFamily(Family):
+    """A family whose networks say phases of a stream, counted by `SIENEstimator`."""
+
+    Options = SIENOptions
+    config_fields = ("scheme",)
+
+    def estimator(
+        self,
+        network: "nn.Module",
+        variables: Variables,
+        config: Mapping[str, Any],
+        batch_sizes: tuple[int, ...] | None = None,
+    ) -> "SIENEstimator":
+        from rac_jax.models.sien.estimator import SIENEstimator
+
+        # A stream is one after the other: sizes of batches say nothing of it.
+        del batch_sizes
+        return SIENEstimator(network, variables, config)
+
+
+class SIENFamily(PhaseFamily):
     """A causal network that says the phase of a repetition four times a second."""
 
     name = "sien"
-    Options = SIENOptions
-    config_fields = ("scheme",)
 
     def needs(self, config: Mapping[str, Any], options: SIENOptions) -> Needs:
         fields = config["preprocessing"]
@@ -104,19 +122,6 @@ class SIENFamily(Family):
             return deviation(path, shape, blocks) if "encoder" in path else None
 
         return draw_variables(shapes, key, scale)
-
-    def estimator(
-        self,
-        network: "nn.Module",
-        variables: Variables,
-        config: Mapping[str, Any],
-        batch_sizes: tuple[int, ...] | None = None,
-    ) -> "SIENEstimator":
-        from rac_jax.models.sien.estimator import SIENEstimator
-
-        # A stream is one after the other: sizes of batches say nothing of it.
-        del batch_sizes
-        return SIENEstimator(network, variables, config)
 
     def pupil(self, model: Model | None) -> Pupil | None:
         if model is None:

@@ -170,6 +170,8 @@ def check_phases(run: Run) -> None:
             f"{STAGE}.together: {settings.together} does not divide a batch of "
             f"{settings.batch} in {settings.accumulate} parts"
         )
+    if not settings.epoch_steps:
+        raise ValueError(f"{STAGE}.epoch_steps: must be above 0")
 
 
 def check(run: Run) -> None:
@@ -194,8 +196,6 @@ def check(run: Run) -> None:
             f"{STAGE}.standardise: {settings.standardise} does not divide by "
             f"{STAGE}.together, {settings.together}"
         )
-    if not settings.epoch_steps:
-        raise ValueError(f"{STAGE}.epoch_steps: must be above 0")
     parts_of(run)
     run.check_splits(("val", "test"))
 

@@ -92,6 +92,7 @@ def test_a_step_has_a_gradient_everywhere(tmp_path):
         ("counting.scheme", "middles", "model.phases: 3, the scheme middles has 4"),
         ("model.layout", "x", "layout: 'x' is not one of blazepose-33"),
         ("clips.together", 3, "clips.together: 3 does not divide a batch of 4 in 1"),
+        ("clips.epoch_steps", 0, "clips.epoch_steps: must be above 0"),
         ("data.val.kind", "csv", "data.val.kind: 'csv', only scenes have poses"),
     ],
 )
