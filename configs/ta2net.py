@@ -70,6 +70,8 @@ def full() -> ml_collections.ConfigDict:
         "released": False,
         "masked": False,
         "beside": False,
+        "kept": False,
+        "places": 3,
     }
     config.counting = {"threshold": 0.5}
     # Table 5 changes the last two weights.
@@ -87,6 +89,8 @@ def full() -> ml_collections.ConfigDict:
         "audio_rate": 22050,
         "workers": 2,
         "cache": "",
+        # Where windows with their flow are stored; "" for in the workdir.
+        "features": "",
         "train": _split("scenes", 4, 1),
         "val": _split("scenes", 12, 2),
         "test": _split("scenes", 60, 3),
@@ -113,6 +117,9 @@ def full() -> ml_collections.ConfigDict:
         "keep_best": False,
         "log_steps": 20,
         "checkpoint_steps": 500,
+        # Of so many epochs the windows are stored with their flow, once, and learned from again
+        # and again, mirrored, turned and backward; 0 for windows drawn anew all the time.
+        "stored_epochs": 0,
         # Probability that a window ends early, and how much the camera moves beside what the
         # scenes have.
         "padded": 0.1,
