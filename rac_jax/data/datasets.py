@@ -19,7 +19,9 @@ from rac_jax.data import (
     kinetics,
     kinetics_sounds,
     mini_sports1m,
+    qar_evd,
     repcount_a,
+    sense,
     ucf101,
     ucfrep,
     vggsound,
@@ -37,12 +39,16 @@ READERS: Mapping[str, ModuleType] = {
     "kinetics": kinetics,
     "kinetics_sounds": kinetics_sounds,
     "mini_sports1m": mini_sports1m,
+    "qar_evd": qar_evd,
     "repcount_a": repcount_a,
+    "sense": sense,
     "ucf101": ucf101,
     "ucfrep": ucfrep,
     "vggsound": vggsound,
 }
 VIDEOS = "videos"
+# Those whose file is a folder that the videos lie in.
+WITH_VIDEOS = ("qar_evd", "sense")
 
 
 def read(name: str | os.PathLike, need_videos: bool = False) -> Labels:
@@ -79,7 +85,7 @@ def read(name: str | os.PathLike, need_videos: bool = False) -> Labels:
             raise ValueError(f"{text}: {option!r} is none of its options: {known}")
         options[key] = value
     videos = options.pop(VIDEOS, None)
-    if need_videos and videos is None:
+    if need_videos and videos is None and reader_name not in WITH_VIDEOS:
         raise ValueError(
             f"{text}: needs the folder of its videos, as in {text},videos=DIR"
         )

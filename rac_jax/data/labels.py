@@ -72,6 +72,19 @@ def split_of(path: str | os.PathLike) -> str:
     return next((SPLITS[word] for word in reversed(words) if word in SPLITS), "")
 
 
+def class_number(video_id: str, label: str, classes: tuple[str, ...]) -> int:
+    """The number of a video's class.
+
+    Raises:
+      ValueError: if its label is no class.
+    """
+    if label not in classes:
+        raise ValueError(
+            f"{video_id}: its label {label!r} is none of the {len(classes)} classes"
+        )
+    return classes.index(label)
+
+
 def frame_rate(files: Sequence[str | os.PathLike], otherwise: float) -> float:
     """Frames per second that a video says it has.
 

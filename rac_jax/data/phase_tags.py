@@ -102,9 +102,19 @@ def _read_csv(path: pathlib.Path, videos: pathlib.Path) -> list[TaggedClip]:
     return [TaggedClip(str(videos / name), tuple(c)) for name, c in found.items()]
 
 
-def _read_project(
-    folder: pathlib.Path, videos: str | os.PathLike | None, label: str | None
-) -> list[TaggedClip]:
+def project_classes(
+    folder: pathlib.Path, label: str | None = None
+) -> dict[str, list[int]]:
+    """The labels of a project, each with the numbers of its tags.
+
+    Args:
+      folder: of the project.
+      label: whose tags must be among those of the project; None for all labels'.
+
+    Raises:
+      OSError: if it cannot be read.
+      ValueError: naming the file and the field that is wrong.
+    """
     path = folder / PROJECT
     config = _json(path)
     classes = config.get("classes")
@@ -113,6 +123,21 @@ def _read_project(
         for ids in classes.values()
     ):
         raise ValueError(f"{path}: classes must be an object of lists of tags' numbers")
+    known = config.get("tags")
+    if isinstance(known, dict):
+        for name, ids in classes.items():
+            if label not in (None, name):
+                continue
+            gone = [one for one in ids if str(one) not in known]
+            if gone:
+                raise ValueError(f"{path}: tags lacks {gone[0]}, which {name} has")
+    return classes
+
+
+def _read_project(
+    folder: pathlib.Path, videos: str | os.PathLike | None, label: str | None
+) -> list[TaggedClip]:
+    path, classes = folder / PROJECT, project_classes(folder, label)
     tagged = [name for name, ids in classes.items() if ids]
     if label is None and len(tagged) != 1:
         raise ValueError(
@@ -130,12 +155,6 @@ def _read_project(
             f"{path}: {label} has {len(positions)} tags; a repetition is two positions, "
             "or its end alone"
         )
-    known = config.get("tags")
-    if isinstance(known, dict):
-        gone = [one for one in positions if str(one) not in known]
-        if gone:
-            raise ValueError(f"{path}: tags lacks {gone[0]}, which {label} has")
-
     root = folder / VIDEOS if videos is None else pathlib.Path(videos)
     found = []
     for name in classes:
@@ -143,7 +162,7 @@ def _read_project(
             marks = folder / TAGS / name / f"{video.stem}.json"
             if name == label and not marks.exists():
                 continue  # nobody has tagged it yet
-            cycles = _cycles(marks, positions) if name == label else ()
+            cycles = tagged_cycles(marks, positions) if name == label else ()
             found.append(TaggedClip(str(video), cycles))
     return found
 
@@ -154,8 +173,17 @@ def _files(folder: pathlib.Path) -> list[pathlib.Path]:
     return [one for one in folder.iterdir() if not one.name.startswith(".")]
 
 
-def _cycles(path: pathlib.Path, positions: list[int]) -> tuple[Marks, ...]:
-    """Repetitions of a file of tags."""
+def tagged_cycles(path: pathlib.Path, positions: list[int]) -> tuple[Marks, ...]:
+    """Repetitions of a file of tags.
+
+    Args:
+      path: of the file, a tag for every four frames.
+      positions: tags of home and of the far position, or of the end of a repetition alone.
+
+    Raises:
+      OSError: if it cannot be read.
+      ValueError: naming the file and the field that is wrong.
+    """
     content = _json(path)
     values, fps = content.get("time_annotation"), content.get("fps")
     if not isinstance(values, list) or not all(isinstance(v, int) for v in values):

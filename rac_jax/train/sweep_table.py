@@ -3,7 +3,8 @@
 A sweep is a dict: "title"; "runs", per run the fields of the config that it changes; "columns";
 "rows", each {"name", "cells": {column: cell}}; and "note". A cell is {"run", "estimator", "metric",
 "paper"}, with "optional": True where not every run has that estimator, and "counts": (least, most)
-where it is about the videos with so many repetitions only, most None for any number. A run that has been
+where it is about the videos with so many repetitions only, most None for any number, or "label"
+where it is about those alone of which that is repeated. A run that has been
 evaluated has left `<workdir>/<run>/evaluation.json`, which holds {"estimators": {estimator:
 {"n": int, "mae": float or null, "mae_rounded": float or null, "obo": float or null}}, ...}. Papers
 do not say which of the two MAEs theirs is: where a cell shows "mae", both are printed.
@@ -245,8 +246,8 @@ def _scores(
         raise ValueError(
             f"{path}: has no estimator {name!r} (it has: {', '.join(known)})"
         )
-    if "counts" in cell:
-        found = _scores_of_some(evaluation, name, cell["counts"], path)
+    if "counts" in cell or "label" in cell:
+        found = _scores_of_some(evaluation, name, cell, path)
     values = {key: _score(found, name, metric, path) for key, metric in shown.items()}
     return values | {"n": found.get("n")}
 
@@ -254,19 +255,21 @@ def _scores(
 def _scores_of_some(
     evaluation: dict[str, Any],
     name: str,
-    counts: tuple[float, float | None],
+    cell: dict,
     path: pathlib.Path,
 ) -> dict[str, float | int | None]:
-    """An estimator's scores over the videos whose count is in a range.
+    """An estimator's scores over the videos whose count is in a range, or of one label.
 
     Raises:
-      ValueError: if the evaluation does not have every video's count by this estimator.
+      ValueError: if the evaluation does not have every video's count by this estimator, or its
+        label.
     """
-    least, most = counts
+    least, most = cell.get("counts", (0, None))
     try:
         rows = [
             (float(video["count"]), float(video[name]))
             for video in evaluation["videos"]
+            if "label" not in cell or video["label"] == cell["label"]
         ]
     except (KeyError, TypeError, ValueError):
         raise ValueError(f"{path}: does not have every video's {name!r}") from None

@@ -323,5 +323,5 @@ def test_a_cell_may_be_of_videos_with_so_many_repetitions():
 def test_cells_of_some_videos_need_every_video():
     with pytest.raises(ValueError, match="does not have every video's 'sight'"):
         sweep_table._scores_of_some(
-            {"videos": [{"count": 2}]}, "sight", (2, 2), "evaluation.json"
+            {"videos": [{"count": 2}]}, "sight", {"counts": (2, 2)}, "evaluation.json"
         )

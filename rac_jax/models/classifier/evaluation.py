@@ -15,8 +15,8 @@ import numpy as np
 
 from rac_jax.counting.family import Variables
 from rac_jax.data.labelled import LabelledVideo
+from rac_jax.data.labels import class_number
 from rac_jax.models.classifier.examples import (
-    class_number,
     even_clips,
     even_sounds,
     sound_samples,

@@ -5,25 +5,13 @@ import dataclasses
 import numpy as np
 
 from rac_jax.data.labelled import LabelledVideo
+from rac_jax.data.labels import class_number
 from rac_jax.ops.sound_format import HOP, OVERLAP
 
 
 def sound_samples(columns: int) -> int:
     """S, the samples that so many columns of a spectrogram see."""
     return columns * HOP + OVERLAP
-
-
-def class_number(video_id: str, label: str, classes: tuple[str, ...]) -> int:
-    """The number of a video's class.
-
-    Raises:
-      ValueError: if its label is no class.
-    """
-    if label not in classes:
-        raise ValueError(
-            f"{video_id}: its label {label!r} is none of the {len(classes)} classes"
-        )
-    return classes.index(label)
 
 
 def _clip(video: LabelledVideo, first: int, frames: int, stride: int) -> np.ndarray:

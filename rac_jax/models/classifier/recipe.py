@@ -1,6 +1,5 @@
 """Training a classifier: one stage, measured by several views, exported with its classes."""
 
-import logging
 from typing import Any
 
 from rac_jax.counting.family import Variables
@@ -10,40 +9,19 @@ from rac_jax.models.classifier.network import FRAMES, IMAGES, SOUND, find_kind
 from rac_jax.models.classifier.task import GROUPS, STAGE, ClassTask
 from rac_jax.ops.sound_format import BINS, OVERLAP, WINDOW
 from rac_jax.scenes import KINDS
-from rac_jax.train import splits
 from rac_jax.train.class_scores import METRICS
+from rac_jax.train.classes import class_names
 from rac_jax.train.recipe import Recipe, Stage
 from rac_jax.train.run import Run
 
-LOG = logging.getLogger("rac_jax.train")
 EXAMPLES = ("videos", "scenes")
 READS = ("model", "classes", "clips", "sound", "data", STAGE)
-
-
-def class_names(run: Run) -> tuple[str, ...]:
-    """The classes: those of the config, or all labels of the training videos in order.
-
-    Raises:
-      ValueError: if there are not as many as the model has.
-    """
-    names = tuple(run.config.classes)
-    if not names:
-        # What is missing is told where the videos are opened.
-        records = splits.annotations(run.config.data, "train", LOG.debug)
-        if "train" in run.sources or records is None:
-            records = run.videos("train")
-        names = tuple(sorted({record.label for record in records}))
-    if len(names) != run.network.classes:
-        raise ValueError(
-            f"model.classes: {run.network.classes}, but there are {len(names)} classes"
-        )
-    return names
 
 
 def make_task(run: Run, variables: Variables) -> ClassTask:
     """The task of the one stage."""
     del variables
-    return ClassTask(run, class_names(run))
+    return ClassTask(run, class_names(run, "classes"))
 
 
 def check(run: Run) -> None:
@@ -77,7 +55,7 @@ def check(run: Run) -> None:
         wanted = ("train", *wanted)
     run.check_splits(wanted)
     if config.classes or config.data.train.kind in ("csv", "folder"):
-        class_names(run)
+        class_names(run, "classes")
 
 
 def _check_numbers(run: Run) -> None:
@@ -151,7 +129,7 @@ def model_config(run: Run) -> dict[str, Any]:
         "family": run.family.name,
         "arguments": run.config.model.to_dict(),
         "preprocessing": preprocessing(run),
-        "class_names": list(class_names(run)),
+        "class_names": list(class_names(run, "classes")),
     }
 
 
@@ -162,7 +140,7 @@ def evaluate(run: Run, variables: Variables) -> dict[str, Any]:
     rows: list[dict[str, Any]] = []
     for clips, crops in dict.fromkeys(((1, 1), (views.clips, views.crops))):
         found, rows = evaluation.scored(
-            run, class_names(run), variables, "test", clips, crops
+            run, class_names(run, "classes"), variables, "test", clips, crops
         )
         measured[f"{clips}x{crops} views"] = found
     return {

@@ -56,17 +56,19 @@ def phase_loss(
 
     Args:
       logits: [B, m, P].
-      targets: int32 [B, m].
+      targets: int32 [B, m]; negative where nothing is known, which is not learned.
       weights: [P] of the classes.
 
     Returns:
       (the weighted mean, {"phases": the same, "right": share of outputs whose class is right}).
     """
+    known = targets >= 0
+    targets = jnp.maximum(targets, 0)
     cross = optax.softmax_cross_entropy_with_integer_labels(logits, targets)  # [B, m]
-    own = weights[targets]
+    own = jnp.where(known, weights[targets], 0.0)
     term = Mean(jnp.sum(cross * own), jnp.sum(own))
     hits = (jnp.argmax(logits, axis=-1) == targets).astype(jnp.float32)
-    metrics = {"phases": term, "right": mean(hits, jnp.ones_like(targets, bool))}
+    metrics = {"phases": term, "right": mean(hits, known)}
     return term.total / jnp.maximum(term.weight, 1e-6), metrics
 
 

@@ -24,6 +24,8 @@ FAR = {"ends": (1,), "middles": (2,), "halves": (2,)}
 HOME = {"ends": (2,), "middles": (3,), "halves": (0, 1)}
 # With "halves" the far position counts only after this class.
 BEFORE = {"halves": 1}
+# Of frames: what their phase is worked out from, see `losses.phase_targets`.
+PHASE_FIELDS = ("stage", "phase", "rate", "inside")
 DECODERS = ("argmax", "thresholds")
 # Probability from which a position is taken, of the released tools.
 THRESHOLD = 0.4

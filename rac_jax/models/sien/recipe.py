@@ -1,8 +1,8 @@
-"""Training SI-EN on scenes whose phases are known.
+"""Training SI-EN: phases of scenes or of labelled videos, or the activities of videos.
 
 Paper 3, sections 3.3.1 and 3.6: crops of 63 frames at 16 per second, colours that jitter, the
 videos of a batch one after the other in time, so that each begins with what is left of the one
-before; the last entries of the encoder alone, or all of it.
+before; the last entries of the encoder alone, or all of it. Activities are in `activities`.
 """
 
 import dataclasses
@@ -17,19 +17,34 @@ from rac_jax.counting.family import Variables
 from rac_jax.data.labelled import VideoSummary
 from rac_jax.encoders.inverted_start import standardised
 from rac_jax.encoders.strided_inflated import STRIDE
+from rac_jax.models.sien import activities
+from rac_jax.models.sien.crops import RandomCrops
 from rac_jax.models.sien.estimator import scale_and_shift
 from rac_jax.models.sien.losses import class_weights, joined, phase_loss, phase_targets
-from rac_jax.models.sien.phases import DECODERS, SCHEMES
+from rac_jax.models.sien.phases import DECODERS, PHASE_FIELDS, SCHEMES
 from rac_jax.ops import compiling, window_augment
 from rac_jax.scenes import Scene
+from rac_jax.train.classes import class_names
 from rac_jax.train.metrics import Mean
-from rac_jax.train.recipe import Batch, Recipe, RenderedExamples, Stage, Task
+from rac_jax.train.recipe import (
+    Batch,
+    Examples,
+    Recipe,
+    RenderedExamples,
+    Stage,
+    Task,
+    VideoExamples,
+)
 from rac_jax.train.report import report_beside_constant, validation_scores
 from rac_jax.train.run import Run
 from rac_jax.train.scene_windows import SceneParts, render_parts, scene_parts
 
 STAGE = "clips"
 GROUPS = ("encoder", "phase_head")
+PHASES, ACTIVITIES = "phases", "activities"
+# By what is learned: the head.
+HEADS = {PHASES: "phase_head", ACTIVITIES: "activity_head"}
+SCENES, VIDEOS = "scenes", "videos"
 ALL = -1  # `layers` for the whole encoder
 
 
@@ -67,7 +82,7 @@ def parts_of(run: Run) -> SceneParts:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class PhaseTask(Task):
-    """Tells the phases of rendered clips.
+    """Tells the phases of clips that are rendered in the step, or cut out of videos.
 
     Attributes:
       run: whose network is trained, by whose config.
@@ -78,7 +93,20 @@ class PhaseTask(Task):
     trained: tuple[str, ...]
 
     name = STAGE
-    examples = RenderedExamples()
+
+    @property
+    def examples(self) -> Examples:
+        """Scenes, or crops of videos whose cycles are known."""
+        if self.run.config[STAGE].examples == SCENES:
+            return RenderedExamples()
+        return VideoExamples(self.crops(None))
+
+    def crops(self, classes: tuple[str, ...] | None) -> RandomCrops:
+        """What is cut out of a video; of these classes, or with its phases."""
+        config = self.run.config
+        return RandomCrops(
+            config[STAGE].frames, config.input.fps, config.data.size, classes
+        )
 
     def first(self, variables: Variables) -> Variables:
         """Variables with which what the encoder's layers say of some clips is standardised.
@@ -89,26 +117,43 @@ class PhaseTask(Task):
         started = any(config.start.to_dict().values())
         if not settings.standardise or started or settings.layers != ALL:
             return variables
-        rows = {"row": jnp.arange(settings.standardise)}
-        batch = compiling.jit(self.prepare)(rows, self.run.key("standardise"))
-        return standardised(self.run.network, variables, batch["clips"])
+        draw, tint = jax.random.split(self.run.key("standardise"))
 
-    def prepare(self, batch: Batch, key: jax.Array) -> Batch:
-        """Renders clips, jitters their colours and joins them in time."""
+        # On scenes, whatever is learned from.
+        def clips(rows: jax.Array) -> jax.Array:
+            return joined(self.inputs(self.render(rows, draw), tint), settings.together)
+
+        found = compiling.jit(clips)(jnp.arange(settings.standardise))
+        return standardised(self.run.network, variables, found)
+
+    def render(self, rows: jax.Array, key: jax.Array) -> Batch:
+        """Clips of scenes and their phases."""
+        return render_parts(key, parts_of(self.run), len(rows), pick)
+
+    def inputs(self, batch: Batch, key: jax.Array) -> jax.Array:
+        """Clips [B, T, H, W, 3] with jittered colours, as the network wants them."""
         config = self.run.config
-        draw, tint = jax.random.split(key)
-        scenes = render_parts(draw, parts_of(self.run), len(batch["row"]), pick)
-        x = scenes["clips"].astype(jnp.float32) / 127.5 - 1
-        x = 127.5 * (window_augment.colours(tint, x) + 1)  # 0..255
+        x = batch["clips"].astype(jnp.float32) / 127.5 - 1
+        x = 127.5 * (window_augment.colours(key, x) + 1)  # 0..255
         if config.input.colour == "bgr":
             x = x[..., ::-1]
         scale, shift = scale_and_shift(config.input.to_dict())
-        fields = (scenes[name] for name in ("stage", "phase", "rate", "inside"))
+        return x * scale + shift
+
+    def prepare(self, batch: Batch, key: jax.Array) -> Batch:
+        """Renders clips if there are none, jitters their colours and joins them in time."""
+        config = self.run.config
+        draw, tint = jax.random.split(key)
+        if "row" in batch:
+            batch = self.render(batch["row"], draw)
+        fields = (batch[name] for name in PHASE_FIELDS)
         targets = phase_targets(config.counting.scheme, *fields)
+        if "mask" in batch:
+            targets = jnp.where(batch["mask"][:, None], targets, -1)
         together = config[STAGE].together
         # Of the joined time every fourth frame has an output, as of a stream.
         return {
-            "clips": joined(x * scale + shift, together),
+            "clips": joined(self.inputs(batch, tint), together),
             "targets": joined(targets, together)[:, STRIDE - 1 :: STRIDE],
         }
 
@@ -131,21 +176,53 @@ class PhaseTask(Task):
         return validation_scores(counts, self.run.videos("val"))
 
 
+class ActivityTask(PhaseTask):
+    """Tells which activity crops of videos show."""
+
+    @property
+    def examples(self) -> Examples:
+        """Crops of videos with their labels."""
+        return VideoExamples(self.crops(class_names(self.run, ACTIVITIES)))
+
+    def prepare(self, batch: Batch, key: jax.Array) -> Batch:
+        """Jitters the colours of crops."""
+        return batch | {"clips": self.inputs(batch, key)}
+
+    def loss(
+        self, params: Any, batch_stats: Any, batch: Batch, key: jax.Array
+    ) -> tuple[jax.Array, tuple[Any, dict[str, Mean]]]:
+        """(loss, (batch statistics, metrics))."""
+        del key
+        found = self.run.network.apply({"params": params}, batch["clips"], train=True)
+        loss, metrics = activities.activity_loss(
+            found.activities, batch["label"], batch["mask"]
+        )
+        return loss, (batch_stats, metrics)
+
+    def validate(self, variables: Variables, epoch: int) -> Mapping[str, float]:
+        """Scores of naming the validation videos."""
+        del epoch
+        return activities.validate(self.run, variables, model_config(self.run))
+
+
 def make_task(run: Run, variables: Variables) -> PhaseTask:
     """The task of the one stage."""
     del variables
-    layers = run.config[STAGE].layers
-    if layers == ALL:
-        return PhaseTask(run, GROUPS)
-    last = run.network.entries
-    entries = range(last - layers, last)
-    return PhaseTask(
-        run, (*(f"encoder/entry{number}" for number in entries), "phase_head")
-    )
+    settings = run.config[STAGE]
+    task = PhaseTask if settings.learns == PHASES else ActivityTask
+    head, last = HEADS[settings.learns], run.network.entries
+    if settings.layers == ALL:
+        return task(run, ("encoder", head))
+    entries = range(last - settings.layers, last)
+    return task(run, (*(f"encoder/entry{number}" for number in entries), head))
 
 
-def check_phases(run: Run) -> None:
+def check_phases(run: Run, *, rendered: bool = True) -> None:
     """Checks the settings of whatever learns phases of joined clips.
+
+    Args:
+      run: the run.
+      rendered: whether its clips are scenes, of which there is no end.
 
     Raises:
       ValueError: naming the field.
@@ -170,7 +247,7 @@ def check_phases(run: Run) -> None:
             f"{STAGE}.together: {settings.together} does not divide a batch of "
             f"{settings.batch} in {settings.accumulate} parts"
         )
-    if not settings.epoch_steps:
+    if rendered and not settings.epoch_steps:
         raise ValueError(f"{STAGE}.epoch_steps: must be above 0")
 
 
@@ -180,8 +257,18 @@ def check(run: Run) -> None:
     Raises:
       ValueError: naming the field.
     """
-    check_phases(run)
     config, settings = run.config, run.config[STAGE]
+    for name, known in (("learns", tuple(HEADS)), ("examples", (SCENES, VIDEOS))):
+        if settings[name] not in known:
+            raise ValueError(
+                f"{STAGE}.{name}: {settings[name]!r} is not one of {', '.join(known)}"
+            )
+    if settings.learns == PHASES:
+        check_phases(run, rendered=settings.examples == SCENES)
+    elif settings.examples == SCENES:
+        raise ValueError(f"{STAGE}.examples: activities are those of videos")
+    elif settings.together != 1:
+        raise ValueError(f"{STAGE}.together: must be 1, an activity is that of a clip")
     if config.input.colour not in ("rgb", "bgr"):
         raise ValueError(
             f"input.colour: {config.input.colour!r} is not one of rgb, bgr"
@@ -197,13 +284,19 @@ def check(run: Run) -> None:
             f"{STAGE}.together, {settings.together}"
         )
     parts_of(run)
-    run.check_splits(("val", "test"))
+    wanted = ("val", "test")
+    run.check_splits(wanted if settings.examples == SCENES else ("train", *wanted))
+    if settings.learns == ACTIVITIES and config.data.train.kind in ("csv", "folder"):
+        class_names(run, ACTIVITIES)
 
 
 def model_config(run: Run) -> dict[str, Any]:
     """The `config.json` with which the model in training counts."""
     config = run.config
-    return {
+    fields = {}
+    if config[STAGE].learns == ACTIVITIES:
+        fields["class_names"] = list(class_names(run, ACTIVITIES))
+    return fields | {
         "name": config.name,
         "family": run.family.name,
         "arguments": config.model.to_dict(),
@@ -237,11 +330,16 @@ def evaluate(run: Run, variables: Variables) -> dict[str, Any]:
     """Measures on the test videos, beside a constant.
 
     Returns:
-      As `report_beside_constant`, with "mape" of `exercise_errors`.
+      As `report_beside_constant`, with "mape" of `exercise_errors`; of activities how many are
+      named right.
     """
+    if run.config[STAGE].learns == ACTIVITIES:
+        return activities.evaluate(run, variables, model_config(run))
     counts, videos = run.counts(variables, "test"), run.videos("test")
-    errors = {"mape": exercise_errors(counts, videos)}
-    return report_beside_constant(counts, videos) | errors
+    found = report_beside_constant(counts, videos)
+    for row, video in zip(found["videos"], videos, strict=True):
+        row["label"] = video.label
+    return found | {"mape": exercise_errors(counts, videos)}
 
 
 RECIPE = Recipe(
@@ -249,8 +347,8 @@ RECIPE = Recipe(
         Stage(
             STAGE,
             make_task,
-            ("model", "input", "counting", "loss", "data", STAGE),
-            GROUPS,
+            ("model", "input", "counting", "loss", "classes", "data", STAGE),
+            (*GROUPS, HEADS[ACTIVITIES]),
         ),
     ),
     model_config=model_config,

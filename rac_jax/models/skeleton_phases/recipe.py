@@ -16,6 +16,7 @@ from rac_jax.counting.family import Variables
 from rac_jax.data.labelled import LabelledVideo
 from rac_jax.encoders.skeleton_layers import STRIDE
 from rac_jax.models.sien.losses import class_weights, joined, phase_loss, phase_targets
+from rac_jax.models.sien.phases import PHASE_FIELDS
 from rac_jax.models.sien.recipe import (
     GROUPS,
     STAGE,
@@ -85,7 +86,7 @@ class SkeletonTask(Task):
         if config[STAGE].camera:
             keys = jax.random.split(move, number)
             poses = jax.vmap(skeletons.move_camera)(keys, poses)
-        fields = (scenes[name] for name in ("stage", "phase", "rate", "inside"))
+        fields = (scenes[name] for name in PHASE_FIELDS)
         targets = phase_targets(config.counting.scheme, *fields)
         together = config[STAGE].together
         # An output is of the frame in its middle.

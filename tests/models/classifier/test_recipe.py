@@ -9,6 +9,7 @@ import safetensors.numpy
 from rac_jax import models, train
 from rac_jax.cli.main import main
 from rac_jax.models.classifier import FAMILY, recipe
+from rac_jax.train.classes import class_names
 from rac_jax.train.run import check_stages
 from tests.models.classifier import tiny_run
 
@@ -30,7 +31,7 @@ def test_variants_are_sound(variant, tmp_path):
     run = tiny_run.run_of(config, tmp_path)
     check_stages(run)
     recipe.check(run)
-    assert len(recipe.class_names(run)) == number
+    assert len(class_names(run, "classes")) == number
     written = json.loads(json.dumps(recipe.model_config(run)))
     again = FAMILY.network(**written["arguments"])
     assert again == run.network and len(written["class_names"]) == number
@@ -74,7 +75,7 @@ def test_the_classes_are_the_folders(tmp_path):
     config = tiny_run.video_config(tmp_path / "videos")
     run = tiny_run.run_of(config, tmp_path)
     recipe.check(run)
-    assert recipe.class_names(run) == ("hop", "run")
+    assert class_names(run, "classes") == ("hop", "run")
     config.model.classes = 3
     with pytest.raises(ValueError, match="model.classes: 3, but there are 2 classes"):
         recipe.check(tiny_run.run_of(config, tmp_path))
