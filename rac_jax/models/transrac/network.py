@@ -60,9 +60,11 @@ class MatrixRows(nn.Module):
 
     Args:
       channels: C of the result.
+      dropout: how much is dropped in training, 1 for as much as the authors do.
     """
 
     channels: int
+    dropout: float = 1.0
 
     @nn.compact
     def __call__(self, matrices: jax.Array, *, train: bool) -> jax.Array:
@@ -70,7 +72,7 @@ class MatrixRows(nn.Module):
         image = jnp.moveaxis(matrices, 1, -1)  # [B, N, N, M]
         y = nn.Conv(MAP_CHANNELS, (3, 3), padding=1, name="conv")(image)
         y = BatchNorm(MAP_CHANNELS, name="norm").then_relu(y, train=train)
-        y = nn.Dropout(MAP_DROPOUT, deterministic=not train)(y)
+        y = nn.Dropout(self.dropout * MAP_DROPOUT, deterministic=not train)(y)
         rows = y.reshape(*y.shape[:2], -1)  # [B, N, N·32]
         y = nn.relu(nn.Dense(self.channels, name="projection")(rows))
         return nn.LayerNorm(1e-5, name="projection_norm")(y)
