@@ -66,6 +66,7 @@ class TA2Net(nn.Module):
       beside: whether the reader sees the frames' own features.
       kept: whether kinematics are features beside what they pick, too.
       places: rows and columns that the convolution across time sees.
+      dropout: how much of the reader is dropped in training, 1 for as much as the authors do.
       dtype: compute type of what is done over pixels.
     """
 
@@ -81,6 +82,7 @@ class TA2Net(nn.Module):
     beside: bool = False
     kept: bool = False
     places: int = 3
+    dropout: float = 1.0
     dtype: str = "float32"
 
     @property
@@ -231,8 +233,8 @@ class TA2Net(nn.Module):
         x = neck(features, train=train)
         divisor = RELEASED_DIVISOR if self.released else 0
         matrices = AttentionMatrices(divisor, name="similarity")(x)
-        rows = MatrixRows(wide, name="rows")(matrices, train=train)
+        rows = MatrixRows(wide, self.dropout, name="rows")(matrices, train=train)
         if self.beside:
             rows = rows + nn.Dense(wide, name="beside")(x)
-        reader = FramePredictor(self.width, CLASSES, name="predictor")
+        reader = FramePredictor(self.width, CLASSES, self.dropout, name="predictor")
         return reader(rows, train=train)
