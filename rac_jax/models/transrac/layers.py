@@ -198,7 +198,6 @@ class FramePredictor(nn.Module):
       width: channel multiplier.
       outputs: P, values of a frame, such as one of a density.
       dropout: share of the published dropout.
-      dropout: how much is dropped in training, 1 for as much as the authors do.
     """
 
     width: float = 1.0

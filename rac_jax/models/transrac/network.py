@@ -61,7 +61,6 @@ class MatrixRows(nn.Module):
     Args:
       channels: C of the result.
       dropout: share of the published dropout.
-      dropout: how much is dropped in training, 1 for as much as the authors do.
     """
 
     channels: int
