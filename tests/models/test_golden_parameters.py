@@ -62,6 +62,7 @@ MODELS = {
     "ta2net": ("ta2net", {}),
     "ta2net_small": ("ta2net", {"width": 0.25, "encoder": "lean", "beside": True}),
     "sien": ("sien", {"activities": 40}),
+    "si_blazepose": ("sien", {"kind": "blazepose", "width": 1.0}),
     "transrac": ("transrac", {}),
     "video_swin": ("video_swin", {}),
 }
