@@ -16,7 +16,8 @@ is `small` on the scenes of `configs/skeleton_phases.py`.
 
 `exercises` names the 40 activities of paper 3's videos (its Table 4), `tagged` counts by the phases
 of videos whose cycles are labelled (Table 5), both with the last ten entries trained, as the paper
-does. Neither was run on the paper's videos, which are not public. Sweeps: `configs/sien_sweeps.py`.
+does; `si-blazepose` is `exercises` with the network that `rac convert si-blazepose` makes
+(`--config.start.encoder=si-blazepose`). None was run on the paper's videos, which are not public. Sweeps: `configs/sien_sweeps.py`.
 
 Schemes: `--config.counting.scheme=middles --config.model.phases=4`, or `ends` and 3.
 """
@@ -207,6 +208,16 @@ def exercises() -> ml_collections.ConfigDict:
     return config
 
 
+def si_blazepose() -> ml_collections.ConfigDict:
+    """`exercises` with SI-BlazePose, of which what looks back is trained."""
+    config = exercises()
+    config.name = "si-blazepose-exercises"
+    config.model.update({"kind": "blazepose", "width": 1.0})
+    config.input.colour = "rgb"
+    config.clips.layers = 8
+    return config
+
+
 VARIANTS = {
     "": full,
     "small": small,
@@ -214,6 +225,7 @@ VARIANTS = {
     "people": people,
     "tagged": tagged,
     "exercises": exercises,
+    "si-blazepose": si_blazepose,
 }
 
 

@@ -219,6 +219,7 @@ class Convolution(nn.Module):
     """A convolution of images with a bias, dense or depthwise.
 
     Attributes:
+      over_frames: whether it is given frames [B, T, H, W, C] and what it saw before.
       channels: that go out; 0 for a depthwise one, which keeps them.
       taps, stride: of both axes.
       padding: of `PADDINGS`.
@@ -232,6 +233,8 @@ class Convolution(nn.Module):
     padding: str = "symmetric"
     relu: bool = True
     dtype: str = "float32"
+
+    over_frames = False
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
@@ -253,10 +256,29 @@ class Convolution(nn.Module):
         return jnp.clip(y, 0, 6) if self.relu else y
 
 
+def look_back(x: jax.Array, past: jax.Array) -> tuple[list[jax.Array], jax.Array]:
+    """Windows of three frames, each ending with the newest one.
+
+    Args:
+      x: [B, T, H, W, C], the next frames; an even number where every second one is left out.
+      past: [B, p, H, W, C] of the frames before: 2, or 1 where every second one is left out.
+
+    Returns:
+      (the oldest, the middle and the newest frame of each window [B, T', H, W, C], the past of
+      the frames to come).
+    """
+    number = past.shape[1]
+    frames = jnp.concatenate([past, x], axis=1)  # [B, p + T, H, W, C]
+    last, step = frames.shape[1] - SEEN + 1, SEEN - number
+    windows = [frames[:, first : last + first : step] for first in range(SEEN)]
+    return windows, frames[:, frames.shape[1] - number :]
+
+
 class InvertedResidual(nn.Module):
     """One block, over frames.
 
     Attributes:
+      over_frames: see `Convolution`.
       block: what it is.
       sparse: of a block that looks back, how: see the module's docstring.
       padding: of `PADDINGS`.
@@ -267,6 +289,8 @@ class InvertedResidual(nn.Module):
     sparse: bool = False
     padding: str = "symmetric"
     dtype: str = "float32"
+
+    over_frames = True
 
     @nn.compact
     def __call__(
@@ -284,14 +308,8 @@ class InvertedResidual(nn.Module):
         block, shared = self.block, {"padding": self.padding, "dtype": self.dtype}
         inputs, seen = x, x
         if block.looks_back:
-            step = 2 if block.halves else 1
-            frames = jnp.concatenate([past, x], axis=1)  # [B, p + T, H, W, C]
-            past = frames[:, frames.shape[1] - block.past :]
-            # Windows of three end with the newest frame; of the residual that one is kept.
-            windows = [
-                frames[:, first : frames.shape[1] - SEEN + first + 1 : step]
-                for first in range(SEEN)
-            ]
+            windows, past = look_back(x, past)
+            # Of the residual the newest frame is kept.
             inputs = windows[-1]
             if self.sparse:
                 quarter, half = block.inputs // 4, block.inputs // 2

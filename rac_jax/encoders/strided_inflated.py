@@ -39,41 +39,13 @@ class StreamState:
     past: dict[str, jax.Array]
 
 
-class StridedInflated(nn.Module):
-    """The encoder.
+class StreamEncoder(nn.Module):
+    """A network of layers that sees whole clips, or the same clip in pieces.
 
-    Args:
-      kind: "efficientnet", or "mobilenet", whose convolutions over time are the sparse ones.
-      width: multiplier of channels: 1.4 and 1 are the published networks'.
-      depth: multiplier of blocks: 1.8 and 1 are the published networks'.
-      head: channels of the features.
-      padding: of `inverted_residuals.PADDINGS`; the published networks' is symmetric.
-      dtype: compute type; parameters are float32.
+    A subclass has the fields `dtype` and `channels`, of the features, its `layers` in order, of
+    images or, where their `over_frames` is true, of frames and what they saw of those before, and
+    `start`, the state before the first frame.
     """
-
-    kind: str = "efficientnet"
-    width: float = 1.4
-    depth: float = 1.8
-    head: int = HEAD
-    padding: str = "symmetric"
-    dtype: str = "float32"
-
-    @property
-    def blocks(self):
-        """Its blocks, in order; the first is entry 1."""
-        return make_blocks(self.kind, self.width, self.depth, temporal=True)
-
-    def setup(self):
-        shared = {"padding": self.padding, "dtype": self.dtype}
-        sparse = self.kind == "mobilenet"
-        blocks = self.blocks
-        layers = [Convolution(STEM, 3, 2, name="entry0", **shared)]
-        for entry, block in enumerate(blocks, start=1):
-            name = f"entry{entry}"
-            layers.append(InvertedResidual(block, sparse, name=name, **shared))
-        last = f"entry{len(blocks) + 1}"
-        layers.append(Convolution(self.head, name=last, **shared))
-        self.layers = layers
 
     def start(self, batch: int, height: int, width: int) -> StreamState:
         """The state before the first frame, zeros.
@@ -82,14 +54,7 @@ class StridedInflated(nn.Module):
           batch: B.
           height, width: of frames, in pixels.
         """
-        past = {}
-        high, wide = -(-height // 2), -(-width // 2)
-        for entry, block in enumerate(self.blocks, start=1):
-            if block.looks_back:
-                shape = (batch, block.past, high, wide, block.inputs)
-                past[f"entry{entry}"] = jnp.zeros(shape, self.dtype)
-            high, wide = -(-high // block.stride), -(-wide // block.stride)
-        return StreamState(jnp.zeros((batch, 0, height, width, 3), self.dtype), past)
+        raise NotImplementedError
 
     def __call__(self, clips: jax.Array, *, train: bool = False) -> jax.Array:
         """Encodes whole clips.
@@ -126,21 +91,74 @@ class StridedInflated(nn.Module):
         whole = x.shape[1] // STRIDE * STRIDE
         x, rest = x[:, :whole], x[:, whole:]
         if not whole:
-            features = jnp.zeros((x.shape[0], 0, self.head), jnp.float32)
+            features = jnp.zeros((x.shape[0], 0, self.channels), jnp.float32)
             return state.replace(rest=rest), features
-        stem, *blocks, head = self.layers
-        x = _by_image(stem, x)  # [B, T, H/2, W/2, 32]
         past = {}
-        for block in blocks:
-            x, left = block(x, state.past.get(block.name))  # [B, T', h, w, C]
+        for layer in self.layers:
+            if not layer.over_frames:
+                x = by_image(layer, x)  # [B, T', h, w, C]
+                continue
+            x, left = layer(x, state.past.get(layer.name))  # [B, T', h, w, C]
             if left is not None:
-                past[block.name] = left
-        x = _by_image(head, x)  # [B, T/4, h, w, C]
+                past[layer.name] = left
         features = jnp.mean(x.astype(jnp.float32), axis=(2, 3))  # [B, T/4, C]
         return StreamState(rest, past), features
 
 
-def _by_image(layer: nn.Module, x: jax.Array) -> jax.Array:
+class StridedInflated(StreamEncoder):
+    """The encoder.
+
+    Args:
+      kind: "efficientnet", or "mobilenet", whose convolutions over time are the sparse ones.
+      width: multiplier of channels: 1.4 and 1 are the published networks'.
+      depth: multiplier of blocks: 1.8 and 1 are the published networks'.
+      head: channels of the features.
+      padding: of `inverted_residuals.PADDINGS`; the published networks' is symmetric.
+      dtype: compute type; parameters are float32.
+    """
+
+    kind: str = "efficientnet"
+    width: float = 1.4
+    depth: float = 1.8
+    head: int = HEAD
+    padding: str = "symmetric"
+    dtype: str = "float32"
+
+    @property
+    def channels(self) -> int:
+        """C of the features."""
+        return self.head
+
+    @property
+    def blocks(self):
+        """Its blocks, in order; the first is entry 1."""
+        return make_blocks(self.kind, self.width, self.depth, temporal=True)
+
+    def setup(self):
+        shared = {"padding": self.padding, "dtype": self.dtype}
+        sparse = self.kind == "mobilenet"
+        blocks = self.blocks
+        layers = [Convolution(STEM, 3, 2, name="entry0", **shared)]
+        for entry, block in enumerate(blocks, start=1):
+            name = f"entry{entry}"
+            layers.append(InvertedResidual(block, sparse, name=name, **shared))
+        last = f"entry{len(blocks) + 1}"
+        layers.append(Convolution(self.head, name=last, **shared))
+        self.layers = layers
+
+    def start(self, batch: int, height: int, width: int) -> StreamState:
+        """See `StreamEncoder.start`."""
+        past = {}
+        high, wide = -(-height // 2), -(-width // 2)
+        for entry, block in enumerate(self.blocks, start=1):
+            if block.looks_back:
+                shape = (batch, block.past, high, wide, block.inputs)
+                past[f"entry{entry}"] = jnp.zeros(shape, self.dtype)
+            high, wide = -(-high // block.stride), -(-wide // block.stride)
+        return StreamState(jnp.zeros((batch, 0, height, width, 3), self.dtype), past)
+
+
+def by_image(layer: nn.Module, x: jax.Array) -> jax.Array:
     """A layer of images, over frames [B, T, H, W, C]."""
     y = layer(x.reshape(-1, *x.shape[2:]))
     return y.reshape(*x.shape[:2], *y.shape[1:])

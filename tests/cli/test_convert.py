@@ -15,6 +15,7 @@ KINDS = [
     "repnet",
     "sien",
     "simn",
+    "si-blazepose",
     "sight-sound-release",
     "ta2net",
     "transrac",

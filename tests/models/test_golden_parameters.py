@@ -71,6 +71,7 @@ MODELS = {
         },
     ),
     "sien": ("sien", {"activities": 40}),
+    "si_blazepose": ("sien", {"kind": "blazepose", "width": 1.0}),
     "transrac": ("transrac", {}),
     "video_swin": ("video_swin", {}),
 }

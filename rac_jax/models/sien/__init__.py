@@ -22,6 +22,9 @@ RELEASES = {
     "sien": {"kind": "efficientnet", "width": 1.4, "depth": 1.8},
     "simn": {"kind": "mobilenet", "width": 1.0, "depth": 1.0},
 }
+# The same of MediaPipe's landmark network; what it is fed with is a field of its own.
+BLAZEPOSE = "si-blazepose"
+BLAZEPOSE_ARGUMENTS = {"kind": "blazepose", "width": 1.0}
 # What their authors feed them with: OpenCV's colours, in 0..1.
 RELEASED = {
     "size": 256,
@@ -106,17 +109,23 @@ class SIENFamily(PhaseFamily):
         import jax
         import jax.numpy as jnp
 
-        from rac_jax.encoders.strided_inflated import EXAMPLE
+        from rac_jax.encoders.strided_inflated import STRIDE
 
-        return (jax.ShapeDtypeStruct(EXAMPLE, jnp.float32),)
+        side = network.least_side
+        return (jax.ShapeDtypeStruct((1, STRIDE, side, side, 3), jnp.float32),)
 
     def initialise(self, network: "nn.Module", key: "jax.Array") -> Variables:
         from rac_jax.counting.programs import abstract_variables
+        from rac_jax.encoders import strided_blazepose
         from rac_jax.encoders.initialise import draw_variables
         from rac_jax.encoders.inverted_residuals import deviation, make_blocks
 
         shapes = abstract_variables(network, self.example_inputs(network))
-        blocks = make_blocks(network.kind, network.width, network.depth, temporal=True)
+        if network.kind == strided_blazepose.KIND:
+            blocks = strided_blazepose.make_blocks(network.width)
+        else:
+            arguments = (network.kind, network.width, network.depth)
+            blocks = make_blocks(*arguments, temporal=True)
 
         def scale(path: tuple[str, ...], shape: tuple[int, ...]) -> float | None:
             return deviation(path, shape, blocks) if "encoder" in path else None
@@ -141,6 +150,7 @@ class SIENFamily(PhaseFamily):
         summaries = {
             "sien": "paper 3's released SI-EN, or one made of an EfficientNet-Lite",
             "simn": "the lighter network that was released beside paper 3's SI-EN",
+            BLAZEPOSE: "paper 3's SI-BlazePose, made of the landmark network of MediaPipe",
         }
         return tuple(
             Conversion(
@@ -159,6 +169,14 @@ class SIENFamily(PhaseFamily):
 
 
 def _add_arguments(kind: str, parser: "argparse.ArgumentParser") -> None:
+    if kind == BLAZEPOSE:
+        parser.add_argument(
+            "--models",
+            metavar="WHEEL",
+            help="MediaPipe's wheel, or a folder with what is in it (default: the installed "
+            "package)",
+        )
+        return
     if kind == "simn":
         parser.add_argument(
             "--weights", metavar="FILE", required=True, help="the released backbone"
@@ -176,6 +194,8 @@ def _add_arguments(kind: str, parser: "argparse.ArgumentParser") -> None:
 def _read(kind: str, args: "argparse.Namespace") -> tuple[dict[str, Any], Variables]:
     from rac_jax.models.sien import conversion
 
+    if kind == BLAZEPOSE:
+        return conversion.read_blazepose(args.models)
     if kind == "sien" and args.efficientnet_lite:
         return conversion.read_efficientnet_lite(args.efficientnet_lite)
     return conversion.read_released(kind, args.weights)

@@ -1,4 +1,4 @@
-"""SI-EN's public weights to model folders, and EfficientNet-Lite's as its start.
+"""SI-EN's public weights to model folders, EfficientNet-Lite's and BlazePose's as its start.
 
 The released files hold the backbone; their heads are for activities that are not ours to name.
 So a folder made of them has first phases of the scheme "halves" that know nothing: it is to start
@@ -14,12 +14,21 @@ import numpy as np
 
 from rac_jax.counting.family import Variables
 from rac_jax.counting.programs import array_shapes
+from rac_jax.data import blazepose
+from rac_jax.encoders import strided_blazepose
+from rac_jax.encoders.blazepose_tables import read_constants
 from rac_jax.encoders.conversion import read_backbone
 from rac_jax.encoders.inverted_tables import entries_table, inflate
-from rac_jax.interop import torch_io
-from rac_jax.interop.tables import Table, TableError, dense_entries
+from rac_jax.interop import tflite_io, torch_io
+from rac_jax.interop.tables import Table, TableError, dense_entries, layer_entries
 from rac_jax.interop.torch_io import ConversionError
-from rac_jax.models.sien import FAMILY, RELEASED, RELEASES
+from rac_jax.models.sien import (
+    BLAZEPOSE,
+    BLAZEPOSE_ARGUMENTS,
+    FAMILY,
+    RELEASED,
+    RELEASES,
+)
 from rac_jax.models.sien.network import SIEN
 
 GROUP = "encoder/"
@@ -69,21 +78,56 @@ def read_efficientnet_lite(
     lite, variables = read_backbone(LITE, path)
     arguments = {"kind": "efficientnet", "padding": "same"} | lite["arguments"]
     network = FAMILY.network(**arguments)
-    shapes = array_shapes(network, FAMILY.example_inputs(network))
-    lead = f"params/{GROUP}"
-    wanted = {
-        "params/" + path.removeprefix(lead): shape
-        for path, shape in shapes.items()
-        if path.startswith(lead)
-    }
+    wanted = _encoder_shapes(network)
     flat = flax.traverse_util.flatten_dict(variables, sep="/")
-    found = {
-        lead + path.removeprefix("params/"): value
-        for path, value in inflate(flat, wanted).items()
-    }
+    found = {_grouped(path): value for path, value in inflate(flat, wanted).items()}
     colours = {name: lite["preprocessing"][name] for name in ("mean", "std")}
     preprocessing = RELEASED | {"colour": "rgb"} | colours
     return _folder("sien-imagenet", arguments, preprocessing, path, found)
+
+
+def read_blazepose(
+    place: str | os.PathLike | None,
+) -> tuple[dict[str, Any], Variables]:
+    """Reads the landmark network of MediaPipe and inflates its last 1x1 convolutions.
+
+    Args:
+      place: of its wheel, as `blazepose.load_networks` takes it.
+
+    Returns:
+      (config, variables) of a model folder.
+
+    Raises:
+      ConversionError: if it is not there, or lacks an array; it is named.
+      ModuleNotFoundError: without the extra `pose`.
+    """
+    try:
+        content = blazepose.model_file(place, blazepose.LANDMARKER)
+        flat = read_constants(tflite_io.read_constants(content))
+        network = FAMILY.network(**BLAZEPOSE_ARGUMENTS)
+        shapes = _encoder_shapes(network)
+        found = inflate(flat, shapes)
+    except ValueError as error:
+        raise ConversionError(str(error)) from error
+    found = {_grouped(path): value for path, value in found.items()}
+    preprocessing = RELEASED | {"colour": "rgb"}
+    name = os.path.basename(blazepose.LANDMARKER)
+    return _folder(BLAZEPOSE, BLAZEPOSE_ARGUMENTS, preprocessing, name, found)
+
+
+def _encoder_shapes(network: SIEN) -> dict[str, tuple[int, ...]]:
+    """Shapes of the encoder's arrays, by their paths in an encoder that stands alone."""
+    lead = f"params/{GROUP}"
+    return {
+        "params/" + path.removeprefix(lead): shape
+        for path, shape in array_shapes(network, FAMILY.example_inputs(network)).items()
+        if path.startswith(lead)
+    }
+
+
+def _grouped(path: str) -> str:
+    """The path in the whole network of an array of the encoder alone."""
+    return f"params/{GROUP}" + path.removeprefix("params/")
 
 
 def _folder(
@@ -120,7 +164,11 @@ def to_torch(network: SIEN, variables: Variables) -> dict[str, Any]:
       TableError: if an array does not fit the network.
     """
     shapes = array_shapes(network, FAMILY.example_inputs(network))
-    entries = entries_table(shapes, GROUP).entries
+    if network.kind == strided_blazepose.KIND:
+        # Nobody has published it in PyTorch: our own names.
+        entries = layer_entries(shapes, ".".join, GROUP)
+    else:
+        entries = entries_table(shapes, GROUP).entries
     for head, field in HEADS.items():
         if getattr(network, field):
             entries += dense_entries(shapes, head, head)
