@@ -2,8 +2,10 @@
 
     rac train --config listen_to_look:skimming --sweep tableG --workdir W ...
     rac evaluate --sweep tableG --workdir W
+    rac train --config listen_to_look:quick --sweep senses --workdir W --config.teacher=T/export
 
     tableG   how moments are indexed (section G, 1 to 3)
+    senses   students of `quick` that look and listen, only look, or only listen; three seeds
     figureF  keys of every so many moments, and fewer steps (section F; the figure has no numbers)
 
 Section G.2's single query is asked of fused features; here both banks are laid side by side, so
@@ -21,6 +23,10 @@ TABLE_G = {
     "single query, hard": (_SINGLE | _HARD, 70.1),
     "separate queries": ({}, 71.1),
 }
+# A student of `quick` to its width: one network at a greater width does as many multiplications as
+# two, within a tenth.
+WIDTHS = {"both": 0.125, "image": 0.3125, "audio": 0.15}
+SEEDS = (0, 1, 2)
 EVERY, STEPS = (1, 2, 4, 8, 16), (1, 2, 3, 5, 10)
 
 
@@ -33,6 +39,7 @@ def get_sweeps() -> dict[str, dict]:
     stops = [(f"{one} steps", {"evaluation.steps": one}, None) for one in STEPS]
     return {
         "tableG": _sweep("How moments are indexed", rows),
+        "senses": _senses(),
         "figureF": _sweep("Sparse indexing and early stops", sparse + stops),
     }
 
@@ -63,4 +70,37 @@ def _sweep(title: str, rows: list[tuple[str, dict, float | None]]) -> dict:
         "note": f"The paper's top-1 in %, row by row: {', '.join(said)}."
         if said
         else "Trained once: rows differ in how a trained network reads.",
+    }
+
+
+def _senses() -> dict:
+    """Equal cost, by senses and seed."""
+    return {
+        "title": "Distilled students of a frame and its sound, of one alone at equal cost",
+        "runs": {
+            f"{senses}{seed}": {
+                "model.senses": senses,
+                "model.width": width,
+                "seed": seed,
+            }
+            for senses, width in WIDTHS.items()
+            for seed in SEEDS
+        },
+        "columns": [f"top-1, seed {seed}" for seed in SEEDS],
+        "rows": [
+            {
+                "name": senses,
+                "cells": {
+                    f"top-1, seed {seed}": {
+                        "run": f"{senses}{seed}",
+                        "estimator": "student",
+                        "metric": "top1",
+                        "paper": None,
+                    }
+                    for seed in SEEDS
+                },
+            }
+            for senses in WIDTHS
+        ],
+        "note": "The teacher sees clips; classes of test scenes are their kinds of motion.",
     }

@@ -187,8 +187,12 @@ def quick() -> ml_collections.ConfigDict:
         "still": 0.0,
         "pause": 0.0,
         "shot_change": 0.0,
+        "camera": 0.0,
+        "distractor": 0.0,
+        "clean": True,
     }
-    for place, (split, number) in enumerate((("train", 8), ("val", 32), ("test", 64))):
+    numbers = (("train", 8), ("val", 32), ("test", 210))
+    for place, (split, number) in enumerate(numbers):
         config.data[split].update(
             {"kind": "scenes", "number": number, "seed": place + 1, "scenes": easy}
         )
@@ -196,7 +200,7 @@ def quick() -> ml_collections.ConfigDict:
         {
             "examples": "scenes",
             "epochs": 2,
-            "epoch_steps": 150,
+            "epoch_steps": 300,
             "batch": 16,
             "average_decay": 0.99,
             "evaluate_epochs": 1,

@@ -56,6 +56,9 @@ class SceneConfig:
       kinds: names of the motions to draw from, of `KINDS`.
       air: probability that a stroke or a bounce has nothing to touch: it moves as ever, but what
         it would hit is not there.
+      timbre: probability that a scene sounds as its kind of motion does (`sound.TIMBRES`), so that
+        kinds can be told by ear as far as they do not share a sound; otherwise sounds tell nothing
+        of them.
       clean: keep noise, light changes and the lead-in's one-off movements out (for samples).
     """
 
@@ -82,6 +85,7 @@ class SceneConfig:
     challenges: tuple[str, ...] = ()
     kinds: tuple[str, ...] = KINDS
     air: float = 0.0
+    timbre: float = 0.0
     clean: bool = False
 
     def __post_init__(self):

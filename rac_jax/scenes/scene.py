@@ -51,7 +51,7 @@ class Scene:
     period: jax.Array
     density: jax.Array
     mask: jax.Array | None
-    joints: jax.Array
+    joints: jax.Array | None
     events: jax.Array
     events_mask: jax.Array
     contacts: jax.Array
@@ -143,7 +143,9 @@ def render_scene(key: jax.Array, config: SceneConfig) -> Scene:
     staging = stage_scene(key, config)
     when, tracks, look = staging.timeline, staging.tracks, staging.look
     sound_key = _key(key, "sound")
-    heard = sound.make_sound(sound_key, when, config, staging.sound_damage)
+    heard = sound.make_sound(
+        sound_key, when, config, staging.sound_damage, staging.kind
+    )
     base = jnp.any(tracks.a[motion.OTHERS] > 0)  # what strokes and balls would hit
     # The labels: from frames to seconds, without cycles that a cut scene does not show at all.
     spans = jnp.stack([when.starts, when.starts + when.lengths], axis=1)  # frames

@@ -5,13 +5,15 @@ times are an impulse train, and their spectra are multiplied and added to a back
 whose spectrum is drawn directly. Music and speech are voices that step from note to note.
 """
 
+from collections.abc import Callable
+
 import flax.struct
 import jax
 import jax.numpy as jnp
 import numpy as np
 import scipy.fft
 
-from rac_jax.scenes.config import SOUND_DAMAGE, SceneConfig
+from rac_jax.scenes.config import KINDS, SOUND_DAMAGE, SceneConfig
 from rac_jax.scenes.dice import Dice
 from rac_jax.scenes.timeline import Timeline
 
@@ -23,6 +25,20 @@ LOOK_UP = 64  # samples between two looks at which note it is; divides the total
 NOTES_PER_S = 6  # of music, or syllables of speech, at most
 SCALE = (0, 2, 4, 7, 9, 12, -5, -3)  # semitones that a melody may take
 SWELLS_PER_S = 3  # points of the background's loudness per second
+# Hz about which the sounds of a kind of motion lie where it has its own (`SceneConfig.timbre`).
+# Kinds that share one look least alike, so that neither eye nor ear tells everything.
+TIMBRES = {
+    "orbit": 250.0,
+    "stroke": 250.0,
+    "figure": 250.0,
+    "limb": 1000.0,
+    "bounce": 1000.0,
+    "breath": 1000.0,
+    "wheel": 4000.0,
+}
+SPREAD = 0.15  # of a range of frequencies in octaves, what is left of it about a timbre
+# Frequencies in Hz of (least, most) to where a scene's sounds have them.
+Tuning = Callable[[jax.Array, float, float], jax.Array]
 
 
 @flax.struct.dataclass
@@ -34,7 +50,28 @@ class Sound:
     events_mask: jax.Array  # [K] bool, heard and inside the scene
 
 
-def _grain(dice: Dice, noise: jax.Array, rate: int) -> jax.Array:
+def _as_drawn(hertz: jax.Array, least: float, most: float) -> jax.Array:
+    del least, most
+    return hertz
+
+
+def _tuning(key: jax.Array, kind: jax.Array, config: SceneConfig) -> Tuning:
+    """How a scene's own sounds are tuned; of a key of its own, so that other scenes stay as they are."""
+    if not config.timbre:
+        return _as_drawn
+    own = jax.random.bernoulli(key, config.timbre)
+    middle = jnp.asarray([TIMBRES[name] for name in KINDS])[kind]
+
+    def tuned(hertz: jax.Array, least: float, most: float) -> jax.Array:
+        away = hertz / np.sqrt(least * most)
+        return jnp.where(own, middle * away**SPREAD, hertz)
+
+    return tuned
+
+
+def _grain(
+    dice: Dice, noise: jax.Array, rate: int, tuned: Tuning = _as_drawn
+) -> jax.Array:
     """Sounds of one kind of event, with a peak of about 1, one per row of noise. [R, L]"""
     length = noise.shape[1]
     time = np.arange(length) / rate
@@ -51,7 +88,7 @@ def _grain(dice: Dice, noise: jax.Array, rate: int) -> jax.Array:
     # Noise in two bands of random centre and width (on a logarithmic axis), and tones.
     frequency = np.fft.rfftfreq(length, 1 / rate)
     octave = np.log2(np.maximum(frequency, 20.0))
-    centre = jnp.log2(dice.log_uniform(150, 7000, (2, 1)))
+    centre = jnp.log2(tuned(dice.log_uniform(150, 7000, (2, 1)), 150, 7000))
     breadth = dice.uniform(0.3, 1.6, (2, 1))
     level = dice.uniform(0.1, 1, (2, 1))
     band = jnp.sum(
@@ -59,7 +96,7 @@ def _grain(dice: Dice, noise: jax.Array, rate: int) -> jax.Array:
     )
     hiss = jnp.fft.irfft(jnp.fft.rfft(noise) * band[None], n=length)  # [R, L]
     hiss /= jnp.std(hiss, axis=1, keepdims=True) + 1e-6
-    pitch = dice.log_uniform(90, 5000, (PARTIALS, 1))
+    pitch = tuned(dice.log_uniform(90, 5000, (PARTIALS, 1)), 90, 5000)
     fade = dice.log_uniform(0.01, 0.12, (PARTIALS, 1))
     tones = jnp.sin(
         2 * jnp.pi * (pitch * time[None] + dice.uniform(shape=(PARTIALS, 1)))
@@ -147,7 +184,11 @@ def _voices(dice: Dice, music: jax.Array, config: SceneConfig, total: int):
 
 
 def make_sound(
-    key: jax.Array, timeline: Timeline, config: SceneConfig, damage: jax.Array
+    key: jax.Array,
+    timeline: Timeline,
+    config: SceneConfig,
+    damage: jax.Array,
+    kind: jax.Array,
 ) -> Sound:
     """Makes the sound of a scene.
 
@@ -156,6 +197,7 @@ def make_sound(
       timeline: the scene's cycles.
       config: rate and length.
       damage: scalar int32, index into SOUND_DAMAGE.
+      kind: scalar int32, the motion, index into KINDS.
 
     Returns:
       The sound.
@@ -171,8 +213,9 @@ def make_sound(
     # same.
     grain_key, noise_key = jax.random.split(jax.random.fold_in(key, 1))
     noise = jax.random.normal(grain_key, (5, grain_length))
-    main = _grain(dice, noise[:2], rate)
-    second = _grain(dice, noise[2:3], rate)
+    tuned = _tuning(jax.random.fold_in(key, 3), kind, config)
+    main = _grain(dice, noise[:2], rate, tuned)
+    second = _grain(dice, noise[2:3], rate, tuned)
     stray = _grain(dice, noise[3:4], rate)
     rhythm = _grain(dice, noise[4:5], rate)
 

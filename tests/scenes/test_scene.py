@@ -56,7 +56,8 @@ NUMBER = 24
 
 @functools.cache
 def compiled(config):
-    return jax.jit(jax.vmap(lambda key: render_scene(key, config).replace(mask=None)))
+    # What is left out is not compiled; `test_joints.py` has the joints.
+    return jax.jit(jax.vmap(lambda key: render_scene(key, config).replace(joints=None)))
 
 
 @functools.cache
@@ -64,7 +65,9 @@ def pictures(config):
     """Scenes without their sound, which compile faster."""
     keys = jax.random.split(jax.random.key(0), 8)
     silent = jax.jit(
-        jax.vmap(lambda key: render_scene(key, config).replace(waveform=None))
+        jax.vmap(
+            lambda key: render_scene(key, config).replace(waveform=None, joints=None)
+        )
     )
     return jax.tree.map(np.asarray, silent(keys))
 
@@ -89,7 +92,10 @@ def test_shapes_and_types():
 
 def test_same_key_same_scene_alone_or_in_a_batch():
     key = jax.random.split(jax.random.key(0), NUMBER)[3]
-    alone = jax.jit(render_scene, static_argnums=1)(key, SMALL)
+    alone = jax.jit(
+        lambda key: render_scene(key, SMALL).replace(mask=None, joints=None)
+    )
+    alone = alone(key)
     batch = render(SMALL)
     np.testing.assert_allclose(alone.waveform, batch.waveform[3], atol=1e-4)
     assert np.abs(np.asarray(alone.frames, int) - batch.frames[3]).max() <= 1
@@ -207,6 +213,17 @@ def test_train_of_impulses_drops_what_is_outside():
     np.testing.assert_array_equal(train, [2, 0, 0, 0, 0, 3, 0, 0, 0, 0])
 
 
+def test_kinds_have_their_timbres():
+    assert sorted(sound.TIMBRES) == sorted(KINDS)
+    drawn = jnp.asarray([90.0, 700.0, 5000.0])
+    tuned = sound._tuning(jax.random.key(0), 0, dataclasses.replace(SMALL, timbre=1.0))
+    found = np.asarray(tuned(drawn, 90, 5000))
+    assert (np.diff(found) > 0).all()
+    assert np.abs(np.log2(found / sound.TIMBRES["orbit"])).max() < 0.5
+    plain = sound._tuning(jax.random.key(0), 0, SMALL)
+    assert plain(drawn, 90, 5000) is drawn
+
+
 def test_wave_is_nearly_a_sine():
     x = np.linspace(-2, 2, 401)
     assert np.abs(picture.wave(x) - np.sin(2 * np.pi * x)).max() < 0.06
@@ -273,7 +290,7 @@ def test_an_unknown_challenge_is_named():
 
 
 def test_the_mask_covers_what_moves():
-    scenes = pictures(REGULAR)
+    scenes = jax.tree.map(lambda x: x[:8], render(REGULAR, 64))
     assert scenes.mask.shape == scenes.frames.shape[:-1]
     change = np.abs(np.diff(scenes.frames.astype(float), axis=1)).mean(-1)
     moving = scenes.mask[:, 1:] | scenes.mask[:, :-1]

@@ -44,6 +44,9 @@ class Kind:
 
 
 KINDS = {
+    "efficientnet_lite": Kind(
+        "rac_jax.encoders.efficientnet_lite:EfficientNetLite", IMAGES
+    ),
     "plain": Kind("rac_jax.encoders.plain_frames:PlainFrames"),
     "r2plus1d18": Kind("rac_jax.encoders.r2plus1d:R2Plus1D18"),
     "resnet18": Kind("rac_jax.encoders.resnet:ResNet18", IMAGES, channels=0),

@@ -17,6 +17,7 @@ import numpy as np
 from rac_jax.counting.family import Variables
 from rac_jax.data.labelled import LabelledVideo
 from rac_jax.models.listen_to_look import distillation
+from rac_jax.models.listen_to_look.student import AUDIO, IMAGE
 from rac_jax.ops import augment, mel_patches
 from rac_jax.scenes import render_scene
 from rac_jax.train.class_scores import METRICS, class_scores
@@ -116,8 +117,13 @@ class DistilTask(Task):
     @property
     def trained(self) -> tuple[str, ...]:
         """All groups that this student has."""
-        released = self.run.network.released
-        return tuple(name for name in GROUPS if released or name != "fusion")
+        network = self.run.network
+        left_out = {
+            "fusion": not network.released,
+            "image": network.senses == AUDIO,
+            "audio": network.senses == IMAGE,
+        }
+        return tuple(name for name in GROUPS if not left_out.get(name, False))
 
     @property
     def examples(self) -> Examples:

@@ -12,7 +12,7 @@ from rac_jax.models.listen_to_look import distil_task, skim_task
 from rac_jax.models.listen_to_look.distil_task import DistilTask, Teacher
 from rac_jax.models.listen_to_look.skim_task import SkimTask
 from rac_jax.models.listen_to_look.skimming import INDEXING, VISUAL
-from rac_jax.models.listen_to_look.student import DESCRIPTOR
+from rac_jax.models.listen_to_look.student import DESCRIPTOR, check_senses
 from rac_jax.train.class_scores import METRICS
 from rac_jax.train.recipe import Recipe, Stage
 from rac_jax.train.run import Run
@@ -105,6 +105,7 @@ def check(run: Run) -> None:
 
 def _check_distilling(run: Run) -> None:
     config = run.config
+    check_senses(run.network.senses, run.network.released)
     if config.distil.examples not in EXAMPLES:
         raise ValueError(
             f"distil.examples: {config.distil.examples!r} is not one of "

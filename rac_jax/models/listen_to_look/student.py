@@ -10,6 +10,9 @@ The released code differs, which `released` chooses: the frame's features are th
 the 3 rows are merged by one weight each, and of time the maximum is taken, which gives 512; the
 1024 numbers of both go through two layers to 512. Its first convolution of sound has stride 1, as
 it has here in both forms: with stride 2 there would be 2 frequency rows.
+
+A student that only looks or only listens (`senses`) has the one network alone, which gives all
+numbers of the descriptor; at a greater width it costs what both do together.
 """
 
 import flax.linen as nn
@@ -24,6 +27,8 @@ from rac_jax.ops.pooling import global_mean, max_pool
 EACH = 256  # numbers by which the supplement describes a frame, and as many its sound
 DESCRIPTOR = 512  # of a clip
 ROWS = 3  # frequency rows that are left of 40 bands
+BOTH, IMAGE, AUDIO = "both", "image", "audio"
+SENSES = (BOTH, IMAGE, AUDIO)
 
 
 class Trunk(nn.Module):
@@ -125,8 +130,8 @@ class Fusion(nn.Module):
 class StudentOutput:
     """What the student says of a frame and its sound."""
 
-    image: jax.Array  # [B, C] of the frame
-    audio: jax.Array  # [B, C] of the sound
+    image: jax.Array | None  # [B, C] of the frame, None if it is not looked at
+    audio: jax.Array | None  # [B, C] of the sound, None if it is not heard
     descriptor: jax.Array  # [B, 512] of both, or twice as many numbers as of each
     logits: jax.Array  # [B, classes]
 
@@ -140,6 +145,7 @@ class Student(nn.Module):
       each: numbers that describe a frame, and as many its sound, as printed; half of the
         teacher's features.
       width: channel multiplier of both ResNets (`layers.scaled`).
+      senses: of `SENSES`. Of one sense alone there are twice `each` numbers.
       dtype: compute type; parameters are float32.
     """
 
@@ -147,29 +153,51 @@ class Student(nn.Module):
     released: bool = False
     each: int = EACH
     width: float = 1.0
+    senses: str = BOTH
     dtype: str = "float32"
 
     @nn.compact
     def __call__(
         self, frames: jax.Array, patches: jax.Array, *, train: bool = False
     ) -> StudentOutput:
-        """Looks and listens.
+        """Looks and listens, or one of the two: the other input is then left unread.
 
         Args:
           frames: [B, H, W, 3] normalised floats.
           patches: [B, 101, 40] of the second that begins with the frame; zeros for silence.
           train: whether batch statistics are the batch's own.
+
+        Raises:
+          ValueError: for an unknown `senses`, or one sense alone of the released form.
         """
-        units = None if self.released else self.each
-        image = ImageNet(units, self.width, self.dtype, name="image")(
-            frames, train=train
-        )
-        audio = AudioNet(units, self.width, self.dtype, name="audio")(
-            patches, train=train
-        )
+        check_senses(self.senses, self.released)
+        units = self.each if self.senses == BOTH else 2 * self.each
+        units = None if self.released else units
+        image = audio = None
+        if self.senses != AUDIO:
+            image = ImageNet(units, self.width, self.dtype, name="image")(
+                frames, train=train
+            )
+        if self.senses != IMAGE:
+            audio = AudioNet(units, self.width, self.dtype, name="audio")(
+                patches, train=train
+            )
         if self.released:
             descriptor = Fusion(name="fusion")(image, audio)
         else:
-            descriptor = jnp.concatenate([image, audio], axis=-1)  # [B, 2·each]
+            known = [one for one in (image, audio) if one is not None]
+            descriptor = jnp.concatenate(known, axis=-1)  # [B, 2·each]
         logits = head(self.classes, "classifier")(descriptor)
         return StudentOutput(image, audio, descriptor, logits)
+
+
+def check_senses(senses: str, released: bool) -> None:
+    """Checks what a student looks at and listens to.
+
+    Raises:
+      ValueError: naming the field.
+    """
+    if senses not in SENSES:
+        raise ValueError(f"senses: {senses!r} is not one of {', '.join(SENSES)}")
+    if released and senses != BOTH:
+        raise ValueError(f"senses: the released student has both, not {senses!r} alone")

@@ -14,7 +14,7 @@ from tests.conftest import TINY_ARGUMENTS
 
 SMALL = {"width": 0.0625, "classes": 3}
 SWIN = {"width": 1 / 3, "classes": 3}
-BLOCKS = {"plain": (), "resnet18": (), "resnet50v2": (1,)}
+BLOCKS = {"efficientnet_lite": (), "plain": (), "resnet18": (), "resnet50v2": (1,)}
 
 
 def shapes_of(family, arguments):
@@ -35,7 +35,7 @@ def flat(tree):
 
 
 # The others are traced for their parameters below, which takes seconds each.
-@pytest.mark.parametrize("encoder", ["plain", "resnet18", "resnet50v2"])
+@pytest.mark.parametrize("encoder", BLOCKS)
 def test_clips_have_logits_and_features(encoder):
     network = FAMILY.network(encoder=encoder, blocks=BLOCKS[encoder], **SMALL)
     (clips,) = FAMILY.example_inputs(network)
@@ -63,7 +63,7 @@ def test_what_cannot_be_is_named():
         return jax.eval_shape(network.init, jax.random.key(0), jnp.zeros((1, 64, 64)))
 
     with pytest.raises(
-        ValueError, match="encoder: 'vgg' is not one of plain, r2plus1d"
+        ValueError, match="encoder: 'vgg' is not one of efficientnet_lite, plain, r2p"
     ):
         apply(encoder="vgg")
     with pytest.raises(ValueError, match="encoder: s3d cannot hear"):

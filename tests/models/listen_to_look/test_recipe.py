@@ -3,11 +3,14 @@
 import json
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from rac_jax.cli import train as command
 from rac_jax.models.listen_to_look import FAMILY, skim_task
+from rac_jax.models.listen_to_look.distil_task import DistilTask
+from rac_jax.models.listen_to_look.student import check_senses
 from rac_jax.train import loop, mesh, settings, sweep_table
 from rac_jax.train import training as train
 from rac_jax.train.run import Run
@@ -78,15 +81,46 @@ def test_settings_that_do_not_fit_are_named(tmp_path):
         FAMILY.recipe().check(run_of(tiny_run.tiny_config(), tmp_path))
 
 
-@pytest.mark.parametrize("name,rows", [("tableG", 4), ("figureF", 10)])
-def test_a_sweep_is_sound(name, rows):
+@pytest.mark.parametrize(
+    "name,runs,variant",
+    [("tableG", 4, "skimming"), ("figureF", 10, "skimming"), ("senses", 9, "quick")],
+)
+def test_a_sweep_is_sound(name, runs, variant):
     sweep = command.load_sweeps(str(tiny_run.CONFIG))[name]
     sweep_table.check_sweep(sweep)
-    assert len(sweep["rows"]) == len(sweep["runs"]) == rows
-    config = tiny_run.load_config("skimming").to_dict()
+    assert len(sweep["runs"]) == runs
+    config = tiny_run.load_config(variant).to_dict()
     for changes in sweep["runs"].values():
         for field, value in changes.items():
             assert type(settings.find_field(config, field)) is type(value)
+
+
+def test_students_of_one_sense_cost_what_those_of_both_do():
+    """Multiplications of `quick`'s students, as XLA counts them, and what each has and reads."""
+    sweep = command.load_sweeps(str(tiny_run.CONFIG))["senses"]
+    config = tiny_run.load_config("quick")
+    frames, patches = jnp.ones((1, 64, 64, 3)), jnp.ones((1, 101, 40))
+    costs = {}
+    for senses in ("both", "image", "audio"):
+        config.update_from_flattened_dict(sweep["runs"][f"{senses}0"])
+        run = run_of(config, "nowhere")
+        groups = DistilTask(run, teacher=None).trained
+        shapes = jax.eval_shape(run.network.init, jax.random.key(0), frames, patches)
+        assert sorted(shapes["params"]) == sorted(groups)
+        said = jax.eval_shape(run.network.apply, shapes, frames, patches)
+        assert said.descriptor.shape == (1, 96)
+        program = jax.jit(run.network.apply).lower(shapes, frames, patches)
+        costs[senses] = program.cost_analysis()["flops"]
+        assert (said.image is None, said.audio is None) == (
+            senses == "audio",
+            senses == "image",
+        )
+    for alone in ("image", "audio"):
+        assert costs[alone] == pytest.approx(costs["both"], rel=0.1)
+    with pytest.raises(ValueError, match="senses: 'nose' is not one of both, image"):
+        check_senses("nose", False)
+    with pytest.raises(ValueError, match="the released student has both, not 'image'"):
+        check_senses("image", True)
 
 
 def test_the_papers_numbers():
@@ -104,9 +138,10 @@ def test_the_papers_numbers():
 
 
 @pytest.mark.slow
-def test_two_steps_of_distillation(tmp_path):
+@pytest.mark.parametrize("senses", ["both", "audio"])
+def test_two_steps_of_distillation(senses, tmp_path):
     teacher = tiny_run.write_teacher(tmp_path)
-    fields = {"teacher": str(teacher)}
+    fields = {"teacher": str(teacher), "model.senses": senses}
     trained = train.train(FAMILY, tiny_run.tiny_config(fields), tmp_path / "run")
     found = trained.report["estimators"]["student"]
     assert found["n"] == 3 and 0 <= found["top1"] <= 1

@@ -112,7 +112,10 @@ def picked(config):
     @jax.jit
     def look(key):
         scene = render_scene(key, config)
-        return losses.pick(key, scene), scene.count, scene.periodicity
+        found = losses.pick(key, scene)
+        # Not the frames, so that they are not compiled.
+        labels = {name: found[name] for name in ("rate", "periodic")}
+        return labels, scene.count, scene.periodicity
 
     return look(jax.random.key(3))
 
