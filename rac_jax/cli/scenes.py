@@ -205,7 +205,8 @@ def _scenes(args: argparse.Namespace, config, number: int):
 
     @functools.partial(jax.jit, static_argnums=1)
     def render(key, config):
-        return scenes.render_scene(key, config).replace(mask=None)  # of no use here
+        # What is of no use here is not compiled.
+        return scenes.render_scene(key, config).replace(mask=None, joints=None)
 
     key = jax.random.key(args.seed)
     for index in range(number):

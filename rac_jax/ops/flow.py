@@ -13,6 +13,8 @@ import jax
 import jax.numpy as jnp
 
 SMALLEST = 12  # pixels of the coarsest pictures' shorter side, at least
+# Pairs at a time on CPU, so that what the steps go over again and again stays in its caches.
+CPU_BLOCKS = (4, 3, 2, 1)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -146,7 +148,20 @@ def tv_l1(
             f"flow: pictures are {list(first.shape)} and {list(second.shape)}, "
             "must be [B, H, W], both alike"
         )
+    whole = functools.partial(_tv_l1, settings=settings)
+
+    def in_blocks(first: jax.Array, second: jax.Array) -> jax.Array:
+        block = next(size for size in CPU_BLOCKS if len(first) % size == 0)
+        parts = [x.reshape(-1, block, *x.shape[1:]) for x in (first, second)]
+        found = jax.lax.map(lambda pair: whole(*pair), tuple(parts))
+        return found.reshape(*first.shape, 2)
+
     first, second = first.astype(jnp.float32), second.astype(jnp.float32)
+    return jax.lax.platform_dependent(first, second, cpu=in_blocks, default=whole)
+
+
+def _tv_l1(first: jax.Array, second: jax.Array, settings: FlowSettings) -> jax.Array:
+    """`tv_l1` of float32 pictures, all at once."""
     batch, height, width = first.shape
     sizes = [(height, width)]
     while len(sizes) < settings.levels and min(sizes[-1]) // 2 >= SMALLEST:

@@ -38,6 +38,21 @@ def relative_distances(features: jax.Array) -> jax.Array:
     return distances / jnp.maximum(mean, 1e-9)
 
 
+def relative_embeddings(features: jax.Array) -> jax.Array:
+    """Embeddings less their mean over the window and divided by their size, as above.
+
+    Args:
+      features: [..., T, C] float.
+
+    Returns:
+      [..., T, C] float32 of mean square 1, or zeros where all frames are alike.
+    """
+    features = features.astype(jnp.float32)
+    features = features - jnp.mean(features, axis=-2, keepdims=True)
+    square = jnp.mean(jnp.square(features), axis=(-2, -1), keepdims=True)
+    return features * jax.lax.rsqrt(jnp.maximum(square, 1e-9))
+
+
 def lag_shear(
     matrix: jax.Array, first_lag: int, last_lag: int
 ) -> tuple[jax.Array, np.ndarray]:

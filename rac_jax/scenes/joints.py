@@ -42,10 +42,14 @@ def make_joints(
       zeros where it is not; nothing is known of what covers it.
     """
     frames = config.frames
+    found = jnp.zeros((frames, len(BLAZEPOSE_JOINTS), 3))
+    persons = [name for name in PERSONS if name in config.kinds]
+    if not persons:
+        return found
     pose = make_pose(tracks, look, frames)
     nowhere = jnp.zeros((frames, 3))
-    found = jnp.zeros((frames, len(BLAZEPOSE_JOINTS), 3))
-    for name, places in (("figure", _figure(pose)), ("limb", _arm(pose))):
+    for name in persons:
+        places = PERSONS[name](pose)
         rows = [places.get(joint, nowhere) for joint in BLAZEPOSE_JOINTS]
         own = jnp.stack(rows, axis=1)  # [T, 33, 3]
         found = jnp.where(kind == KINDS.index(name), own, found)
@@ -126,3 +130,7 @@ def _head(place: jax.Array) -> Places:
 def _together(joint: str, side: str, place: jax.Array) -> Places:
     """A joint of a side, and those that lie where it does."""
     return dict.fromkeys([f"{side} {one}" for one in (joint, *TOGETHER[joint])], place)
+
+
+# Motions of a person, and where its joints are.
+PERSONS = {"figure": _figure, "limb": _arm}

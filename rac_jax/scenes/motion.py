@@ -359,15 +359,19 @@ def make_tracks(
         "bounce": lambda: _bounce(dice, *signals, timeline.phase, gain),
         "breath": lambda: _breath(dice, *signals),
     }
-    casts = jnp.stack([_cast(makers[name](), frames) for name in KINDS])
+    moved = {name: _cast(makers[name](), frames) for name in KINDS}
     if config.air:
         # By a key of its own, so that scenes without it stay as they are.
         missing = jax.random.bernoulli(jax.random.fold_in(key, 1), config.air)
         for name in HITTING:
-            base = casts[KINDS.index(name), 0]
-            casts = casts.at[KINDS.index(name), 0].set(_show(base, ~missing))
-    kind = dice.choice(tuple(KINDS.index(name) for name in config.kinds))
-    bodies = casts[kind]  # [ACTORS, 6, T]
+            base = _show(moved[name][0], ~missing)
+            moved[name] = moved[name].at[0].set(base)
+    # All of them take their numbers; the program computes those alone that may be chosen.
+    drawn = tuple(dict.fromkeys(config.kinds))
+    place = dice.choice(tuple(drawn.index(name) for name in config.kinds))
+    kind = jnp.asarray([KINDS.index(name) for name in drawn], jnp.int32)[place]
+    casts = jnp.stack([moved[name] for name in drawn])
+    bodies = casts[place]  # [ACTORS, 6, T]
     x, y, angle, a, b, roundness = jnp.moveaxis(bodies, 1, 0)  # each [ACTORS, T]
 
     # The group as a whole: mirrored, tilted or lying, scaled, placed, and drifting.

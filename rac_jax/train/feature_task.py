@@ -35,6 +35,8 @@ from rac_jax.version import __version__
 LOG = logging.getLogger("rac_jax.train")
 FOLDER = "features"  # in the workdir, where the config names none
 FEATURES = "features."  # then the number of a scale
+# (a batch of features, a key) -> such a batch.
+Vary = Callable[[Batch, jax.Array], Batch]
 # What of the stage's section the windows depend on.
 FIELDS = ("examples", "batch", "padded", "camera")
 
@@ -46,10 +48,13 @@ class FeatureTask(Task):
     Attributes:
       task: that learns from windows.
       examples: the stored batches.
+      vary: (batch, key) -> the batch as it might have been, if there is more to draw from than
+        what is stored.
     """
 
     task: WindowTask
     examples: StoredExamples
+    vary: Vary | None = None
 
     @property
     def name(self) -> str:
@@ -60,6 +65,10 @@ class FeatureTask(Task):
     def trained(self) -> tuple[str, ...]:
         """Groups of parameters."""
         return self.task.trained
+
+    def prepare(self, batch: Batch, key: jax.Array) -> Batch:
+        """Varies the batch, if the task can."""
+        return batch if self.vary is None else self.vary(batch, key)
 
     def loss(
         self, params: Any, batch_stats: Any, batch: Batch, key: jax.Array
@@ -93,7 +102,11 @@ def check_stored(run: Run, stage: str) -> None:
 
 
 def stored_or_not(
-    task: WindowTask, variables: Variables, fields: tuple[str, ...]
+    task: WindowTask,
+    variables: Variables,
+    fields: tuple[str, ...],
+    group: str = ENCODER,
+    vary: Vary | None = None,
 ) -> Task:
     """The task, or one on stored features where the stage's section has `stored_epochs`.
 
@@ -103,6 +116,8 @@ def stored_or_not(
       task: that learns from windows.
       variables: that the stage begins with.
       fields: of the network, on which what its encoder finds depends.
+      group: of parameters, the encoder's.
+      vary: see `FeatureTask`.
 
     Returns:
       The task.
@@ -118,7 +133,10 @@ def stored_or_not(
         return task
     epoch = stages.epoch_steps(run, task)
     number = epoch * min(settings.stored_epochs, settings.epochs)
-    key = features_key(task, variables, fields, number)
+    variables = {
+        kind: {group: tree[group]} for kind, tree in variables.items() if group in tree
+    }
+    key = features_key(task, variables, fields, number, group)
     folder = run.config.data.features
     place = pathlib.Path(folder) if folder else run.workdir / FOLDER
     place = place / key
@@ -128,11 +146,15 @@ def stored_or_not(
         company = hosts.company()
         feature_cache.store(place, key, number, rows, work, company, _report(number))
     stored = feature_cache.StoredFeatures(place, key)
-    return FeatureTask(task, StoredExamples(stored.read))
+    return FeatureTask(task, StoredExamples(stored.read), vary)
 
 
 def features_key(
-    task: WindowTask, variables: Variables, fields: tuple[str, ...], number: int
+    task: WindowTask,
+    variables: Variables,
+    fields: tuple[str, ...],
+    number: int,
+    group: str = ENCODER,
 ) -> str:
     """A digest of all that stored features depend on.
 
@@ -141,6 +163,7 @@ def features_key(
       variables: of the network, on the host.
       fields: of the network, on which what its encoder finds depends.
       number: of batches.
+      group: of parameters, the encoder's.
 
     Returns:
       16 hexadecimal digits.
@@ -169,7 +192,7 @@ def features_key(
     text = json.dumps(known, sort_keys=True, default=str)
     digest = hashlib.sha256(text.encode())
     for kind in sorted(variables):
-        tree = variables[kind].get(ENCODER, {})
+        tree = variables[kind].get(group, {})
         flat = flax.traverse_util.flatten_dict(tree, sep="/")
         for name in sorted(flat):
             leaf = np.asarray(flat[name], np.float32)
@@ -185,7 +208,7 @@ def feature_batches(
 
     Args:
       task: whose windows are encoded.
-      variables: of the network, on the host.
+      variables: of the encoder, on the host.
       number: of the batch where they end.
       start: batches already taken.
 
@@ -204,13 +227,8 @@ def feature_batches(
         named = {f"{FEATURES}{scale}": leaf for scale, leaf in enumerate(found)}
         return batch | named
 
-    encoder = {
-        kind: {ENCODER: tree[ENCODER]}
-        for kind, tree in variables.items()
-        if ENCODER in tree
-    }
     replicated = NamedSharding(run.mesh, meshes.REPLICATED)
-    encoder = meshes.put(encoder, jax.tree.map(lambda _: replicated, encoder))
+    encoder = meshes.put(variables, jax.tree.map(lambda _: replicated, variables))
     coming = stages.device_batches(run, task, settings, number, start)
     with contextlib.closing(coming):
         # Rendered batches do not end by themselves.

@@ -4,7 +4,8 @@ import dataclasses
 import functools
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from typing import TypeVar
 
 import jax
 import numpy as np
@@ -18,6 +19,8 @@ from rac_jax.scenes import (
     SceneConfig,
     render_scene,
 )
+
+Picked = TypeVar("Picked")
 
 
 class SceneVideos:
@@ -56,14 +59,18 @@ class SceneVideos:
         text = json.dumps([SCHEMA, parts, self._seed], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
-    def scene(self, index: int) -> tuple[Scene, SceneConfig]:
-        """Renders one scene with everything that is known about it but the mask, on the host.
+    def scene(
+        self, index: int, pick: Callable[[Scene], Picked]
+    ) -> tuple[Picked, SceneConfig]:
+        """Renders of one scene what is wanted, on the host.
 
         Args:
           index: in [0, len), part after part.
+          pick: takes the wanted of a traced scene; the rest is neither compiled nor computed.
+            Always the same function, or it is compiled again.
 
         Returns:
-          (the scene, of which distribution it is).
+          (what was picked, of which distribution the scene is).
 
         Raises:
           IndexError: outside of the data set.
@@ -73,7 +80,8 @@ class SceneVideos:
         if len(self._parts) > 1:
             key = jax.random.fold_in(key, part)
         config = self._parts[part][1]
-        return jax.device_get(_render(jax.random.fold_in(key, place), config)), config
+        key = jax.random.fold_in(key, place)
+        return jax.device_get(_render(key, config, pick)), config
 
     def __getitem__(self, index: int) -> LabelledVideo:
         """Renders one scene as a video.
@@ -88,7 +96,7 @@ class SceneVideos:
         Raises:
           IndexError: outside of the data set.
         """
-        scene, config = self.scene(index)
+        scene, config = self.scene(index, _of_record)
 
         # Everything that the record wants is on the host now; times become frames.
         waveform = None if is_silent(scene.waveform) else np.asarray(scene.waveform)
@@ -120,10 +128,17 @@ class SceneVideos:
         return part, index
 
 
-@functools.partial(jax.jit, static_argnums=1)
-def _render(key: jax.Array, config: SceneConfig) -> Scene:
-    """A scene without the mask, which no record holds; one compiled program per `config`."""
-    return render_scene(key, config).replace(mask=None)
+@functools.partial(jax.jit, static_argnums=(1, 2))
+def _render(
+    key: jax.Array, config: SceneConfig, pick: Callable[[Scene], Picked]
+) -> Picked:
+    """What is wanted of a scene; one compiled program per `config` and `pick`."""
+    return pick(render_scene(key, config))
+
+
+def _of_record(scene: Scene) -> Scene:
+    """A scene without what no record of a video holds."""
+    return scene.replace(mask=None, joints=None)
 
 
 def _challenges(scene: Scene) -> tuple[str, ...]:

@@ -16,14 +16,21 @@ from rac_jax.train.recipe import ArrayExamples
 from tests import own_process
 from tests.train import tiny_family, tiny_task, toy
 
+pytestmark = pytest.mark.usefixtures("quick_compiling")
+
 COMPACT = toy.ROOT / "configs" / "compact.py"
+
+
+def toy_arguments(workdir, variant: str = "small", **fields) -> list[str]:
+    """Sight learns from the cache, sound from what is rendered in the step."""
+    return toy.arguments(workdir, variant, **{"sight__examples": "videos"} | fields)
 
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
     """A finished run."""
     folder = tmp_path_factory.mktemp("trained")
-    assert train.main(toy.arguments(folder)) == 0
+    assert train.main(toy_arguments(folder)) == 0
     return folder
 
 
@@ -95,7 +102,7 @@ def test_a_finished_stage_is_not_run_again(trained, tmp_path, capsys):
     before = (folder / "sight" / "variables.safetensors").stat().st_mtime_ns
     (folder / "evaluation.json").unlink()
     shutil.rmtree(folder / "reliability")
-    assert train.main(toy.arguments(folder)) == 0
+    assert train.main(toy_arguments(folder)) == 0
     assert (folder / "sight" / "variables.safetensors").stat().st_mtime_ns == before
     one, two = (
         json.loads((where / "evaluation.json").read_text())
@@ -109,7 +116,7 @@ def test_other_test_videos_are_measured_without_training(trained, tmp_path):
     folder = tmp_path / "other"
     shutil.copytree(trained, folder, symlinks=True)
     before = (folder / "reliability" / "finished.json").read_bytes()
-    assert train.main(toy.arguments(folder, data__test__number=2)) == 0
+    assert train.main(toy_arguments(folder, data__test__number=2)) == 0
     report = json.loads((folder / "evaluation.json").read_text())
     assert len(report["videos"]) == 2
     assert (folder / "reliability" / "finished.json").read_bytes() == before
@@ -117,12 +124,12 @@ def test_other_test_videos_are_measured_without_training(trained, tmp_path):
 
 def test_another_config_in_the_same_workdir_is_refused(trained, capsys):
     described = (trained / "run.json").read_bytes()
-    assert train.main(toy.arguments(trained, sight__epochs=3)) == 1
+    assert train.main(toy_arguments(trained, sight__epochs=3)) == 1
     assert (trained / "run.json").read_bytes() == described
     error = capsys.readouterr().err
     assert "finished.json: was made with sight.epochs = 2, this run has 3" in error
     # What only says how often something is shown may change.
-    assert train.main(toy.arguments(trained, sight__log_steps=7)) == 0
+    assert train.main(toy_arguments(trained, sight__log_steps=7)) == 0
 
 
 def test_a_damaged_stage_file_is_named(trained, tmp_path, capsys):
@@ -130,7 +137,7 @@ def test_a_damaged_stage_file_is_named(trained, tmp_path, capsys):
     shutil.copytree(trained, folder, symlinks=True)
     shutil.rmtree(folder / "stride")
     (folder / "sight" / "predictions.json").write_text("{}")
-    assert train.main(toy.arguments(folder)) == 1
+    assert train.main(toy_arguments(folder)) == 1
     assert "predictions.json: is not of schema" in capsys.readouterr().err
 
 
@@ -192,7 +199,7 @@ def test_a_damaged_stage_file_is_named(trained, tmp_path, capsys):
     ],
 )
 def test_wrong_fields_are_named(tmp_path, capsys, changes, code, message):
-    assert train.main(toy.arguments(tmp_path / "run", **changes)) == code
+    assert train.main(toy_arguments(tmp_path / "run", **changes)) == code
     error = capsys.readouterr().err
     assert message in error and error.count("\n") == 1
     assert not (tmp_path / "run").exists()  # before anything is begun
@@ -213,7 +220,7 @@ def test_a_group_that_another_familys_model_lacks_is_named(tmp_path, capsys):
 
 
 def test_any_group_of_parameters_can_be_begun_with(tmp_path):
-    arguments = toy.arguments(tmp_path, start__ranker="some/model")
+    arguments = toy_arguments(tmp_path, start__ranker="some/model")
     _, config = train.parse(arguments)
     assert config.start.to_dict() == {"model": "", "ranker": "some/model"}
     # What the file itself gives is left as it is.
@@ -347,7 +354,7 @@ def test_missing_labels_are_said(tmp_path, capsys):
 
 
 def test_an_unknown_sweep_lists_the_known(tmp_path, capsys):
-    code = train.main([*toy.arguments(tmp_path / "w"), "--sweep=table5"])
+    code = train.main([*toy_arguments(tmp_path / "w"), "--sweep=table5"])
     assert code == 1 and "table5" in capsys.readouterr().err
 
 

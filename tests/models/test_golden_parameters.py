@@ -60,7 +60,16 @@ MODELS = {
         },
     ),
     "ta2net": ("ta2net", {}),
-    "ta2net_small": ("ta2net", {"width": 0.25, "encoder": "lean", "beside": True}),
+    "ta2net_small": (
+        "ta2net",
+        {
+            "width": 0.125,
+            "encoder": "lean",
+            "beside": True,
+            "kept": True,
+            "places": 1,
+        },
+    ),
     "sien": ("sien", {"activities": 40}),
     "si_blazepose": ("sien", {"kind": "blazepose", "width": 1.0}),
     "transrac": ("transrac", {}),

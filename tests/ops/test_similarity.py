@@ -59,3 +59,16 @@ def test_centred_lags_keep_the_shape_and_shift_with_the_diagonal():
         for place, lag in enumerate(range(-3, 3)):
             inside = 0 <= row + lag < 6
             assert found[row, place] == (matrix[row, row + lag] if inside else 0)
+
+
+def test_relative_embeddings_know_no_scale_and_no_offset():
+    rng = np.random.default_rng(5)
+    features = rng.normal(size=(2, 6, 4)).astype(np.float32)
+    found = np.asarray(similarity.relative_embeddings(features))
+    assert np.allclose(found.mean(axis=1), 0, atol=1e-6)
+    assert np.allclose(np.square(found).mean(axis=(1, 2)), 1, atol=1e-5)
+    moved = similarity.relative_embeddings(7 * features + 3)
+    assert np.allclose(moved, found, atol=1e-5)
+    alike = np.broadcast_to(features[:, :1], features.shape)
+    # But for rounding.
+    assert np.allclose(similarity.relative_embeddings(alike), 0, atol=1e-2)

@@ -25,6 +25,7 @@ from rac_jax.models.transrac.layers import (
 WINDOW = 4  # frames that are encoded together
 BEFORE = 1  # of them before the frame that they stand for
 LOCAL_CHANNELS = 64
+LOCAL_DROPOUT = 0.5
 # Table II: the paper's text, plain concatenation, a weighted mean, and each branch alone.
 INTEGRATIONS = ("fc_concat", "concat", "average", "mpr", "rfl")
 
@@ -40,7 +41,7 @@ class Foreground(nn.Module):
 
     blocks: int = 6
     channels: int = LOCAL_CHANNELS
-    dropout: float = 0.5
+    dropout: float = LOCAL_DROPOUT
 
     @nn.compact
     def __call__(self, x: jax.Array, *, train: bool) -> tuple[jax.Array, jax.Array]:
@@ -116,7 +117,10 @@ class LMRL(nn.Module):
       frozen: whether the encoder learns nothing.
       places: rows and columns that the convolution across time sees.
       lags: whether similarity is read by how far apart frames are, and not by which frames they
-        are (ours): what is learned of a period in one place then holds in all.
+        are, on a scale of the window's own (ours): what is learned of a period in one place then
+        holds in all, and at any contrast.
+      dropout: share of the published dropout in all that comes after the encoder; a narrow
+        network that is shown scenes without end learns faster without.
       dtype: compute type of what is done over pixels.
     """
 
@@ -131,6 +135,7 @@ class LMRL(nn.Module):
     frozen: bool = False
     places: int = 3
     lags: bool = False
+    dropout: float = 1.0
     dtype: str = "float32"
 
     def __call__(self, clips: jax.Array, *, train: bool = False) -> DensityOutput:
@@ -205,16 +210,19 @@ class LMRL(nn.Module):
             self.pool,
             self.lags,
             wide,
+            self.dropout,
             name="period_maps",
         )
         period, similarity = maps(x, train=train)
-        local, logits = Foreground(self.blocks, name="foreground")(x, train=train)
+        foreground = Foreground(
+            self.blocks, dropout=self.dropout * LOCAL_DROPOUT, name="foreground"
+        )
+        local, logits = foreground(x, train=train)
         joined, embeddings = Integration(self.integration, wide, name="integration")(
             period, local
         )
-        density = FramePredictor(self.width, name="predictor")(joined, train=train)[
-            ..., 0
-        ]
+        predictor = FramePredictor(self.width, dropout=self.dropout, name="predictor")
+        density = predictor(joined, train=train)[..., 0]
         return DensityOutput(
             density, jax.nn.softmax(logits)[..., 1], similarity, logits, embeddings
         )

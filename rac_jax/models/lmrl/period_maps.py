@@ -12,7 +12,12 @@ import numpy as np
 
 from rac_jax.encoders.transformer import TransformerLayer, sinusoids
 from rac_jax.models.transrac.network import AttentionMatrices, MatrixRows
-from rac_jax.ops.similarity import centred_lags, squared_distances
+from rac_jax.ops.similarity import (
+    centred_lags,
+    relative_distances,
+    relative_embeddings,
+    squared_distances,
+)
 
 # Table IV: the similarity that is learned with pools (the paper's), plain self-similarity without
 # pools, self-attention without, and pools on plain self-similarity.
@@ -82,8 +87,10 @@ class PeriodMaps(nn.Module):
       representation: of `REPRESENTATIONS`.
       scales: K.
       pool: of `POOLS`.
-      lags: whether maps are read in lag coordinates.
+      lags: whether maps are read in lag coordinates, and on a scale of the window's own, on
+        which a frame's likeness to itself is 1 on average.
       channels: of the result where nothing is pooled.
+      dropout: share of the published dropout, where nothing is pooled.
     """
 
     representation: str = "mpr"
@@ -91,6 +98,7 @@ class PeriodMaps(nn.Module):
     pool: str = "along_keys"
     lags: bool = False
     channels: int = 512
+    dropout: float = 1.0
 
     @nn.compact
     def __call__(self, x: jax.Array, *, train: bool) -> tuple[jax.Array, jax.Array]:
@@ -99,20 +107,25 @@ class PeriodMaps(nn.Module):
         Raises:
           ValueError: for an unknown representation or pool.
         """
-        for name, known in (("representation", REPRESENTATIONS), ("pool", POOLS)):
-            if getattr(self, name) not in known:
+        for name, allowed in (("representation", REPRESENTATIONS), ("pool", POOLS)):
+            if getattr(self, name) not in allowed:
                 raise ValueError(
-                    f"{name}: {getattr(self, name)!r} is not one of {', '.join(known)}"
+                    f"{name}: {getattr(self, name)!r} is not one of "
+                    f"{', '.join(allowed)}"
                 )
+        known = relative_embeddings(x) if self.lags else x
         if self.representation == "attention":
-            matrices = AttentionMatrices(name="similarity")(x)
+            matrices = AttentionMatrices(name="similarity")(known)
         elif self.representation == "mpr":
-            matrices = LearnedSimilarity(name="similarity")(x)[:, None]
+            matrices = LearnedSimilarity(name="similarity")(known)[:, None]
+            matrices = matrices / np.sqrt(x.shape[-1]) if self.lags else matrices
+        elif self.lags:
+            matrices = 1 - relative_distances(x)[:, None]
         else:
             matrices = plain_similarity(x)[:, None]
         seen = centred_lags(matrices) if self.lags else matrices
         if self.representation in ("tsm", "attention"):
-            rows = MatrixRows(self.channels, name="rows")
+            rows = MatrixRows(self.channels, self.dropout, name="rows")
             return rows(seen, train=train), matrices
 
         # A 1 x 1 and a dilated convolution, then a number per frame from each scale.

@@ -44,6 +44,11 @@ def pick(key: jax.Array, scene: Scene) -> dict[str, jax.Array]:
     return {"poses": scene.joints} | phase_labels(scene)
 
 
+def joints_of(scene: Scene) -> jax.Array:
+    """All that the counter looks at."""
+    return scene.joints
+
+
 def parts_of(run: Run) -> SceneParts:
     """The kinds of scenes that clips are rendered from.
 
@@ -126,9 +131,9 @@ def counts(run: Run, variables: Variables, split: str) -> np.ndarray:
     counter = SkeletonCounter(run.network, variables, model_config(run))
 
     def one(video: LabelledVideo, index: int) -> Sequence[float]:
-        scene, config = scenes.scene(index)
+        joints, config = scenes.scene(index, joints_of)
         times_s = np.arange(config.frames) / config.fps
-        return [counter.count(scene.joints, times_s).count]
+        return [counter.count(joints, times_s).count]
 
     return run.measure(split, one).ravel()
 

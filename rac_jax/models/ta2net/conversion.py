@@ -144,7 +144,8 @@ def to_torch(network: TA2Net, variables: Variables) -> dict[str, Any]:
     """
     plain = network.encoder == "resnet50" and network.pictures
     plain = plain and network.flow in FLOWS
-    if not plain or network.beside or not network.released or not network.aggregated:
+    plain = plain and network.places == 3 and not (network.beside or network.kept)
+    if not plain or not network.released or not network.aggregated:
         raise TableError("only the released network has a PyTorch form")
     flat = flax.traverse_util.flatten_dict(jax.device_get(variables), sep="/")
     tensors = join_attention(ta2net_table(network).to_torch(flat))

@@ -6,8 +6,12 @@ the similarity of all frames, read by a transformer as in TransRAC, give two cla
 
 `released` is what the authors' code does where it differs from their text: the attention's
 direction, and scores divided by the root of 64. Their code sees pictures of flow, which is
-`pictures`. `beside` is ours: the reader also sees what each frame looks like, not only how like the
-others it is. `streams` and `aggregated` are for the paper's Table 4.
+`pictures`. `beside` and `kept` are ours: the reader also sees what each frame looks like, not only
+how like the others it is, and the kinematics are seen themselves, not only by which places of the
+image they pick. `streams` and `aggregated` are for the paper's Table 4.
+
+What is seen of a clip before anything is learned, its flow, can be made apart (`features`) and be
+gone on from (`from_features`).
 """
 
 import chex
@@ -41,6 +45,9 @@ STREAMS = ("motion", "inflection")
 CLASSES = 2  # silence, sound
 FLOW_NETWORK = "flow_network"  # group of parameters of a network that makes flow
 
+# Clips and, where it is looked at, their flow there and back.
+Seen = tuple[jax.Array, ...]
+
 
 class TA2Net(nn.Module):
     """The network.
@@ -57,6 +64,9 @@ class TA2Net(nn.Module):
       released: whether it computes what the authors' code does.
       masked: whether the reader sees D · F, too, and both answers are averaged.
       beside: whether the reader sees the frames' own features.
+      kept: whether kinematics are features beside what they pick, too.
+      places: rows and columns that the convolution across time sees.
+      dropout: how much of the reader is dropped in training, 1 for as much as the authors do.
       dtype: compute type of what is done over pixels.
     """
 
@@ -70,9 +80,16 @@ class TA2Net(nn.Module):
     released: bool = False
     masked: bool = False
     beside: bool = False
+    kept: bool = False
+    places: int = 3
+    dropout: float = 1.0
     dtype: str = "float32"
 
-    @nn.compact
+    @property
+    def frozen(self) -> bool:
+        """Whether nothing is learned in `features`: never through the flow."""
+        return True
+
     def __call__(
         self,
         clips: jax.Array,
@@ -93,12 +110,62 @@ class TA2Net(nn.Module):
         Raises:
           ValueError: for an unknown stream, flow or encoder.
         """
+        return self._halves(clips, flow, train, "both")
+
+    def features(self, clips: jax.Array, *, train: bool = False) -> Seen:
+        """What does not learn: clips [B, N, H, W, 3] and, where it is looked at, their flow.
+
+        Args:
+          clips: in [-1, 1].
+          train: changes nothing.
+
+        Returns:
+          The clips, and both flows [B, N, H, W, 2] in pixels; bfloat16.
+        """
+        del train
+        return self._halves(clips, None, False, "first")
+
+    def from_features(self, features: Seen, *, train: bool = False) -> EventOutput:
+        """All that comes after the flow.
+
+        Args:
+          features: of `features`.
+          train: as in `__call__`.
+
+        Returns:
+          As `__call__`.
+        """
+        clips, *flow = (x.astype(jnp.float32) for x in features)
+        return self._halves(clips, tuple(flow) or None, train, "second")
+
+    @nn.compact
+    def _halves(
+        self,
+        clips: jax.Array,
+        flow: tuple[jax.Array, jax.Array] | None,
+        train: bool,
+        half: str,
+    ) -> EventOutput | Seen:
+        """One half, or "both"; in one method, since Flax makes parts with names in one only."""
         chex.assert_shape(clips, (None, self.frames, None, None, 3))
         unknown = [name for name in self.streams if name not in STREAMS]
         if unknown:
             raise ValueError(
                 f"streams: {unknown[0]!r} is not one of {', '.join(STREAMS)}"
             )
+        if self.streams and flow is None:
+            flow = self._flow(clips)
+        if half == "first":
+            return tuple(x.astype(jnp.bfloat16) for x in (clips, *(flow or ())))
+        return self._look(clips, flow, train)
+
+    def _look(
+        self,
+        clips: jax.Array,
+        flow: tuple[jax.Array, jax.Array] | None,
+        train: bool,
+    ) -> EventOutput:
+        """From clips and their flow to what is said of every frame."""
         batch = len(clips)
         features = self._features(clips, flow, train)  # [B·N, h, w, C]
         maps = DiscriminativeMap(name="map")(features, train=train)  # [B·N, h, w]
@@ -135,7 +202,6 @@ class TA2Net(nn.Module):
         parts = [image.astype(jnp.float32)]
         if self.streams:
             # Nothing is learned through the flow.
-            flow = self._flow(clips) if flow is None else flow
             known = jax.lax.stop_gradient(kinematics(*flow, self.pictures))
         for name in self.streams:
             ahead, back = known.forward, known.backward
@@ -146,8 +212,9 @@ class TA2Net(nn.Module):
             both = jnp.concatenate(jnp.split(both, 2), axis=-1)  # [B·N, h, w, 2C]
             if self.aggregated:
                 pick = CrossKinematics(self.released, name=f"{name}_aggregation")
-                both = pick(image, both)
-            parts.append(both.astype(jnp.float32))
+                parts.append(pick(image, both).astype(jnp.float32))
+            if self.kept or not self.aggregated:
+                parts.append(both.astype(jnp.float32))
         return jnp.concatenate(parts, axis=-1)
 
     def _flow(self, clips: jax.Array) -> tuple[jax.Array, jax.Array]:
@@ -162,11 +229,12 @@ class TA2Net(nn.Module):
     def _read(self, features: jax.Array, train: bool) -> jax.Array:
         """Features [B, N, h, w, C] to logits [B, N, 2] (section 4.3)."""
         wide = scaled(EMBEDDING, self.width)
-        x = Neck(wide, dtype=self.dtype, name="neck")(features, train=train)
+        neck = Neck(wide, self.places, self.dtype, name="neck")
+        x = neck(features, train=train)
         divisor = RELEASED_DIVISOR if self.released else 0
         matrices = AttentionMatrices(divisor, name="similarity")(x)
-        rows = MatrixRows(wide, name="rows")(matrices, train=train)
+        rows = MatrixRows(wide, self.dropout, name="rows")(matrices, train=train)
         if self.beside:
             rows = rows + nn.Dense(wide, name="beside")(x)
-        reader = FramePredictor(self.width, CLASSES, name="predictor")
+        reader = FramePredictor(self.width, CLASSES, self.dropout, name="predictor")
         return reader(rows, train=train)

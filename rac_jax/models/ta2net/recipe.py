@@ -12,10 +12,12 @@ from rac_jax.models.ta2net.event_clips import EventClips
 from rac_jax.models.ta2net.kinematics import NETWORKS, check_flow
 from rac_jax.models.ta2net.layers import EventOutput
 from rac_jax.models.ta2net.network import FLOW_NETWORK, STREAMS
+from rac_jax.models.ta2net.symmetries import vary
 from rac_jax.models.transrac.losses import weighed
 from rac_jax.scenes import Scene
+from rac_jax.train.feature_task import check_stored, stored_or_not
 from rac_jax.train.metrics import Mean, mean
-from rac_jax.train.recipe import Batch, Recipe, Stage, VideoExamples
+from rac_jax.train.recipe import Batch, Recipe, Stage, Task, VideoExamples
 from rac_jax.train.run import Run
 from rac_jax.train.window_task import (
     WindowTask,
@@ -27,6 +29,8 @@ from rac_jax.train.window_task import (
 STAGE = "windows"
 EXAMPLES = ("scenes", "videos")
 ALWAYS = ("image_encoder", "map", "neck", "similarity", "rows", "predictor")
+# Fields of the network on which what is stored of a window depends.
+STORED = ("flow", "streams", "frames")
 # What a network may have besides.
 PARTS = tuple(
     f"{name}_{part}" for name in STREAMS for part in ("encoder", "aggregation")
@@ -93,9 +97,8 @@ def terms_of(
     }
 
 
-def make_task(run: Run, variables: Variables) -> WindowTask:
-    """The one stage."""
-    del variables
+def make_task(run: Run, variables: Variables) -> Task:
+    """The one stage; with `stored_epochs` it learns from windows whose flow is known."""
     settings = run.config.loss
 
     def objective(
@@ -108,7 +111,8 @@ def make_task(run: Run, variables: Variables) -> WindowTask:
         source = window_parts(run, STAGE)
     else:
         source = VideoExamples(EventClips(run.network.frames, run.config.data.size))
-    return WindowTask(run, STAGE, groups_of(run), source, pick, normalised, objective)
+    task = WindowTask(run, STAGE, groups_of(run), source, pick, normalised, objective)
+    return stored_or_not(task, variables, STORED, FLOW_NETWORK, vary)
 
 
 def check(run: Run) -> None:
@@ -133,6 +137,7 @@ def check(run: Run) -> None:
             f"counting.threshold: {run.config.counting.threshold} is not from 0 to 1"
         )
     check_windows(run, STAGE, EXAMPLES)
+    check_stored(run, STAGE)
 
 
 def model_config(run: Run) -> dict[str, Any]:

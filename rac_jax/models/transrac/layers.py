@@ -197,24 +197,26 @@ class FramePredictor(nn.Module):
     Args:
       width: channel multiplier.
       outputs: P, values of a frame, such as one of a density.
+      dropout: share of the published dropout.
     """
 
     width: float = 1.0
     outputs: int = 1
+    dropout: float = 1.0
 
     @nn.compact
     def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
         """[B, N, C] to [B, N, P]."""
 
         def drop(y: jax.Array, share: float) -> jax.Array:
-            return nn.Dropout(share, deterministic=not train)(y)
+            return nn.Dropout(self.dropout * share, deterministic=not train)(y)
 
         wide = x.shape[-1]
         x = drop(x + sinusoids(x.shape[1], wide)[None], POSITION_DROPOUT)
         x = TransformerLayer(
             HEADS,
             scaled(FEEDFORWARD, self.width),
-            dropout=LAYER_DROPOUT,
+            dropout=self.dropout * LAYER_DROPOUT,
             name="transformer",
         )(x, train=train)
         x = nn.LayerNorm(1e-5, name="norm")(x)

@@ -24,7 +24,7 @@ from rac_jax.models.transrac.layers import (
     WindowEncoder,
     scale_starts,
 )
-from rac_jax.ops.similarity import centred_lags
+from rac_jax.ops.similarity import centred_lags, relative_embeddings
 
 MAP_CHANNELS = 32
 MAP_DROPOUT = 0.25
@@ -60,9 +60,11 @@ class MatrixRows(nn.Module):
 
     Args:
       channels: C of the result.
+      dropout: share of the published dropout.
     """
 
     channels: int
+    dropout: float = 1.0
 
     @nn.compact
     def __call__(self, matrices: jax.Array, *, train: bool) -> jax.Array:
@@ -70,7 +72,7 @@ class MatrixRows(nn.Module):
         image = jnp.moveaxis(matrices, 1, -1)  # [B, N, N, M]
         y = nn.Conv(MAP_CHANNELS, (3, 3), padding=1, name="conv")(image)
         y = BatchNorm(MAP_CHANNELS, name="norm").then_relu(y, train=train)
-        y = nn.Dropout(MAP_DROPOUT, deterministic=not train)(y)
+        y = nn.Dropout(self.dropout * MAP_DROPOUT, deterministic=not train)(y)
         rows = y.reshape(*y.shape[:2], -1)  # [B, N, N·32]
         y = nn.relu(nn.Dense(self.channels, name="projection")(rows))
         return nn.LayerNorm(1e-5, name="projection_norm")(y)
@@ -88,7 +90,10 @@ class TransRAC(nn.Module):
       frozen: whether the encoder learns nothing.
       places: rows and columns that the convolution across time sees.
       lags: whether similarity is read by how far apart frames are, and not by which frames they
-        are (ours): what is learned of a period in one place then holds in all.
+        are, of embeddings on a scale of the window's own (ours): what is learned of a period in
+        one place then holds in all, and at any contrast.
+      dropout: share of the published dropout in all that comes after the encoder; a narrow
+        network that is shown scenes without end learns faster without.
       dtype: compute type of what is done over pixels.
     """
 
@@ -100,6 +105,7 @@ class TransRAC(nn.Module):
     frozen: bool = False
     places: int = 3
     lags: bool = False
+    dropout: float = 1.0
     dtype: str = "float32"
 
     def __call__(self, clips: jax.Array, *, train: bool = False) -> DensityOutput:
@@ -169,9 +175,13 @@ class TransRAC(nn.Module):
         neck = Neck(wide, self.places, self.dtype, name="neck")
         divisor = RELEASED_DIVISOR if self.released else 0
         attention = AttentionMatrices(divisor, name="similarity")
-        matrices = [attention(neck(one, train=train)) for one in features]
+        embeddings = [neck(one, train=train) for one in features]  # [B, N, C]
+        if self.lags:
+            embeddings = [relative_embeddings(one) for one in embeddings]
+        matrices = [attention(one) for one in embeddings]
         similarity = jnp.concatenate(matrices, axis=1)  # [B, scales · heads, N, N]
         seen = centred_lags(similarity) if self.lags else similarity
-        x = MatrixRows(wide, name="rows")(seen, train=train)
-        density = FramePredictor(self.width, name="predictor")(x, train=train)[..., 0]
+        x = MatrixRows(wide, self.dropout, name="rows")(seen, train=train)
+        predictor = FramePredictor(self.width, dropout=self.dropout, name="predictor")
+        density = predictor(x, train=train)[..., 0]
         return DensityOutput(density, jnp.ones_like(density), similarity)

@@ -50,3 +50,20 @@ def test_its_flow_is_that_of_the_network_alone(monkeypatch):
     # Another flow is seen.
     other = jax.jit(loss)(params, clips, jax.tree.map(lambda x: 2 * x + 1, flow))
     assert abs(float(other - slopes["made"]["value"])) > 1e-6
+
+
+def test_what_is_stored_is_gone_on_from():
+    network = FAMILY.network(
+        encoder="lean", width=0.0625, frames=FRAMES, flow="tv_l1_quick", kept=True
+    )
+    variables = FAMILY.initialise(network, jax.random.key(0))
+    pixels = np.random.default_rng(0).uniform(0, 255, (1, FRAMES, 32, 32, 3))
+    clips = jnp.asarray(pixels / 127.5 - 1, jnp.bfloat16).astype(jnp.float32)
+    apply = jax.jit(network.apply, static_argnames="method")
+    seen = apply({}, clips, method="features")
+    assert [one.shape[-1] for one in seen] == [3, 2, 2]
+    assert all(one.dtype == jnp.bfloat16 for one in seen)
+    found = apply(variables, seen, method="from_features")
+    flow = tuple(one.astype(jnp.float32) for one in seen[1:])
+    wanted = apply(variables, clips, flow)
+    np.testing.assert_allclose(found.logits, wanted.logits, rtol=1e-4, atol=1e-5)

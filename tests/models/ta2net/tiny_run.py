@@ -27,10 +27,8 @@ def tiny_config(fields: dict[str, Any] | None = None) -> ml_collections.ConfigDi
     """Seconds of training; `fields` by their dotted names."""
     config, chosen = load_config("quick"), dict(FIELDS)
     for split in ("train", "val", "test"):
-        chosen[f"data.{split}.parts.strikes.number"] = 3
-        chosen[f"data.{split}.parts.strikes.frames"] = 40
-        chosen[f"data.{split}.parts.still.number"] = 0
-    # One kind of scenes compiles in less time than two.
+        chosen[f"data.{split}.parts.mixed.number"] = 3
+        chosen[f"data.{split}.parts.mixed.frames"] = 40
     config.windows.scenes = {
         "strikes": {"share": 1.0, "kinds": ("bounce",), "period": (4.0, 9.0)}
     }

@@ -59,29 +59,38 @@ def test_a_long_stream_is_held_in_part(monkeypatch):
     assert held.seen == 101 and len(held._frames) <= 16
 
 
-def test_bumps_apart_are_sure_and_a_flat_density_is_not():
-    sharp = bumps(10, 5, 7, 64)
-    everywhere = np.ones(64)
-    sure = blended.sureness(sharp, everywhere, 64)
-    assert sure[10:55].min() > 0.8
-    flat = blended.sureness(np.full(64, 0.1), everywhere, 64)
-    assert flat.max() < 0.01
-    assert not blended.sureness(np.zeros(64), everywhere, 64).any()
-    assert blended.sureness(sharp, 0 * everywhere, 64).max() == 0
+def test_what_a_window_can_show_is_as_sure_as_its_foreground():
+    foreground = np.linspace(0.2, 1, 200)
+    apart = bumps(10, 20, 0, 200)
+    np.testing.assert_allclose(blended.sureness(apart, foreground, 64), foreground)
+    # Bumps or not, if only the density is that of cycles.
+    flat = blended.sureness(np.full(200, 0.1), foreground, 64)
+    np.testing.assert_allclose(flat, foreground)
+    # Of the slowest cycle, 38.4 frames: a quarter of its density is nothing, a half is unsure.
+    quarter, half = (
+        blended.sureness(np.full(200, share / 38.4), foreground, 64)
+        for share in (0.25, 0.5)
+    )
+    assert quarter.max() < 1e-6
+    np.testing.assert_allclose(half, foreground / 2)
+    assert blended.sureness(np.full(3, 0.1), np.ones(3), 64).min() == 1
 
 
-def test_the_stride_whose_bumps_stand_apart_is_believed():
-    """Cycles of 40 frames: stride 1 smears them, stride 4 sees them, stride 8 counts half."""
+def test_the_stride_with_the_foreground_is_believed():
+    """Cycles of 40 frames: too slow for stride 1, seen by 4, thought to be half as many by 8."""
     frames, window = 400, 64
     rows = {}
-    for stride, (blur, share) in {1: (4.0, 1.0), 4: (1.0, 1.0), 8: (3.0, 0.5)}.items():
+    for stride, (share, sure) in {1: (0.1, 0.3), 4: (1.0, 0.95), 8: (0.5, 0.6)}.items():
         number = frames // stride
-        density = share * bumps(40 / stride, 8, 20 / stride, number, blur)
-        rows[stride] = np.stack([density, np.ones(number)], -1)
+        density = share * bumps(40 / stride, 8, 20 / stride, number)
+        place = np.arange(number) * stride
+        foreground = np.where((place >= 20) & (place < 340), sure, 0.05)
+        rows[stride] = np.stack([density, foreground], -1)
     found = blended.count(rows, frames, window)
     inside = slice(40, 280)
     assert (found.stride[inside] == 4).mean() > 0.95
     assert found.rate.sum() == pytest.approx(8, abs=0.3)
+    assert not found.rate[:16].any() and not found.rate[344:].any()
 
 
 @pytest.mark.usefixtures("quick_compiling")
