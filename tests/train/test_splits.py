@@ -242,15 +242,6 @@ def test_few_of_each_are_the_same_ones_and_some_of_more(data, tmp_path):
         splits.check_split(data, "train")
 
 
-def test_a_csv_with_a_broken_file(data, tmp_path, caplog, capsys):
-    folder = tmp_path / "scenes"
-    assert main(["scenes", "--out", str(folder), "--num", "2", "--seed", "1"]) == 0
-    labels = folder / "labels.csv"
-    broken = folder / "broken.mp4"
-    broken.write_bytes(b"no video")
-    columns = labels.read_text().splitlines()[0].count(",") + 1
-    with labels.open("a") as file:
-        file.write("broken.mp4,,,3" + "," * (columns - 4) + "\n")
 def test_a_csv_with_a_broken_file(data, tmp_path, caplog):
     for name in ("a.mp4", "b.mp4"):
         encode.write_video(tmp_path / name, np.zeros((5, 16, 16, 3), np.uint8), 25)
