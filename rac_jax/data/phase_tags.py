@@ -10,13 +10,16 @@ repetition goes from one to the other and back. One tag is the end of a repetiti
 other labels, and tags that the project does not have any more, are background.
 """
 
+import csv
 import dataclasses
 import itertools
 import json
 import os
 import pathlib
+from collections.abc import Iterable
 from typing import Any
 
+from rac_jax import drafts
 from rac_jax.data import tables
 
 REQUIRED = ("file", "start_s", "end_s")
@@ -65,6 +68,31 @@ def read_tags(
             f"{path.name}: a CSV has no labels, but {label!r} was asked for"
         )
     return _read_csv(path, pathlib.Path(videos or path.parent))
+
+
+def write_tags(path: str | os.PathLike, clips: Iterable[TaggedClip]) -> None:
+    """Writes the CSV that `read_tags` reads.
+
+    Args:
+      path: the CSV; it is replaced when all is written.
+      clips: whose files lie beside it.
+
+    Raises:
+      OSError: if it cannot be written.
+    """
+    with (
+        drafts.draft_file(path) as draft,
+        draft.open("w", newline="", encoding="utf-8") as file,
+    ):
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow((*REQUIRED, "middle_s"))
+        for clip in clips:
+            name = pathlib.Path(clip.path).name
+            for start_s, middle_s, end_s in clip.cycles:
+                times = (start_s, end_s, middle_s)
+                writer.writerow((name, *(f"{time:.3f}" for time in times)))
+            if not clip.cycles:
+                writer.writerow((name, "", "", ""))
 
 
 def _read_csv(path: pathlib.Path, videos: pathlib.Path) -> list[TaggedClip]:

@@ -126,3 +126,24 @@ def test_folders_of_videos_are_learned_from(tmp_path):
         FAMILY.network(**written["arguments"]), jax.random.key(0)
     )
     assert "activity_head" in variables["params"]
+
+
+@pytest.mark.slow
+def test_phases_of_a_project_of_sense_are_learned(tmp_path):
+    write_videos(tmp_path / "videos_train")
+    config = {"classes": {"fast": [1, 2], "slow": []}, "tags": {"1": "up", "2": "down"}}
+    (tmp_path / "project_config.json").write_text(json.dumps(config))
+    (tmp_path / "tags_train" / "fast").mkdir(parents=True)
+    tags = json.dumps({"fps": 4, "time_annotation": [1, 2, 1, 0, 1, 2, 1, 0]})
+    for name in ("0.json", "1.json"):
+        (tmp_path / "tags_train" / "fast" / name).write_text(tags)
+    fields = TINY | {"model.activities": 0, "clips.together": 2, "clips.epochs": 1}
+    for split in ("train", "val", "test"):
+        fields |= {f"data.{split}.path": f"sense:{tmp_path}"}
+    flags = [f"--config.{name}={value}" for name, value in fields.items()]
+    config, folder = f"--config={tiny_run.CONFIG}:tagged", tmp_path / "run"
+    assert main(["train", config, f"--workdir={folder}", *flags]) == 0
+    report = json.loads((folder / "evaluation.json").read_text())
+    assert report["mape"].keys() == {"fast"} and len(report["videos"]) == 4
+    assert {row["label"] for row in report["videos"]} == {"fast", "slow"}
+    assert (folder / "export" / "model.safetensors").exists()
