@@ -2,44 +2,72 @@
 
 The papers show a network 64 frames of a whole video, so that a cycle which lasts under two of them
 is lost (57 % of RepCount-A's). Here every frame is looked at, at several strides. In training,
-cycles that a window's stride cannot show have no density and are no foreground, so where there is a
-density, and a foreground, the stride can show them, and what lies under the density is believed.
-Whether a cycle has a bump of its own says nothing: where a thing goes round without an end, nobody
-can tell where its cycles begin, and the likeliest density is flat.
+cycles that a window's stride cannot show have no density and are no foreground; the others are seen
+by several strides, and a rate is believed as far as those that can show it agree on it.
+Whether each cycle has a bump of its own says nothing: where a thing goes round without an end,
+nobody can tell where its cycles begin, and the likeliest density is flat.
 """
+
+from collections.abc import Mapping
 
 import numpy as np
 import scipy.ndimage
 
 from rac_jax.counting.overlapping import StridesAlongTime, choose_along_time
-from rac_jax.models.transrac.losses import LONGEST
+from rac_jax.models.transrac.losses import LONGEST, SHORTEST
 
 # A frame belongs to a repetition from this score on, and a set has so many repetitions at least.
-THRESHOLD = 0.8
+THRESHOLD = 0.2
 LEAST_COUNT = 1.6
 # Sets with a break of less than so many periods between them are one.
 GAP_PERIODS = 1.0
-# The density around a frame, in those of the slowest cycles that a window shows: nothing is there
-# up to the first, something from the second on.
-NOTHING, SOMETHING = 0.25, 0.75
+# Frames of the video around one over which rates are compared.
+AROUND = 64
+# Of the logarithm of two rates' ratio: how far apart they agree to exp(-1).
+APART = 0.4
+SLOWEST = 1e-6  # repetitions per frame; slower ones are none
 
 
-def sureness(density: np.ndarray, foreground: np.ndarray, window: int) -> np.ndarray:
-    """How sure a density is of each strided frame.
+def agreement(
+    rates: Mapping[int, np.ndarray],
+    foregrounds: Mapping[int, np.ndarray],
+    window: int,
+) -> dict[int, np.ndarray]:
+    """How far other strides bear a stride out, along time.
 
     Args:
-      density: [n] at least 0.
-      foreground: [n] in [0, 1].
+      rates: stride to [T] repetitions per frame of the video, at least 0.
+      foregrounds: stride to [T] in [0, 1].
       window: N, strided frames of a window.
 
     Returns:
-      [n] in [0, 1]: the foreground, where the mean density of the window around a frame is one of
-      cycles that it can show, and less where it is next to nothing.
+      Stride to [T] in [0, 1]: of the other strides whose windows can show the mean rate around a
+      frame, the mean of how near theirs is, times their foreground; 0 where its own cannot.
     """
-    around = scipy.ndimage.uniform_filter1d(density, min(window, len(density)))
-    cycles = around * LONGEST * window
-    there = np.clip((cycles - NOTHING) / (SOMETHING - NOTHING), 0, 1)
-    return there * foreground
+    around = {
+        stride: np.maximum(
+            scipy.ndimage.uniform_filter1d(rate, min(AROUND, len(rate))), SLOWEST
+        )
+        for stride, rate in rates.items()
+    }
+
+    def shown(rate: np.ndarray, stride: int) -> np.ndarray:
+        frames = 1 / (rate * stride)  # strided ones of a cycle
+        return (frames >= SHORTEST) & (frames <= LONGEST * window)
+
+    found = {}
+    for stride, rate in around.items():
+        others = [other for other in around if other != stride]
+        able = [shown(rate, other) for other in others]
+        near = [
+            np.exp(-np.square(np.log(around[other] / rate) / APART))
+            * foregrounds[other]
+            for other in others
+        ]
+        agreed = sum((a * b for a, b in zip(able, near, strict=True)), 0 * rate)
+        number = np.maximum(sum(able, 0 * rate), 1)
+        found[stride] = np.where(shown(rate, stride), agreed / number, 0.0)
+    return found
 
 
 def count(rows: dict[int, np.ndarray], frames: int, window: int) -> StridesAlongTime:
@@ -53,9 +81,15 @@ def count(rows: dict[int, np.ndarray], frames: int, window: int) -> StridesAlong
     Returns:
       The count, as a rate per frame.
     """
-    found = {}
+    place = np.arange(frames)
+    rates, foregrounds = {}, {}
     for stride, row in rows.items():
-        known = row.astype(np.float64)
-        density = np.maximum(known[:, 0], 0.0)
-        found[stride] = sureness(density, known[:, 1], window), density / stride
+        known = row[np.minimum(place // stride, len(row) - 1)].astype(np.float64)
+        rates[stride] = np.maximum(known[:, 0], 0.0) / stride
+        foregrounds[stride] = known[:, 1]
+    # A stride alone, asked for, has its own foreground.
+    sure = agreement(rates, foregrounds, window) if len(rows) > 1 else foregrounds
+    found = {
+        stride: (sure[stride][::stride], rates[stride][::stride]) for stride in rows
+    }
     return choose_along_time(found, frames, THRESHOLD)
