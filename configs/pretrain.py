@@ -11,8 +11,8 @@ Without a variant an S3D on clips of 64 frames. `r2plus1d`, `swin`, `images` (a 
 as RepNet has it) and `sound` (VGGSound's ResNet-18 on 5 s of sound) have the sizes in which
 other families take them; these want a GPU or more and days on Kinetics-400, and have not been
 run at that size. `quick` tells the seven kinds of motion of procedural scenes apart, with the
-encoder of `repnet:small`: on two CPU cores that some fifteen other programs shared, 23 minutes
-and 0.41 of 64 test scenes right (chance is 0.14).
+encoder of `repnet:small`: 600 steps of 0.6 s of CPU; 250 of them tell 0.80 of 70 test scenes right
+(chance is 0.14).
 """
 
 import ml_collections

@@ -12,6 +12,8 @@ from rac_jax.train.step import REMATERIALISE, make_train_step, rematerialised
 from tests.train import tiny_task
 from tests.train.tiny_task import TinyTask
 
+pytestmark = pytest.mark.usefixtures("quick_compiling")
+
 
 class Plain(TinyTask):
     """Without draws and batch statistics, so that pieces of a batch are like the whole."""

@@ -11,6 +11,8 @@ from rac_jax.counting import programs
 from rac_jax.models.sight_sound import FAMILY
 from rac_jax.models.sight_sound import network as sight_sound
 
+pytestmark = pytest.mark.usefixtures("quick_compiling")
+
 TINY = {
     "sight_width": 0.0625,
     "sight_classes": 5,

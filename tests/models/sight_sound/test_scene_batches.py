@@ -10,6 +10,8 @@ from rac_jax.models.sight_sound import preprocessing, scene_batches
 from rac_jax.models.sight_sound.columns import SpectrogramReader
 from rac_jax.scenes import SceneConfig
 
+pytestmark = pytest.mark.usefixtures("quick_compiling")
+
 SCENES = SceneConfig(height=20, width=20, period=(8, 20), cut=0.5, max_cycles=16)
 
 

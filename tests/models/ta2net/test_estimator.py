@@ -9,6 +9,8 @@ from rac_jax.counting.estimator import Chunk, SourceInfo
 from rac_jax.models.ta2net import FAMILY, EventOptions
 from rac_jax.models.ta2net.peaks import event_sets, peak_frames
 
+pytestmark = pytest.mark.usefixtures("quick_compiling")
+
 FRAMES, SIZE = 16, 16
 CONFIG = {
     "name": "tiny",
