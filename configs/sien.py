@@ -191,6 +191,8 @@ def tagged() -> ml_collections.ConfigDict:
     config.name = "sien-tagged"
     for split in ("train", "val", "test"):
         config.data[split].kind = "csv"
+    # As a counter resizes them.
+    config.data.interpolation = "bilinear"
     config.data.workers = 12
     # An epoch is as many steps as the videos give; numbers of ours, the paper has none.
     config.clips.update({"examples": "videos", "layers": 10, "epochs": 40})

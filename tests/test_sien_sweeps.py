@@ -4,17 +4,26 @@ import pytest
 
 from rac_jax.cli import train
 from rac_jax.train import settings, sweep_table
+from tests.models.classifier import tiny_run as classifier_run
 from tests.models.sien import tiny_run
+from tests.models.skeleton_phases import tiny_run as skeleton_run
 
 SWEEPS = train.load_sweeps(str(tiny_run.CONFIG))
 VARIANTS = {"table4": "exercises", "table5": "tagged", "schemes": "people"}
 
 
-@pytest.mark.parametrize("name", SWEEPS)
+@pytest.mark.parametrize("name", [*SWEEPS, "i3d", "st-gcn"])
 def test_a_sweep_is_sound(name):
-    sweep = SWEEPS[name]
+    if name == "i3d":
+        sweep = train.load_sweeps(str(classifier_run.CONFIG))["table4"]
+        config = classifier_run.load_config(name)
+    elif name == "st-gcn":
+        sweep = train.load_sweeps(str(skeleton_run.CONFIG))["schemes"]
+        config = skeleton_run.load_config(name)
+        assert sweep["runs"] == SWEEPS["schemes"]["runs"]
+    else:
+        sweep, config = SWEEPS[name], tiny_run.load_config(VARIANTS[name])
     sweep_table.check_sweep(sweep)
-    config = tiny_run.load_config(VARIANTS[name])
     for changes in sweep["runs"].values():
         for field, value in changes.items():
             assert type(settings.find_field(config.to_dict(), field)) is type(value)

@@ -47,6 +47,7 @@ KINDS = {
     "efficientnet_lite": Kind(
         "rac_jax.encoders.efficientnet_lite:EfficientNetLite", IMAGES
     ),
+    "i3d": Kind("rac_jax.encoders.i3d:I3D"),
     "plain": Kind("rac_jax.encoders.plain_frames:PlainFrames"),
     "r2plus1d18": Kind("rac_jax.encoders.r2plus1d:R2Plus1D18"),
     "resnet18": Kind("rac_jax.encoders.resnet:ResNet18", IMAGES, channels=0),
@@ -104,7 +105,9 @@ class Classifier(nn.Module):
     dtype: str = "float32"
 
     @nn.compact
-    def __call__(self, x: jax.Array, *, train: bool = False) -> ClassifierOutput:
+    def __call__(
+        self, x: jax.Array, *, train: bool = False, frozen: bool = False
+    ) -> ClassifierOutput:
         """Names actions.
 
         Args:
@@ -112,6 +115,7 @@ class Classifier(nn.Module):
             spectrograms.
           train: whether batch statistics are the batch's own and features are dropped (a key
             for "dropout").
+          frozen: whether the encoder does as in use also while `train`.
 
         Returns:
           The logits and the features.
@@ -126,7 +130,7 @@ class Classifier(nn.Module):
         encoder = getattr(importlib.import_module(module), name)(
             width=self.width, dtype=self.dtype, name="encoder", **arguments
         )
-        found = encoder(x, train=train)
+        found = encoder(x, train=train and not frozen)
         if isinstance(found, EncoderOutput):
             features = found.features  # [B or B·T, C]
         else:

@@ -26,7 +26,8 @@ from rac_jax.train.run import Run
 from rac_jax.train.splits import scene_config
 
 STAGE = "classify"
-GROUPS = ("encoder", "norm", "head")
+ENCODER = "encoder"
+GROUPS = (ENCODER, "norm", "head")
 
 
 def smoothed(labels: jax.Array, classes: int, smoothing: float) -> jax.Array:
@@ -71,7 +72,9 @@ class ClassTask(Task):
 
     @property
     def trained(self) -> tuple[str, ...]:
-        """All groups that this network has."""
+        """What the settings name, else all groups that this network has."""
+        if self.settings.trained:
+            return tuple(self.settings.trained)
         kind = find_kind(self.run.network.encoder)
         return tuple(n for n in GROUPS if n != "norm" or not kind.normalised)
 
@@ -164,6 +167,7 @@ class ClassTask(Task):
             {"params": params, "batch_stats": batch_stats},
             batch["inputs"],
             train=True,
+            frozen=not any(one.partition("/")[0] == ENCODER for one in self.trained),
             mutable=["batch_stats"],
             rngs={"dropout": key},
         )

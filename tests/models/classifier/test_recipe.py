@@ -17,7 +17,7 @@ pytestmark = pytest.mark.usefixtures("quick_compiling")
 
 
 @pytest.mark.parametrize(
-    "variant", ["", "images", "quick", "r2plus1d", "sound", "swin"]
+    "variant", ["", "i3d", "images", "quick", "r2plus1d", "sound", "swin"]
 )
 def test_variants_are_sound(variant, tmp_path):
     config = tiny_run.load_config(variant)

@@ -40,6 +40,33 @@ def test_cross_entropy_by_hand():
     assert float(nothing) == 0
 
 
+def test_what_is_frozen_stays(tmp_path):
+    config = tiny_run.tiny_config({"classify.trained": ("head",)})
+    run = tiny_run.run_of(config, tmp_path)
+    one = task.ClassTask(run, tuple(config.classes))
+    assert one.trained == ("head",)
+    variables = run.family.initialise(run.network, jax.random.key(0))
+    clips = jax.random.normal(jax.random.key(1), (2, 4, 16, 16, 3))
+    batch = {
+        "inputs": clips,
+        "targets": jnp.eye(7)[:2],
+        "label": jnp.arange(2),
+        "mask": jnp.ones(2, bool),
+    }
+
+    def stats(one):
+        key = jax.random.key(2)
+        params, before = variables["params"], variables["batch_stats"]
+        found = jax.jit(one.loss)(params, before, batch, key)
+        moved = jax.tree.map(lambda a, b: np.abs(a - b).max(), found[1][0], before)
+        return max(jax.tree.leaves(moved))
+
+    assert stats(one) == 0
+    config.classify.trained = ()
+    whole = task.ClassTask(run, tuple(config.classes))
+    assert whole.trained == ("encoder", "head") and stats(whole) > 0
+
+
 def test_clips_are_consecutive_frames_at_the_stride():
     sampler = examples.RandomClips(CLASSES, frames=4, stride=3, size=4)
     starts = set()
