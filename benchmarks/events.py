@@ -48,9 +48,9 @@ GROUPS = {
 }
 TOLERANCES_S = (1 / FPS, 2 / FPS)
 NEAR = 0.15  # of the picture's side, of a place that is right
-# The rule: at this side, the mean of the strongest share of pixels, over its median in time.
+# The rule: at this side, the mean of the strongest share of pixels, in deviations from its median.
 RULE_SIDE, STRONGEST = 64, 0.02
-RULE_THRESHOLDS = (1.25, 1.5, 2.0, 2.5, 3.0, 4.0, 6.0, 8.0)
+RULE_THRESHOLDS = (0.0, 0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 2.5, 3.0)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -103,16 +103,15 @@ def by_model(counter: Counter, scene: Known) -> Marks:
 
 
 def inflection_strength(scene: Known) -> np.ndarray:
-    """How abruptly the strongest pixels' flow changes at each frame, [T], of a median of 1."""
+    """How abruptly the strongest pixels turn at each frame, [T], standardised."""
     shape = (FRAMES, RULE_SIDE, RULE_SIDE, 3)
     small = jax.image.resize(scene.frames.astype(np.float32), shape, "linear")
-    flow = np.asarray(flows(small[None] / 127.5 - 1, "tv_l1")[0][0])  # [T, h, w, 2]
-    change = np.linalg.norm(np.diff(flow, axis=0), axis=-1).reshape(FRAMES - 1, -1)
-    number = max(1, int(STRONGEST * change.shape[1]))
-    strength = np.sort(change, axis=1)[:, -number:].mean(1)
-    # The change from one flow to the next is of the frame between.
-    strength = np.concatenate([strength[:1], strength])
-    return strength / max(float(np.median(strength)), 1e-6)
+    there, back = flows(small[None] / 127.5 - 1, "tv_l1_quick")
+    # Where a pixel goes next minus where it came from.
+    turn = np.linalg.norm(there[0] + back[0], axis=-1).reshape(FRAMES, -1)
+    number = max(1, int(STRONGEST * turn.shape[1]))
+    strength = np.sort(turn, axis=1)[:, -number:].mean(1)
+    return (strength - np.median(strength)) / max(float(np.std(strength)), 1e-6)
 
 
 def by_rule(strengths: list[np.ndarray], threshold: float) -> list[Marks]:

@@ -82,6 +82,8 @@ def full() -> ml_collections.ConfigDict:
         "masked": False,
         "beside": False,
         "kept": False,
+        "centred": False,
+        "squeezed": False,
         "places": 3,
         "dropout": 1.0,
     }
@@ -213,6 +215,8 @@ def small() -> ml_collections.ConfigDict:
             "flow": "tv_l1_quick",
             "beside": True,
             "kept": True,
+            "centred": True,
+            "squeezed": True,
             "places": 1,
             "dropout": 0.0,
         }

@@ -67,6 +67,8 @@ MODELS = {
             "encoder": "lean",
             "beside": True,
             "kept": True,
+            "centred": True,
+            "squeezed": True,
             "places": 1,
         },
     ),

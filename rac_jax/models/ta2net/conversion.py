@@ -143,8 +143,9 @@ def to_torch(network: TA2Net, variables: Variables) -> dict[str, Any]:
       TableError: if an array does not fit, or the network has parts that the release has not.
     """
     plain = network.encoder == "resnet50" and network.pictures
-    plain = plain and network.flow in FLOWS
-    plain = plain and network.places == 3 and not (network.beside or network.kept)
+    plain = plain and network.flow in FLOWS and network.places == 3
+    ours = (network.beside, network.kept, network.centred, network.squeezed)
+    plain = plain and not any(ours)
     if not plain or not network.released or not network.aggregated:
         raise TableError("only the released network has a PyTorch form")
     flat = flax.traverse_util.flatten_dict(jax.device_get(variables), sep="/")

@@ -128,3 +128,30 @@ class DiscriminativeMap(nn.Module):
             scale, shift = norm.running()
             x = x * scale.reshape(1, 1, 1, 1) + shift.reshape(1, 1, 1, 1)
         return jax.nn.sigmoid(x[..., 0])
+
+
+class OwnFeatures(nn.Module):
+    """What each frame looks like by itself: for a reader, and as a say of its own (ours).
+
+    The strongest place of a channel is much alike in all frames: standardised, what differs from
+    frame to frame is what is seen.
+
+    Args:
+      classes: P, of the say.
+    """
+
+    classes: int
+
+    @nn.compact
+    def __call__(self, x: jax.Array, *, train: bool) -> tuple[jax.Array, jax.Array]:
+        """[B, N, C] to an embedding [B, N, C] and logits [B, N, P]."""
+        wide = x.shape[-1]
+        norm = BatchNorm(wide, name="norm")
+        if train:
+            x = norm(x)
+        else:
+            scale, shift = norm.running()
+            x = x * scale + shift
+        hidden = nn.relu(nn.Dense(wide, name="hidden")(x))
+        own = nn.Dense(self.classes, name="output")(hidden)
+        return nn.Dense(wide, name="embedding")(x), own

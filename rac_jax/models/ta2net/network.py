@@ -6,7 +6,7 @@ the similarity of all frames, read by a transformer as in TransRAC, give two cla
 
 `released` is what the authors' code does where it differs from their text: the attention's
 direction, and scores divided by the root of 64. Their code sees pictures of flow, which is
-`pictures`. `beside` and `kept` are ours: the reader also sees what each frame looks like, not only
+`pictures`. `beside`, `kept`, `centred` and `squeezed` are ours: the reader also sees what each frame looks like, not only
 how like the others it is, and the kinematics are seen themselves, not only by which places of the
 image they pick. `streams` and `aggregated` are for the paper's Table 4.
 
@@ -33,6 +33,7 @@ from rac_jax.models.ta2net.layers import (
     DiscriminativeMap,
     EventOutput,
     FrameEncoder,
+    OwnFeatures,
 )
 from rac_jax.models.transrac.layers import EMBEDDING, FramePredictor, Neck
 from rac_jax.models.transrac.network import (
@@ -63,8 +64,13 @@ class TA2Net(nn.Module):
       pictures: whether kinematics are seen as pictures of colours.
       released: whether it computes what the authors' code does.
       masked: whether the reader sees D · F, too, and both answers are averaged.
-      beside: whether the reader sees the frames' own features.
+      beside: whether the reader sees the frames' own features, and they have a say of their own.
       kept: whether kinematics are features beside what they pick, too.
+      centred: whether the inflection of a frame is v+ + v-, where its own pixels go next minus
+        where they came from, in place of differences of two frames' flows at the same pixels,
+        from which a small thing has gone by then.
+      squeezed: whether kinematics are the signed logarithm of 1 plus their pixels: then a jump of
+        the camera, or a flow gone wrong, does not drown the rest.
       places: rows and columns that the convolution across time sees.
       dropout: how much of the reader is dropped in training, 1 for as much as the authors do.
       dtype: compute type of what is done over pixels.
@@ -81,6 +87,8 @@ class TA2Net(nn.Module):
     masked: bool = False
     beside: bool = False
     kept: bool = False
+    centred: bool = False
+    squeezed: bool = False
     places: int = 3
     dropout: float = 1.0
     dtype: str = "float32"
@@ -204,12 +212,18 @@ class TA2Net(nn.Module):
             # Nothing is learned through the flow.
             known = jax.lax.stop_gradient(kinematics(*flow, self.pictures))
         for name in self.streams:
-            ahead, back = known.forward, known.backward
+            ways = (known.backward, known.forward)
             if name == "inflection":
-                ahead, back = known.forward_inflection, known.backward_inflection
+                ways = (known.backward_inflection, known.forward_inflection)
+            if name == "inflection" and self.centred:
+                ways = (known.backward + known.forward,)
+            both = jnp.concatenate(ways)
+            if self.squeezed:
+                both = jnp.sign(both) * jnp.log1p(jnp.abs(both))
             # Both directions by one encoder (Eq. 4).
-            both = encode(jnp.concatenate([back, ahead]), f"{name}_encoder")
-            both = jnp.concatenate(jnp.split(both, 2), axis=-1)  # [B·N, h, w, 2C]
+            both = encode(both, f"{name}_encoder")
+            # [B·N, h, w, 2C], or C of one way.
+            both = jnp.concatenate(jnp.split(both, len(ways)), axis=-1)
             if self.aggregated:
                 pick = CrossKinematics(self.released, name=f"{name}_aggregation")
                 parts.append(pick(image, both).astype(jnp.float32))
@@ -234,7 +248,9 @@ class TA2Net(nn.Module):
         divisor = RELEASED_DIVISOR if self.released else 0
         matrices = AttentionMatrices(divisor, name="similarity")(x)
         rows = MatrixRows(wide, self.dropout, name="rows")(matrices, train=train)
+        own = jnp.zeros(())
         if self.beside:
-            rows = rows + nn.Dense(wide, name="beside")(x)
+            embedding, own = OwnFeatures(CLASSES, name="beside")(x, train=train)
+            rows = rows + embedding
         reader = FramePredictor(self.width, CLASSES, self.dropout, name="predictor")
-        return reader(rows, train=train)
+        return reader(rows, train=train) + own
