@@ -40,6 +40,8 @@ def environment(installed, tmp_path_factory) -> dict[str, str]:
     return os.environ | {
         "PYTHONPATH": os.pathsep.join([str(installed), str(ROOT)]),
         "RAC_JAX_CACHE": str(tmp_path_factory.mktemp("cache")),
+        # These programs compile more than they compute.
+        "JAX_DISABLE_MOST_OPTIMIZATIONS": "1",
     }
 
 

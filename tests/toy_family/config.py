@@ -35,9 +35,9 @@ def get_config() -> ml_collections.ConfigDict:
                 "test": data | {"seed": 3},
             },
             "pixels": {
-                "epochs": 3,
-                "epoch_steps": 30,
-                "batch": 8,
+                "epochs": 2,
+                "epoch_steps": 12,
+                "batch": 4,
                 "accumulate": 1,
                 "average_decay": 0.0,
                 "rematerialise": "nothing",
@@ -52,8 +52,8 @@ def get_config() -> ml_collections.ConfigDict:
                 },
                 "evaluate_epochs": 1,
                 "keep_best": False,
-                "log_steps": 10,
-                "checkpoint_steps": 10,
+                "log_steps": 6,
+                "checkpoint_steps": 6,
             },
         }
     )

@@ -64,9 +64,15 @@ class ListenToLookFamily(TrainableFamily):
         import jax
         import jax.numpy as jnp
 
-        inputs = jax.tree.map(
-            lambda one: jnp.ones(one.shape, one.dtype), self.example_inputs(network)
-        )
+        from rac_jax.counting.programs import abstract_variables
+        from rac_jax.encoders.initialise import draw_variables
+        from rac_jax.models.listen_to_look.student import Student
+
+        examples = self.example_inputs(network)
+        # The released form merges rows by parameters of its own.
+        if isinstance(network, Student) and not network.released:
+            return draw_variables(abstract_variables(network, examples), key)
+        inputs = jax.tree.map(lambda one: jnp.ones(one.shape, one.dtype), examples)
         variables = jax.device_get(jax.jit(network.init)(key, *inputs))
         return {"params": {}, "batch_stats": {}} | variables
 

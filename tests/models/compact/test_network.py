@@ -10,6 +10,8 @@ from rac_jax.models.compact import FAMILY, grid
 from rac_jax.models.compact import network as compact
 from rac_jax.ops import similarity
 
+pytestmark = pytest.mark.usefixtures("quick_compiling")
+
 WINDOW = np.random.default_rng(0).integers(0, 200, (2, 64, 16, 16)).astype(np.float32)
 MEL = np.random.default_rng(1).normal(size=(2, 64, 4, 32)).astype(np.float32)
 

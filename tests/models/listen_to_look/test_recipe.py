@@ -107,6 +107,8 @@ def test_students_of_one_sense_cost_what_those_of_both_do():
         groups = DistilTask(run, teacher=None).trained
         shapes = jax.eval_shape(run.network.init, jax.random.key(0), frames, patches)
         assert sorted(shapes["params"]) == sorted(groups)
+        first = FAMILY.initialise(run.network, jax.random.key(0))
+        assert jax.tree.map(jnp.shape, first) == jax.tree.map(jnp.shape, shapes)
         said = jax.eval_shape(run.network.apply, shapes, frames, patches)
         assert said.descriptor.shape == (1, 96)
         program = jax.jit(run.network.apply).lower(shapes, frames, patches)
