@@ -55,7 +55,7 @@ def follow(process: subprocess.Popen, batches: int) -> int:
     return began
 
 
-@pytest.mark.parametrize("kills", [3, pytest.param(10, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("kills", [2, pytest.param(10, marks=pytest.mark.slow)])
 def test_killed_at_random_moments_it_ends_bit_for_bit_the_same(
     straight, tmp_path, kills
 ):
