@@ -5,6 +5,8 @@ stores flow as pictures, hues on a wheel divided by the longest vector of that f
 difference of two such pictures: speeds are lost. `colours` is for weights that were trained so.
 """
 
+from collections.abc import Sequence
+
 import flax.struct
 import jax
 import jax.numpy as jnp
@@ -24,6 +26,8 @@ NETWORKS = {
     "gmflow_refined": {"scales": 2, "refinements": 6},
     "gmflow_small": {"width": 0.375, "scales": 2, "blocks": 4},
 }
+# Of `strengths`: means of the first, second, fourth ... powers.
+POWERS = 5
 # Steps of the wheel from red over yellow, green, cyan, blue and magenta back to red (Baker et al.,
 # "A database and evaluation methodology for optical flow", 2011).
 WHEEL = (15, 6, 4, 11, 13, 6)
@@ -109,6 +113,34 @@ def kinematics(
     later = jnp.concatenate([forward[:, 1:], forward[:, -1:]], axis=1)
     earlier = jnp.concatenate([backward[:, :1], backward[:, :-1]], axis=1)
     return Kinematics(forward, backward, later - forward, earlier - backward)
+
+
+def strengths(
+    forward: jax.Array, backward: jax.Array, streams: Sequence[str]
+) -> jax.Array | None:
+    """How fast each frame's places move and how abruptly they turn, the strongest of them most.
+
+    Means of powers of log(1 + pixels), of the places' speed |v+ - v-| / 2 where "motion" is looked
+    at, and of |v+ + v-|, where they go next minus where they came from, for "inflection".
+
+    Args:
+      forward: [B, N, H, W, 2] in pixels.
+      backward: likewise.
+      streams: which of both.
+
+    Returns:
+      [B, N, K], five of each, or None without streams.
+    """
+    sums = {"motion": (forward - backward) / 2, "inflection": forward + backward}
+    found = []
+    for name in streams:
+        size = jnp.log1p(jnp.sqrt(jnp.sum(jnp.square(sums[name]), -1) + 1e-12))
+        power = size
+        for place in range(POWERS):
+            mean = jnp.mean(power, axis=(2, 3))  # [B, N]
+            found.append((mean + 1e-12) ** (1 / 2**place))
+            power = jnp.square(power)
+    return jnp.stack(found, axis=-1) if found else None
 
 
 def _wheel() -> np.ndarray:

@@ -13,6 +13,8 @@ ENCODERS = ("resnet50", "lean")
 EMBEDDING = 256
 # Of queries and keys: an eighth of the image's channels.
 NARROWER = 8
+# Frames that are seen together, and strengths that differ by less than this are all alike.
+NEIGHBOURS, FAINT = 9, 0.05
 # Of the lean encoder: (channels, taps, stride) of each layer; an eighth of the side is left.
 LEAN = ((64, 5, 4), (128, 3, 2), (256, 3, 1))
 
@@ -131,7 +133,7 @@ class DiscriminativeMap(nn.Module):
 
 
 class OwnFeatures(nn.Module):
-    """What each frame looks like by itself: for a reader, and as a say of its own (ours).
+    """What each frame and its neighbours look like: for a reader, and as a say of its own (ours).
 
     The strongest place of a channel is much alike in all frames: standardised, what differs from
     frame to frame is what is seen.
@@ -143,15 +145,25 @@ class OwnFeatures(nn.Module):
     classes: int
 
     @nn.compact
-    def __call__(self, x: jax.Array, *, train: bool) -> tuple[jax.Array, jax.Array]:
-        """[B, N, C] to an embedding [B, N, C] and logits [B, N, P]."""
-        wide = x.shape[-1]
-        norm = BatchNorm(wide, name="norm")
+    def __call__(
+        self, x: jax.Array, strengths: jax.Array | None, *, train: bool
+    ) -> tuple[jax.Array, jax.Array]:
+        """Features [B, N, C] and strengths [B, N, K] to an embedding [B, N, C] and logits [B, N, P]."""
+        wide, parts = x.shape[-1], [x]
+        if strengths is not None:
+            parts.append(strengths)
+        x = jnp.concatenate(parts, axis=-1)
+        norm = BatchNorm(x.shape[-1], name="norm")
         if train:
             x = norm(x)
         else:
             scale, shift = norm.running()
             x = x * scale + shift
-        hidden = nn.relu(nn.Dense(wide, name="hidden")(x))
+        if strengths is not None:
+            # Also by how much more it moves than it does in the rest of the window.
+            apart = strengths - jnp.mean(strengths, axis=1, keepdims=True)
+            usual = jnp.std(strengths, axis=1, keepdims=True)
+            x = jnp.concatenate([x, apart / (usual + FAINT)], axis=-1)
+        hidden = nn.relu(nn.Conv(wide, (NEIGHBOURS,), name="hidden")(x))
         own = nn.Dense(self.classes, name="output")(hidden)
         return nn.Dense(wide, name="embedding")(x), own

@@ -27,6 +27,7 @@ from rac_jax.models.ta2net.kinematics import (
     check_flow,
     flows,
     kinematics,
+    strengths,
 )
 from rac_jax.models.ta2net.layers import (
     CrossKinematics,
@@ -64,7 +65,8 @@ class TA2Net(nn.Module):
       pictures: whether kinematics are seen as pictures of colours.
       released: whether it computes what the authors' code does.
       masked: whether the reader sees D · F, too, and both answers are averaged.
-      beside: whether the reader sees the frames' own features, and they have a say of their own.
+      beside: whether the reader sees the frames' own features and how fast and abruptly their
+        strongest places move, and they have a say of their own.
       kept: whether kinematics are features beside what they pick, too.
       centred: whether the inflection of a frame is v+ + v-, where its own pixels go next minus
         where they came from, in place of differences of two frames' flows at the same pixels,
@@ -187,7 +189,10 @@ class TA2Net(nn.Module):
         seen = by_frame(features)  # [B, N, h, w, C]
         if self.masked:
             seen = jnp.concatenate([seen, by_frame(active)])  # [2B, N, h, w, C]
-        logits = self._read(seen, train)
+        known = None
+        if self.beside and flow is not None:
+            known = jax.lax.stop_gradient(strengths(*flow, self.streams))
+        logits = self._read(seen, known, train)
         if self.masked:
             logits = jnp.mean(logits.reshape(2, batch, self.frames, CLASSES), axis=0)
         return EventOutput(logits, by_frame(maps), by_frame(motion), by_frame(rest))
@@ -240,7 +245,9 @@ class TA2Net(nn.Module):
         found = network(127.5 * (1 + clips), both=True)
         return at_every_frame(found.forward, found.backward)
 
-    def _read(self, features: jax.Array, train: bool) -> jax.Array:
+    def _read(
+        self, features: jax.Array, known: jax.Array | None, train: bool
+    ) -> jax.Array:
         """Features [B, N, h, w, C] to logits [B, N, 2] (section 4.3)."""
         wide = scaled(EMBEDDING, self.width)
         neck = Neck(wide, self.places, self.dtype, name="neck")
@@ -250,7 +257,10 @@ class TA2Net(nn.Module):
         rows = MatrixRows(wide, self.dropout, name="rows")(matrices, train=train)
         own = jnp.zeros(())
         if self.beside:
-            embedding, own = OwnFeatures(CLASSES, name="beside")(x, train=train)
+            if self.masked and known is not None:
+                known = jnp.concatenate([known, known])
+            seen = OwnFeatures(CLASSES, name="beside")
+            embedding, own = seen(x, known, train=train)
             rows = rows + embedding
         reader = FramePredictor(self.width, CLASSES, self.dropout, name="predictor")
         return reader(rows, train=train) + own

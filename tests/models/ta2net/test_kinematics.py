@@ -9,6 +9,7 @@ from rac_jax.models.ta2net.kinematics import (
     colours,
     flows,
     kinematics,
+    strengths,
 )
 
 
@@ -54,3 +55,19 @@ def test_pictures_lose_the_speed():
     np.testing.assert_allclose(np.asarray(colours(right))[0, 0, 0], [1, 0, 0], atol=0.1)
     known = kinematics(flow[None], flow[None], pictures=True)
     assert known.forward_inflection.shape == (1, 2, 5, 6, 3)
+
+
+def test_strengths_are_of_what_moves_and_turns():
+    there, back = np.random.default_rng(2).normal(size=(2, 1, 3, 4, 5, 2))
+    # A thing that goes on does not turn; one that comes back does not get on.
+    there[0, 1], back[0, 1], back[0, 2] = 2.0, -2.0, there[0, 2]
+    found = np.asarray(strengths(there, back, ("motion", "inflection")))
+    assert found.shape == (1, 3, 10)
+    speed = np.log1p(np.linalg.norm(there - back, axis=-1) / 2)
+    wanted = [np.mean(speed**p, axis=(2, 3)) ** (1 / p) for p in (1, 2, 4, 8, 16)]
+    np.testing.assert_allclose(found[0, :2, :5], np.stack(wanted, -1)[0, :2], rtol=1e-4)
+    np.testing.assert_allclose(found[0, 1, :5], np.log1p(8**0.5), rtol=1e-4)
+    assert found[0, 1, 5:].max() < 0.2 and found[0, 2, :5].max() < 0.2
+    alone = strengths(there, back, ("inflection",))
+    np.testing.assert_allclose(alone, found[..., 5:], rtol=1e-6)
+    assert strengths(there, back, ()) is None
