@@ -173,8 +173,8 @@ def _add_arguments(kind: str, parser: "argparse.ArgumentParser") -> None:
         parser.add_argument(
             "--models",
             metavar="WHEEL",
-            help="MediaPipe's wheel, or a folder with what is in it (default: the installed "
-            "package)",
+            required=True,
+            help="MediaPipe's wheel, or a folder with what is in it",
         )
         return
     if kind == "simn":

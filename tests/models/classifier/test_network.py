@@ -63,7 +63,7 @@ def test_what_cannot_be_is_named():
         return jax.eval_shape(network.init, jax.random.key(0), jnp.zeros((1, 64, 64)))
 
     with pytest.raises(
-        ValueError, match="encoder: 'vgg' is not one of efficientnet_lite, plain, r2p"
+        ValueError, match="encoder: 'vgg' is not one of efficientnet_lite, i3d, plain"
     ):
         apply(encoder="vgg")
     with pytest.raises(ValueError, match="encoder: s3d cannot hear"):
