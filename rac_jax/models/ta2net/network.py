@@ -6,9 +6,9 @@ the similarity of all frames, read by a transformer as in TransRAC, give two cla
 
 `released` is what the authors' code does where it differs from their text: the attention's
 direction, and scores divided by the root of 64. Their code sees pictures of flow, which is
-`pictures`. `beside`, `kept`, `centred` and `squeezed` are ours: the reader also sees what each frame looks like, not only
-how like the others it is, and the kinematics are seen themselves, not only by which places of the
-image they pick. `streams` and `aggregated` are for the paper's Table 4.
+`pictures`. `beside`, `kept`, `centred` and `squeezed` are ours: the reader also sees what each frame
+looks like, not only how like the others it is, and the kinematics are seen themselves, not only by
+which places of the image they pick. `streams` and `aggregated` are for the paper's Table 4.
 
 What is seen of a clip before anything is learned, its flow, can be made apart (`features`) and be
 gone on from (`from_features`).
