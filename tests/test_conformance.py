@@ -18,7 +18,7 @@ from rac_jax.counting.model_config import ModelError, read_config, shipped_model
 from rac_jax.counting.source import FileSource
 from rac_jax.encoders import ENCODERS
 from rac_jax.models import loading
-from tests import tiny_configs
+from tests import own_process, tiny_configs
 
 ROOT = pathlib.Path(__file__).parents[1]
 SAMPLE = ROOT / "examples" / "sample.mp4"
@@ -50,6 +50,19 @@ def test_shipped_encoders_are_read_and_do_not_count():
         assert config["name"] == name and variables["params"]
         with pytest.raises(ModelError, match="it does not count"):
             rac_jax.load(name)
+
+
+def test_shipped_models_count_without_what_only_training_needs():
+    lines = [
+        "import sys",
+        "for name in ('grain', 'optax', 'orbax', 'tensorflow_datasets'):",
+        "    sys.modules[name] = None",
+        "import rac_jax",
+        f"for name in {COUNTING}:",
+        "    rac_jax.load(name).estimator",
+        "print('loaded')",
+    ]
+    assert own_process.output("\n".join(lines)).endswith("loaded\n")
 
 
 @pytest.fixture(scope="module")

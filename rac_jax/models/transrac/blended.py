@@ -14,8 +14,10 @@ import numpy as np
 import scipy.ndimage
 
 from rac_jax.counting.overlapping import StridesAlongTime, choose_along_time
-from rac_jax.models.transrac.losses import LONGEST, SHORTEST
 
+# Cycles shorter than so many frames of a window, or longer than this share of it, are not counted
+# at the window's stride: another stride has them. In training, too.
+SHORTEST, LONGEST = 2.5, 0.6
 # A frame belongs to a repetition from this score on, and a set has so many repetitions at least.
 THRESHOLD = 0.2
 LEAST_COUNT = 1.6

@@ -6,7 +6,7 @@ import numpy as np
 import scipy.special
 
 from rac_jax.data.labelled import LabelledVideo
-from rac_jax.models.transrac.losses import LONGEST, SHORTEST
+from rac_jax.models.transrac.blended import LONGEST, SHORTEST
 from rac_jax.models.transrac.sampled import sampled_indices
 from rac_jax.ops.density import SIGMAS
 

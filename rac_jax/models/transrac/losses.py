@@ -10,13 +10,11 @@ from collections.abc import Iterable
 import jax
 import jax.numpy as jnp
 
+from rac_jax.models.transrac.blended import LONGEST, SHORTEST
 from rac_jax.scenes import Scene
 from rac_jax.train.metrics import Mean, mean, part_name
 from rac_jax.train.recipe import Batch
 
-# Cycles shorter than so many frames of a window, or longer than this share of it, are not counted
-# at the window's stride: another stride has them.
-SHORTEST, LONGEST = 2.5, 0.6
 TERMS = ("count", "density")
 
 
