@@ -79,6 +79,11 @@ class StridesAlongTime:
     scores: dict[int, float]
 
 
+def at_every_frame(values: np.ndarray, stride: int, frames: int) -> np.ndarray:
+    """What is known of strided frames [n, ...] for all T of the video: [T, ...]."""
+    return values[np.minimum(np.arange(frames) // stride, len(values) - 1)]
+
+
 def choose_along_time(
     found: Mapping[int, tuple[np.ndarray, np.ndarray]], frames: int, threshold: float
 ) -> StridesAlongTime:
@@ -96,8 +101,9 @@ def choose_along_time(
     strides, place = sorted(found), np.arange(frames)
     scores, rates = [], []
     for stride in strides:
-        index = np.minimum(place // stride, len(found[stride][0]) - 1)
-        score, rate = (values[index] for values in found[stride])
+        score, rate = (
+            at_every_frame(values, stride, frames) for values in found[stride]
+        )
         scores.append(score)
         rates.append(rate)
     every, rate = np.stack(scores), np.stack(rates)  # [S, T]

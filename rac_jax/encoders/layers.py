@@ -243,6 +243,15 @@ class BatchNorm(nn.Module):
         return out
 
 
+def normalised(norm: BatchNorm, x: jax.Array, *, train: bool) -> jax.Array:
+    """[..., C] normalised by the batch's statistics in training, else by the running ones."""
+    if train:
+        return norm(x)
+    shape = (1,) * (x.ndim - 1) + (norm.channels,)
+    scale, shift = (one.reshape(shape) for one in norm.running())
+    return (x * scale + shift).astype(norm.dtype)
+
+
 class ConvNorm(nn.Module):
     """Convolution, batch normalisation and, unless told otherwise, ReLU.
 

@@ -11,13 +11,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from rac_jax.encoders.layers import BatchNorm, BiasConv, scaled
+from rac_jax.encoders.layers import BatchNorm, BiasConv, normalised, scaled
 from rac_jax.encoders.skeleton_graphs import adjacency, scale_matrices, window_graph
 from rac_jax.encoders.skeleton_layers import (
     OverTime,
     SkeletonEncoder,
     example_shape,
-    normalised,
     windows,
 )
 from rac_jax.ops.skeletons import Layout

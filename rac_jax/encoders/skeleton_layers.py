@@ -5,7 +5,7 @@ import flax.struct
 import jax
 import jax.numpy as jnp
 
-from rac_jax.encoders.layers import BatchNorm, check_input
+from rac_jax.encoders.layers import BatchNorm, check_input, normalised
 from rac_jax.ops.skeletons import Layout, find_layout
 
 STRIDE = 4  # frames per feature
@@ -98,15 +98,6 @@ def skeleton_output(x: jax.Array, batch: int) -> SkeletonOutput:
     x = x.astype(jnp.float32).reshape(batch, -1, *x.shape[1:])  # [B, M, T', V, C]
     frames = jnp.mean(x, axis=(1, 3))  # [B, T', C]
     return SkeletonOutput(frames, jnp.mean(frames, axis=1))
-
-
-def normalised(norm: BatchNorm, x: jax.Array, *, train: bool) -> jax.Array:
-    """[..., C] normalised by the batch's statistics in training, else by the running ones."""
-    if train:
-        return norm(x)
-    shape = (1,) * (x.ndim - 1) + (norm.channels,)
-    scale, shift = (one.reshape(shape) for one in norm.running())
-    return (x * scale + shift).astype(norm.dtype)
 
 
 def windows(

@@ -11,12 +11,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from rac_jax.encoders.layers import BatchNorm, BiasConv, scaled
+from rac_jax.encoders.layers import BatchNorm, BiasConv, normalised, scaled
 from rac_jax.encoders.skeleton_graphs import spatial_partition
 from rac_jax.encoders.skeleton_layers import (
     SkeletonEncoder,
     example_shape,
-    normalised,
 )
 from rac_jax.ops.skeletons import Layout
 

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from rac_jax.encoders.layers import BatchNorm, ConvNorm, scaled
+from rac_jax.encoders.layers import BatchNorm, ConvNorm, normalised, scaled
 from rac_jax.encoders.resnet50 import ResNet50
 
 ENCODERS = ("resnet50", "lean")
@@ -123,12 +123,7 @@ class DiscriminativeMap(nn.Module):
     def __call__(self, features: jax.Array, *, train: bool) -> jax.Array:
         """[B, h, w, C] to [B, h, w] in [0, 1]."""
         x = nn.Conv(1, (3, 3), padding=1, use_bias=False, name="conv")(features)
-        norm = BatchNorm(1, name="norm")
-        if train:
-            x = norm(x)
-        else:
-            scale, shift = norm.running()
-            x = x * scale.reshape(1, 1, 1, 1) + shift.reshape(1, 1, 1, 1)
+        x = normalised(BatchNorm(1, name="norm"), x, train=train)
         return jax.nn.sigmoid(x[..., 0])
 
 
@@ -153,12 +148,7 @@ class OwnFeatures(nn.Module):
         if strengths is not None:
             parts.append(strengths)
         x = jnp.concatenate(parts, axis=-1)
-        norm = BatchNorm(x.shape[-1], name="norm")
-        if train:
-            x = norm(x)
-        else:
-            scale, shift = norm.running()
-            x = x * scale + shift
+        x = normalised(BatchNorm(x.shape[-1], name="norm"), x, train=train)
         if strengths is not None:
             # Also by how much more it moves than it does in the rest of the window.
             apart = strengths - jnp.mean(strengths, axis=1, keepdims=True)

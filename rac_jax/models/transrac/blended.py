@@ -13,7 +13,11 @@ from collections.abc import Mapping
 import numpy as np
 import scipy.ndimage
 
-from rac_jax.counting.overlapping import StridesAlongTime, choose_along_time
+from rac_jax.counting.overlapping import (
+    StridesAlongTime,
+    at_every_frame,
+    choose_along_time,
+)
 
 # Cycles shorter than so many frames of a window, or longer than this share of it, are not counted
 # at the window's stride: another stride has them. In training, too.
@@ -83,10 +87,9 @@ def count(rows: dict[int, np.ndarray], frames: int, window: int) -> StridesAlong
     Returns:
       The count, as a rate per frame.
     """
-    place = np.arange(frames)
     rates, foregrounds = {}, {}
     for stride, row in rows.items():
-        known = row[np.minimum(place // stride, len(row) - 1)].astype(np.float64)
+        known = at_every_frame(row, stride, frames).astype(np.float64)
         rates[stride] = np.maximum(known[:, 0], 0.0) / stride
         foregrounds[stride] = known[:, 1]
     # A stride alone, asked for, has its own foreground.
