@@ -11,8 +11,8 @@
         --config.data.val.path=val.csv --config.data.test.path=val.csv
 
 The default has the supplement's sizes and schedule (section C): 60 epochs of SGD, a tenth of the
-rate after half and after five sixths of them. `quick` is taught by `pretrain:quick` on scenes
-that are rendered in the step. `skimming` learns on the CSVs of features of docs/data.md, 25
+rate after half and after five sixths of them. `quick` is taught by `pretrain:quick` on 2560
+scenes that are rendered once, and stored. `skimming` learns on the CSVs of features of docs/data.md, 25
 epochs. Neither has been run at full size. Nesterov's momentum and the classifier's own rate are
 left out: the engine's SGD has neither.
 """
@@ -88,6 +88,8 @@ def full() -> ml_collections.ConfigDict:
         "audio_rate": 16000,
         "workers": 12,
         "cache": "",
+        # Where stored examples lie; "" for in the workdir.
+        "features": "",
         "train": _split("csv"),
         "val": _split("csv"),
         "test": _split("csv"),
@@ -97,6 +99,9 @@ def full() -> ml_collections.ConfigDict:
     config.distil = _stage(60, (0.5, 5 / 6)) | {
         # Parts of the videos of data.train, or "scenes", rendered in the step.
         "examples": "videos",
+        # Of so many epochs what the teacher says is stored with what the student may see and
+        # hear, once, and learned from again and again; 0 for new clips all the time.
+        "stored_epochs": 0,
         # Of the divergence of scores, and by what they are softened.
         "weight": 100.0,
         "temperature": 2.0,
@@ -136,6 +141,7 @@ def quick() -> ml_collections.ConfigDict:
         "clean": True,
         "timbre": 1.0,
     }
+    # Of "train" it is the seed that counts: that of the stored scenes.
     numbers = (("train", 8), ("val", 32), ("test", 210))
     for place, (split, number) in enumerate(numbers):
         config.data[split].update(
@@ -144,13 +150,14 @@ def quick() -> ml_collections.ConfigDict:
     config.distil.update(
         {
             "examples": "scenes",
-            "epochs": 2,
-            "epoch_steps": 300,
+            "epochs": 4,
+            "epoch_steps": 160,
+            "stored_epochs": 1,
             "weight": 10.0,
             "average_decay": 0.99,
-            "evaluate_epochs": 1,
-            "log_steps": 25,
-            "checkpoint_steps": 100,
+            "evaluate_epochs": 4,
+            "log_steps": 50,
+            "checkpoint_steps": 400,
             "scenes": {name: easy[name] for name in easy if name != "frames"},
         }
     )

@@ -128,25 +128,54 @@ def stored_or_not(
       OSError: if they cannot be written.
       Stopped: when asked to.
     """
-    run, settings = task.run, task.run.config[task.name]
-    if not settings.stored_epochs:
+    run = task.run
+    if not run.config[task.name].stored_epochs:
         return task
-    epoch = stages.epoch_steps(run, task)
-    number = epoch * min(settings.stored_epochs, settings.epochs)
+    number = stored_batches(run, task)
     variables = {
         kind: {group: tree[group]} for kind, tree in variables.items() if group in tree
     }
     key = features_key(task, variables, fields, number, group)
+    work = functools.partial(feature_batches, task, variables, number)
+    stored = open_stored(run, task.name, key, number, work)
+    return FeatureTask(task, StoredExamples(stored.read), vary)
+
+
+def stored_batches(run: Run, task: Task) -> int:
+    """How many batches a task's `stored_epochs` are."""
+    settings = run.config[task.name]
+    epochs = min(settings.stored_epochs, settings.epochs)
+    return stages.epoch_steps(run, task) * epochs
+
+
+def open_stored(
+    run: Run, stage: str, key: str, number: int, batches: feature_cache.Batches
+) -> feature_cache.StoredFeatures:
+    """The stored batches of a stage; they are stored first if they are not there yet.
+
+    Args:
+      run: whose `data.features` may name a folder for them.
+      stage: its name.
+      key: of all that they depend on.
+      number: of batches.
+      batches: (batches already stored) -> this process's rows of those that follow.
+
+    Returns:
+      All of them.
+
+    Raises:
+      ValueError: if a file of stored features is damaged or of something else.
+      OSError: if they cannot be written.
+      Whatever `batches` raises.
+    """
     folder = run.config.data.features
     place = pathlib.Path(folder) if folder else run.workdir / FOLDER
     place = place / key
     if not hosts.first_says((place / feature_cache.INDEX).exists()):
-        rows = meshes.local_rows(run.mesh, settings.batch)
-        work = functools.partial(feature_batches, task, variables, number)
+        rows = meshes.local_rows(run.mesh, run.config[stage].batch)
         company = hosts.company()
-        feature_cache.store(place, key, number, rows, work, company, _report(number))
-    stored = feature_cache.StoredFeatures(place, key)
-    return FeatureTask(task, StoredExamples(stored.read), vary)
+        feature_cache.store(place, key, number, rows, batches, company, _report(number))
+    return feature_cache.StoredFeatures(place, key)
 
 
 def features_key(
@@ -189,11 +218,16 @@ def features_key(
         known["data"] += [digest_of_videos, len(videos), repr(task.source.sampler)]
     else:
         known["data"].append([[share, vars(part)] for share, part in task.source])
+    groups = {kind: tree.get(group, {}) for kind, tree in variables.items()}
+    return digest_of(known, groups)
+
+
+def digest_of(known: Mapping[str, Any], variables: Variables) -> str:
+    """A digest of settings and parameters, 16 hexadecimal digits."""
     text = json.dumps(known, sort_keys=True, default=str)
     digest = hashlib.sha256(text.encode())
     for kind in sorted(variables):
-        tree = variables[kind].get(group, {})
-        flat = flax.traverse_util.flatten_dict(tree, sep="/")
+        flat = flax.traverse_util.flatten_dict(variables[kind], sep="/")
         for name in sorted(flat):
             leaf = np.asarray(flat[name], np.float32)
             digest.update(f"{kind}/{name} {leaf.shape}".encode())
@@ -215,7 +249,7 @@ def feature_batches(
     Raises:
       Stopped: when the run is asked to stop.
     """
-    run, settings = task.run, task.run.config[task.name]
+    run = task.run
     network, key = run.network, run.key(task.name)
     sharding = NamedSharding(run.mesh, meshes.BATCH)
 
@@ -227,8 +261,33 @@ def feature_batches(
         named = {f"{FEATURES}{scale}": leaf for scale, leaf in enumerate(found)}
         return batch | named
 
+    yield from looked_at(run, task, variables, look, number, start)
+
+
+def looked_at(
+    run: Run,
+    task: Task,
+    variables: Variables,
+    look: Callable[[Variables, Batch, jax.Array], Batch],
+    number: int,
+    start: int,
+) -> Generator[dict[str, np.ndarray], None, None]:
+    """This process's rows of what a frozen network makes of a task's batches.
+
+    Args:
+      run: the run.
+      task: whose batches are looked at.
+      variables: of the network, on the host.
+      look: (variables, batch, its number) -> what is wanted of it, on the device.
+      number: of the batch where they end.
+      start: batches already taken.
+
+    Raises:
+      Stopped: when the run is asked to stop.
+    """
+    settings = run.config[task.name]
     replicated = NamedSharding(run.mesh, meshes.REPLICATED)
-    encoder = meshes.put(variables, jax.tree.map(lambda _: replicated, variables))
+    there = meshes.put(variables, jax.tree.map(lambda _: replicated, variables))
     coming = stages.device_batches(run, task, settings, number, start)
     with contextlib.closing(coming):
         # Rendered batches do not end by themselves.
@@ -238,7 +297,7 @@ def feature_batches(
                     f"{task.name}: stopped after the features of {place} of {number} "
                     "batches"
                 )
-            yield meshes.own_rows(look(encoder, batch, np.int32(place)))
+            yield meshes.own_rows(look(there, batch, np.int32(place)))
 
 
 def _report(number: int) -> Callable[[int, int], None]:

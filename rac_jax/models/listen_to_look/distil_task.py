@@ -145,14 +145,16 @@ class DistilTask(Task):
     def prepare(self, batch: Batch, key: jax.Array) -> Batch:
         """{"clips": normalised, "patches" [B, 101, 40], "mask" [B]}, some turned over."""
         render_key, flip_key = jax.random.split(key)
-        if "row" in batch:
-            batch = self._rendered(batch["row"], render_key)
+        batch = self.clips(batch, render_key)
         clips = augment.random_flip(flip_key, batch["clips"], 0.5)
-        return {
-            "clips": self.normalised(clips),
-            "patches": mel_patches.mel_patch(batch["waveform"]),
-            "mask": batch["mask"],
-        }
+        return batch | {"clips": self.normalised(clips)}
+
+    def clips(self, batch: Batch, key: jax.Array) -> Batch:
+        """{"clips": uint8, "patches" [B, 101, 40], "mask" [B]}; rendered, if there are none."""
+        if "row" in batch:
+            batch = self._rendered(batch["row"], key)
+        kept = {name: batch[name] for name in ("clips", "mask")}
+        return kept | {"patches": mel_patches.mel_patch(batch["waveform"])}
 
     def normalised(self, pixels: jax.Array) -> jax.Array:
         """Pixels [..., H, W, 3] as the teacher wants them: of its size, and normalised."""
@@ -191,31 +193,52 @@ class DistilTask(Task):
     ) -> tuple[jax.Array, tuple[Any, dict[str, Mean]]]:
         """(L1 of descriptors plus λ times the divergence, (batch statistics, metrics))."""
         del key
-        settings = self.run.config[STAGE]
         told = self.teacher.network.apply(
             {"params": params[TEACHER], "batch_stats": batch_stats[TEACHER]},
             batch["clips"],
         )
+        known = {
+            "frames": batch["clips"][:, 0],
+            "features": told.features,
+            "scores": told.logits,
+        }
         own = {name: tree for name, tree in params.items() if name != TEACHER}
         stats = {name: tree for name, tree in batch_stats.items() if name != TEACHER}
+        loss, (stats, metrics) = self.learned(own, stats, batch | known)
+        return loss, (stats | {TEACHER: batch_stats[TEACHER]}, metrics)
+
+    def learned(
+        self, params: Any, batch_stats: Any, batch: Batch
+    ) -> tuple[jax.Array, tuple[Any, dict[str, Mean]]]:
+        """The loss of a batch of which the teacher has said what it says.
+
+        Args:
+          params, batch_stats: the student's.
+          batch: "frames" normalised [B, H, W, 3], "patches" [B, 101, 40], "mask" [B]; of the
+            teacher "features" [B, C] and "scores" [B, P], logits.
+
+        Returns:
+          As `loss`.
+        """
+        settings = self.run.config[STAGE]
         said, updates = self.run.network.apply(
-            {"params": own, "batch_stats": stats},
-            batch["clips"][:, 0],
+            {"params": params, "batch_stats": batch_stats},
+            batch["frames"],
             batch["patches"],
             train=True,
             mutable=["batch_stats"],
         )
         each = distillation.distillation_loss(
-            (said.descriptor, told.features),
-            (said.logits, told.logits),
+            (said.descriptor, batch["features"]),
+            (said.logits, batch["scores"]),
             settings.weight,
             settings.temperature,
         )
-        same = jnp.argmax(said.logits, -1) == jnp.argmax(told.logits, -1)
+        same = jnp.argmax(said.logits, -1) == jnp.argmax(batch["scores"], -1)
         found = mean(each, batch["mask"])
         metrics = {"agrees": mean(same.astype(jnp.float32), batch["mask"])}
-        stats = updates["batch_stats"] | {TEACHER: batch_stats[TEACHER]}
-        return found.total / jnp.maximum(found.weight, 1.0), (stats, metrics)
+        loss = found.total / jnp.maximum(found.weight, 1.0)
+        return loss, (updates["batch_stats"], metrics)
 
     def validate(self, variables: Variables, epoch: int) -> Mapping[str, float]:
         """Scores of the validation videos by their labels; "error" is 1 - top-1."""
@@ -239,8 +262,11 @@ class DistilTask(Task):
         network, number = self.run.network, self.run.config.evaluation.moments
         there = jax.tree.map(jnp.asarray, variables)
 
+        # Parameters are an argument, so that the program is the same one of every seed's student.
         @jax.jit
-        def program(frames: jax.Array, sounds: jax.Array) -> jax.Array:
+        def program(
+            there: Variables, frames: jax.Array, sounds: jax.Array
+        ) -> jax.Array:
             patches = mel_patches.mel_patch(sounds)
             said = network.apply(there, self.normalised(frames), patches)
             return jax.nn.softmax(said.logits).mean(0)
@@ -251,6 +277,6 @@ class DistilTask(Task):
             last = max(0, len(video.frames) - 1 - int(np.ceil(video.fps)))
             places = np.rint(np.linspace(0, last, number)).astype(int)
             sounds = np.stack([second(video, place) for place in places])
-            return np.asarray(program(video.frames[places], sounds))
+            return np.asarray(program(there, video.frames[places], sounds))
 
         return class_scores(self.run.measure(split, one), labels)

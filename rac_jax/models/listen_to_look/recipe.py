@@ -8,13 +8,13 @@ from typing import Any
 
 from rac_jax.counting.family import Variables
 from rac_jax.models import listen_to_look, loading
-from rac_jax.models.listen_to_look import distil_task, skim_task
+from rac_jax.models.listen_to_look import distil_task, skim_task, stored_task
 from rac_jax.models.listen_to_look.distil_task import DistilTask, Teacher
 from rac_jax.models.listen_to_look.skim_task import SkimTask
 from rac_jax.models.listen_to_look.skimming import INDEXING, VISUAL
 from rac_jax.models.listen_to_look.student import DESCRIPTOR, check_senses
 from rac_jax.train.class_scores import METRICS
-from rac_jax.train.recipe import Recipe, Stage
+from rac_jax.train.recipe import Recipe, Stage, Task
 from rac_jax.train.run import Run
 
 EXAMPLES = ("videos", "scenes")
@@ -53,10 +53,10 @@ def teacher_of(run: Run) -> Teacher:
     return found
 
 
-def distil(run: Run, variables: Variables) -> DistilTask:
-    """The task of the student's stage."""
+def distil(run: Run, variables: Variables) -> Task:
+    """The task of the student's stage, from clips or from what is stored of them."""
     del variables
-    return DistilTask(run, teacher_of(run))
+    return stored_task.stored_or_not(DistilTask(run, teacher_of(run)))
 
 
 def skim(run: Run, variables: Variables) -> SkimTask:
@@ -113,6 +113,10 @@ def _check_distilling(run: Run) -> None:
         )
     if config.distil.examples == "scenes" and not config.distil.epoch_steps:
         raise ValueError("distil.epoch_steps: must be above 0")
+    if config.distil.stored_epochs < 0:
+        raise ValueError(
+            f"distil.stored_epochs: {config.distil.stored_epochs} is below 0"
+        )
     if not config.distil.temperature > 0 or config.distil.weight < 0:
         raise ValueError("distil: temperature must be above 0, weight at least 0")
     teacher_of(run)
@@ -143,7 +147,7 @@ def model_config(run: Run) -> dict[str, Any]:
 def evaluate(run: Run, variables: Variables) -> dict[str, Any]:
     """Measures on the test videos."""
     if _distils(run):
-        found = distil(run, variables).scored(variables, "test")
+        found = DistilTask(run, teacher_of(run)).scored(variables, "test")
     else:
         names = skim_task.classes_of(run)
         found = skim_task.scored(run, names, variables, "test")
