@@ -42,6 +42,7 @@ from rac_jax.data.skeletons import LANDMARKS, Skeletons, read_skeletons, write_s
 from rac_jax.models.phase_flow import FAMILY
 from rac_jax.scenes import motion, timeline
 from rac_jax.train import teaching
+from rac_jax.weights import DEFAULT_MODEL
 from tests.models.phase_flow import exercise as scenes
 
 POSE_FPS = 8.0
@@ -239,6 +240,18 @@ def main() -> None:
     clips = read_clips(args.clips)
 
     ways: dict[str, dict[Clip, float]] = {"angle rule": {}, "taught by scenes": {}}
+    for arms in (False, True):
+        counter = taught_by_scenes(arms=arms)
+        for clip in clips:
+            if EXERCISES[clip.exercise].arms == arms:
+                ways["taught by scenes"][clip] = counted(counter, clip)
+    ways["taught by the others"] = taught_by_others(clips)
+    compact = rac_jax.load(DEFAULT_MODEL)
+    ways["compact"] = {clip: counted(compact, clip, sound=False) for clip in clips}
+    ways["median"] = {
+        clip: statistics.median(one.count for one in clips if one is not clip)
+        for clip in clips
+    }
     notes = {}
     for clip in clips:
         kind = EXERCISES[clip.exercise]
@@ -248,18 +261,6 @@ def main() -> None:
         seen = np.isfinite(degrees)
         low, high = np.nanquantile(degrees, (0.05, 0.95)) if seen.any() else (0, 0)
         notes[clip] = f"{100 * seen.mean():.0f} %", f"{low:.0f} to {high:.0f}"
-    for arms in (False, True):
-        counter = taught_by_scenes(arms=arms)
-        for clip in clips:
-            if EXERCISES[clip.exercise].arms == arms:
-                ways["taught by scenes"][clip] = counted(counter, clip)
-    ways["taught by the others"] = taught_by_others(clips)
-    compact = rac_jax.load("compact")
-    ways["compact"] = {clip: counted(compact, clip, sound=False) for clip in clips}
-    ways["median"] = {
-        clip: statistics.median(one.count for one in clips if one is not clip)
-        for clip in clips
-    }
     show(clips, ways, notes)
 
 

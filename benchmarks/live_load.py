@@ -106,16 +106,17 @@ def flood(
     layout = FrameLayout.of(needs, *SIZE)
     shrink = Shrink(decoded[0], layout.size, needs.interpolation)
     number, step = round(minutes * 60 * fps), max(1, round(together_s * fps))
-    plain, with_reading, memory = [], [], []
+    plain, with_reading, memory = [], [], []  # (seconds, of the processors) of steps
     began, used = time.perf_counter(), time.process_time()
     for first in range(0, number, step):
-        before, last = time.perf_counter(), live.reading
+        before, worked = time.perf_counter(), time.process_time()
+        last = live.reading
         places = np.arange(first, min(first + step, number))
         pixels = np.empty((len(places), *shrink.size, 3), np.uint8)
         for place, target in zip(places.tolist(), pixels, strict=True):
             shrink.into(decoded[place % len(decoded)], target)
         live.feed(layout.finish(pixels), places / fps, late=True)
-        spent = time.perf_counter() - before
+        spent = time.perf_counter() - before, time.process_time() - worked
         (plain if live.reading is last else with_reading).append(spent)
         if (places[-1] + 1) // round(60 * fps) > len(memory):
             memory.append(resident_mb("VmRSS"))
@@ -135,14 +136,20 @@ def flood(
         f"processors' time; decoding is {1e3 * decoding_s:.1f} ms of that a frame more, "
         f"{stream_s / (cpu_s + number * decoding_s):.1f} with it"
     )
-    print(f"steps of {step} frames; ms, median / 90 % / 99 % / most:")
+    print(
+        f"steps of {step} frames; ms, median / 90 % / 99 % / most, by the clock and of the "
+        "processors:"
+    )
     for name, spent in (
         ("with a reading", with_reading),
         ("without one", plain),
         ("all", plain + with_reading),
     ):
         if spent:
-            print(f"- {name} ({len(spent)}): {percentiles(spent)}")
+            clock, worked = zip(*spent, strict=True)
+            print(
+                f"- {name} ({len(spent)}): {percentiles(clock)}; {percentiles(worked)}"
+            )
     if len(memory) > WARM_MINUTES + 1:
         later = memory[WARM_MINUTES - 1 :]
         slope = np.polyfit(np.arange(len(later)) / 60, later, 1)[0]
