@@ -1,6 +1,7 @@
 """How well events are marked on scenes whose contacts are known, and what is heard of a dub of them.
 
     python -m benchmarks.events [--scenes N] [--seed S] [--model NAME_OR_FOLDER ...] [--dub]
+        [--windows FOLDER --encoder NAME ...]
 
 Scenes that no model has seen: in `striking` ones something strikes a base or a floor; in
 `touching nothing` much moves, and in `camera` the camera shakes, too. Models see the frames alone.
@@ -10,7 +11,8 @@ at the ends of its cycles. Beside them stand the blind grid of the best n, and t
 each with the threshold that is best on these very scenes: peaks of TV-L1's |v+ + v-|, and of the
 second difference of DIS flow (the extra `flow`; left out with a line where it is not there).
 Pointing is the share of found events whose place is near the true point of contact, beside what the
-picture's middle gets. With --dub each striking scene is dubbed with clicks, and the default model
+picture's middle gets. With --windows, the folder in which a TA2Net's training stored its windows, the encoders named
+learn a head for events (`benchmarks/event_heads.py`). With --dub each striking scene is dubbed with clicks, and the default model
 hears the track alone.
 """
 
@@ -26,6 +28,7 @@ import jax
 import numpy as np
 
 import rac_jax
+from benchmarks import event_heads
 from benchmarks.flow import by_opencv, dis
 from rac_jax.counting import event_scores
 from rac_jax.counting.counter import Counter
@@ -107,6 +110,12 @@ def by_model(counter: Counter, scene: Known) -> Marks:
         np.asarray(strengths),
         np.asarray(places).reshape(-1, 2) if places is not None else None,
     )
+
+
+def by_head(head: event_heads.EventHead, scene: Known) -> Marks:
+    """What a frozen encoder with a head marks."""
+    frames = head.mark(scene.frames)
+    return Marks(frames, np.ones(len(frames)))
 
 
 def turning(frames: np.ndarray) -> np.ndarray:
@@ -238,6 +247,10 @@ def main() -> None:
     parser.add_argument("--scenes", type=int, default=24, metavar="N")
     parser.add_argument("--seed", type=int, default=SEED, metavar="S")
     parser.add_argument("--model", nargs="*", default=["ta2net-small", "compact"])
+    parser.add_argument("--windows", type=pathlib.Path, metavar="FOLDER")
+    parser.add_argument(
+        "--encoder", nargs="*", default=["repnet-small", "transrac-small"]
+    )
     parser.add_argument("--dub", action="store_true")
     args = parser.parse_args()
     loaded = {name: rac_jax.load(name) for name in args.model}
@@ -258,6 +271,13 @@ def main() -> None:
             continue
         threshold, found = best_rule(scenes, change)
         row(f"{name} over {threshold}", found)
+    for name in args.encoder if args.windows else ():
+        head = event_heads.learn(name, args.windows)
+        found = {
+            group: [by_head(head, scene) for scene in known]
+            for group, known in scenes.items()
+        }
+        row(f"{name}, head for events", found)
     ears = rac_jax.load() if args.dub else None
     for name, counter in loaded.items():
         found = {
