@@ -94,8 +94,15 @@ def full() -> ml_collections.ConfigDict:
         "val": _split("csv"),
         "test": _split("csv"),
     }
-    # Of a student: moments along a test video. Of skimming: how it reads.
-    config.evaluation = {"moments": 10, "steps": 10, "indexing": "soft", "every": 1}
+    config.evaluation = {
+        # Of a student: moments along a test video, and whether its teacher is measured, too.
+        "moments": 10,
+        "teacher": False,
+        # Of skimming: how it reads.
+        "steps": 10,
+        "indexing": "soft",
+        "every": 1,
+    }
     config.distil = _stage(60, (0.5, 5 / 6)) | {
         # Parts of the videos of data.train, or "scenes", rendered in the step.
         "examples": "videos",

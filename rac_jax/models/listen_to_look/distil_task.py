@@ -6,7 +6,7 @@ step; the student is given the first frame of each and the second of sound that 
 """
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
 import flax.linen as nn
@@ -252,6 +252,52 @@ class DistilTask(Task):
         Raises:
           ValueError: for a video whose label is no class of the teacher.
         """
+        network = self.run.network
+
+        def say(there: Variables, frames: jax.Array, sounds: jax.Array) -> jax.Array:
+            patches = mel_patches.mel_patch(sounds)
+            return network.apply(there, self.normalised(frames), patches).logits
+
+        def show(video: LabelledVideo, places: np.ndarray) -> tuple[np.ndarray, ...]:
+            sounds = np.stack([second(video, place) for place in places])
+            return video.frames[places], sounds
+
+        return self._scored(split, variables, say, show)
+
+    def teacher_scored(self, split: str) -> dict[str, Any]:
+        """What the teacher scores in the same way, on the clips that begin at these moments.
+
+        Raises:
+          ValueError: for a video whose label is no class of the teacher.
+        """
+        teacher = self.teacher
+        stride = teacher.setting("stride")
+        steps = stride * np.arange(teacher.setting("clip_frames"))
+
+        def say(there: Variables, clips: jax.Array) -> jax.Array:
+            return teacher.network.apply(there, self.normalised(clips)).logits
+
+        def show(video: LabelledVideo, places: np.ndarray) -> tuple[np.ndarray, ...]:
+            index = (places[:, None] + steps) % len(video.frames)
+            return (video.frames[index],)
+
+        return self._scored(split, teacher.variables, say, show)
+
+    def _scored(
+        self,
+        split: str,
+        variables: Variables,
+        say: Callable[..., jax.Array],
+        show: Callable[[LabelledVideo, np.ndarray], tuple[np.ndarray, ...]],
+    ) -> dict[str, Any]:
+        """Scores of a network.
+
+        Args:
+          split: of the videos.
+          variables: of the network.
+          say: (variables, *what is shown of M moments) -> logits [M, P].
+          show: (video, frames at which M moments begin) -> what the network is shown of them.
+        """
         labels = []
         for video in self.run.videos(split):
             if video.label not in self.teacher.classes:
@@ -259,24 +305,19 @@ class DistilTask(Task):
                     f"{video.video_id}: its label {video.label!r} is no class of the teacher"
                 )
             labels.append(self.teacher.classes.index(video.label))
-        network, number = self.run.network, self.run.config.evaluation.moments
+        number = self.run.config.evaluation.moments
         there = jax.tree.map(jnp.asarray, variables)
 
         # Parameters are an argument, so that the program is the same one of every seed's student.
         @jax.jit
-        def program(
-            there: Variables, frames: jax.Array, sounds: jax.Array
-        ) -> jax.Array:
-            patches = mel_patches.mel_patch(sounds)
-            said = network.apply(there, self.normalised(frames), patches)
-            return jax.nn.softmax(said.logits).mean(0)
+        def program(there: Variables, *shown: jax.Array) -> jax.Array:
+            return jax.nn.softmax(say(there, *shown)).mean(0)
 
         def one(video: LabelledVideo, index: int) -> np.ndarray:
             del index
             # Each moment has a second of the video after it, if the video is that long.
             last = max(0, len(video.frames) - 1 - int(np.ceil(video.fps)))
             places = np.rint(np.linspace(0, last, number)).astype(int)
-            sounds = np.stack([second(video, place) for place in places])
-            return np.asarray(program(there, video.frames[places], sounds))
+            return np.asarray(program(there, *show(video, places)))
 
         return class_scores(self.run.measure(split, one), labels)

@@ -145,15 +145,19 @@ def model_config(run: Run) -> dict[str, Any]:
 
 
 def evaluate(run: Run, variables: Variables) -> dict[str, Any]:
-    """Measures on the test videos."""
+    """Measures on the test videos, with `evaluation.teacher` the teacher beside its student."""
+    found = {}
     if _distils(run):
-        found = DistilTask(run, teacher_of(run)).scored(variables, "test")
+        task = DistilTask(run, teacher_of(run))
+        found[run.config.model.part] = task.scored(variables, "test")
+        if run.config.evaluation.teacher:
+            found["teacher"] = task.teacher_scored("test")
     else:
         names = skim_task.classes_of(run)
-        found = skim_task.scored(run, names, variables, "test")
+        found[run.config.model.part] = skim_task.scored(run, names, variables, "test")
     return {
         "metrics": list(METRICS),
-        "estimators": {run.config.model.part: found},
+        "estimators": found,
         "challenges": {},
         "videos": [],
     }
