@@ -8,7 +8,7 @@ The stream is the sample video at 640 x 480, again and again. In the first form 
 it is counted: frames are decoded once and held; each is shrunk and fed by itself to what `rac
 live` counts with, and no reading is left out; or, `--together`, so many seconds of frames at once
 with one reading for all, as `rac live` does with what came while it was busy. In the second form
-`rac live`'s own session plays a file at its own pace, decoding included, while other processes
+`rac live`'s own session plays it at its own pace, decoding included, while other processes
 multiply numbers without end; it drops what is late. `--network` is a SI-EN of random weights in
 its authors' layout, which takes as long as a trained one.
 """
@@ -19,6 +19,7 @@ import multiprocessing
 import os
 import pathlib
 import tempfile
+import threading
 import time
 from collections.abc import Iterator, Sequence
 
@@ -47,16 +48,12 @@ PHASES, SCHEME = 3, "halves"
 WARM_MINUTES = 2  # of stream, after which memory should stay
 
 
-def write_loop(path: pathlib.Path, least_s: float) -> None:
-    """Writes the sample at `SIZE` again and again, for at least so many seconds."""
+def write_sample(path: pathlib.Path) -> None:
+    """Writes the sample at `SIZE`."""
     sample = find_shipped(*SAMPLE)
-    fps = media.probe(sample).fps
-    with encode.VideoWriter(path, fps=fps, size=SIZE) as writer:
-        written = 0
-        while written < least_s * fps:
-            for chunk in media.stream_frames(sample, size=SIZE):
-                writer.write(chunk.frames)
-                written += len(chunk.frames)
+    with encode.VideoWriter(path, fps=media.probe(sample).fps, size=SIZE) as writer:
+        for chunk in media.stream_frames(sample, size=SIZE):
+            writer.write(chunk.frames)
 
 
 def random_counter(name: str, size: int) -> Counter:
@@ -91,11 +88,11 @@ def percentiles(seconds: Sequence[float]) -> str:
 
 
 def flood(
-    counter: Counter, minutes: float, loop: pathlib.Path, together_s: float
+    counter: Counter, minutes: float, path: pathlib.Path, together_s: float
 ) -> None:
     """Feeds a stream as fast as it is counted, and prints what that took."""
     began = time.process_time()
-    with av.open(str(loop)) as file:
+    with av.open(str(path)) as file:
         decoded = list(file.decode(video=0))
         fps = float(file.streams.video[0].average_rate)
     decoding_s = (time.process_time() - began) / len(decoded)
@@ -201,8 +198,11 @@ def busy(number: int) -> Iterator[None]:
             one.join()
 
 
-def paced(counter: Counter, loop: pathlib.Path, others: int, late_s: float) -> None:
-    """Counts a file at its own pace beside busy processes, and prints what was dropped."""
+def paced(counter: Counter, seconds: float, others: int, late_s: float) -> None:
+    """Counts a stream at its own pace beside busy processes, and prints what was dropped."""
+    sample = find_shipped(*SAMPLE)
+    fps = media.probe(sample).fps
+    graph = f"movie={sample}:loop=0,scale={SIZE[1]}:{SIZE[0]},setpts=N/{fps:g}/TB"
     readings: list[float] = []
     shown: list[Snapshot] = []
 
@@ -212,7 +212,8 @@ def paced(counter: Counter, loop: pathlib.Path, others: int, late_s: float) -> N
         shown.append(moment)
 
     with busy(others):
-        session = LiveSession(counter, str(loop), late_s=late_s)
+        session = LiveSession(counter, f"lavfi:{graph}", late_s=late_s)
+        threading.Timer(seconds, session.end).start()
         began, used = time.perf_counter(), time.process_time()
         result = session.run(watch)
         wall_s, cpu_s = time.perf_counter() - began, time.process_time() - used
@@ -247,13 +248,13 @@ def main() -> None:
         counter = rac_jax.load(args.model)
         print(counter.config["name"])
     counter = live_counter(counter)
+    if args.paced:
+        paced(counter, args.paced, args.busy, args.late)
+        return
     with tempfile.TemporaryDirectory() as folder:
-        loop = pathlib.Path(folder) / "loop.mp4"
-        write_loop(loop, args.paced or 0.1)
-        if args.paced:
-            paced(counter, loop, args.busy, args.late)
-        else:
-            flood(counter, args.minutes, loop, args.together)
+        path = pathlib.Path(folder) / "sample.mp4"
+        write_sample(path)
+        flood(counter, args.minutes, path, args.together)
 
 
 if __name__ == "__main__":
