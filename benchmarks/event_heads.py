@@ -1,10 +1,11 @@
-"""Networks that count, with a head of their own for events: what their frozen encoders see of them.
+"""A network that counts, with a head of its own for events: what its frozen encoder sees of them.
 
-RepNet's and TransRAC's encoders look at each window as they do when they count; of the frames'
-features the means and the strongest places are read by two convolutions over nine frames each, which
-learn TA2Net's labels by its cross entropy from windows that `rac train --config
+RepNet's encoder looks at each window as it does when it counts; of the frames' features (of
+TransRAC's, those of its first scale: TransRAC small looks by RepNet small's encoder, so its row is
+the same) the means and the strongest places are read by two convolutions over nine frames each.
+They learn TA2Net's labels by its cross entropy from windows that `rac train --config
 configs/ta2net.py:small` stored. The threshold is the best of those on the last tenth of these
-windows, which the head does not learn from. The encoders learn nothing.
+windows, which the head does not learn from. The encoder learns nothing.
 """
 
 import dataclasses

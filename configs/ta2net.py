@@ -206,10 +206,11 @@ def released() -> ml_collections.ConfigDict:
 def small() -> ml_collections.ConfigDict:
     """Lean encoders, an eighth of the width, 64 pixels: for two CPU cores.
 
-    600 windows are stored with their flow and learned from again and again.
+    1200 windows are stored with their flow and learned from again and again.
     """
     config = full()
     config.name = "ta2net-small"
+    config.counting.threshold = 0.35
     config.model.update(
         {
             "encoder": "lean",
@@ -229,9 +230,9 @@ def small() -> ml_collections.ConfigDict:
         config.data[split].parts = {"mixed": MIXED | {"frames": 160, "number": number}}
     config.windows.scenes = {"mixed": MIXED | {"share": 1.0, "cut": 0.5}}
     config.windows.update(
-        {"epochs": 8, "epoch_steps": 150, "batch": 4, "evaluate_epochs": 8}
+        {"epochs": 16, "epoch_steps": 150, "batch": 4, "evaluate_epochs": 8}
     )
-    config.windows.stored_epochs = 1
+    config.windows.stored_epochs = 2
     config.windows.optimiser.update({"learning_rate": 2e-3, "warmup": 60})
     return config
 
