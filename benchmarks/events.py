@@ -1,26 +1,35 @@
 """How well events are marked on scenes whose contacts are known, and what is heard of a dub of them.
 
-    python -m benchmarks.events [--scenes N] [--seed S] [--model NAME_OR_FOLDER ...]
+    python -m benchmarks.events [--scenes N] [--seed S] [--model NAME_OR_FOLDER ...] [--dub]
+        [--windows FOLDER --encoder NAME ...]
 
 Scenes that no model has seen: in `striking` ones something strikes a base or a floor; in
 `touching nothing` much moves, and in `camera` the camera shakes, too. Models see the frames alone.
 Given are F1 one to one within one and two frames (40 and 80 ms), bias and spread of the times of
-what is found, and false events per minute where nothing is touched. Beside them stand the blind grid of the best n,
-and a rule on flow, the peaks of its difference in time, with the threshold that is best on these
-very scenes. Pointing is the share of found events whose place is near the true point of contact,
-beside what the picture's middle gets. A model without events is taken at the ends of its cycles.
-At last each striking scene is dubbed with clicks, and the default model hears the track alone.
+what is found, and false events per minute where nothing is touched. A model without events is taken
+at the ends of its cycles. Beside them stand the blind grid of the best n, and two rules on flow,
+each with the threshold that is best on these very scenes: peaks of TV-L1's |v+ + v-|, and of the
+second difference of DIS flow (the extra `flow`; left out with a line where it is not there).
+Pointing is the share of found events whose place is near the true point of contact, beside what the
+picture's middle gets. With --windows, the folder in which a TA2Net's training stored its windows, the encoders named
+learn a head for events (`benchmarks/event_heads.py`). With --dub each striking scene is dubbed with clicks, and the default model
+hears the track alone.
 """
 
 import argparse
 import dataclasses
+import importlib.util
 import pathlib
+import sys
 import tempfile
+from collections.abc import Callable
 
 import jax
 import numpy as np
 
 import rac_jax
+from benchmarks import event_heads
+from benchmarks.flow import by_opencv, dis
 from rac_jax.counting import event_scores
 from rac_jax.counting.counter import Counter
 from rac_jax.counting.event_scores import MarkedVideo
@@ -48,7 +57,8 @@ GROUPS = {
 }
 TOLERANCES_S = (1 / FPS, 2 / FPS)
 NEAR = 0.15  # of the picture's side, of a place that is right
-# The rule: at this side, the mean of the strongest share of pixels, in deviations from its median.
+# The rules: the mean of the strongest share of pixels (of TV-L1 at this side), in deviations from
+# its median.
 RULE_SIDE, STRONGEST = 64, 0.02
 RULE_THRESHOLDS = (0.0, 0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 2.5, 3.0)
 
@@ -102,16 +112,41 @@ def by_model(counter: Counter, scene: Known) -> Marks:
     )
 
 
-def inflection_strength(scene: Known) -> np.ndarray:
-    """How abruptly the strongest pixels turn at each frame, [T], standardised."""
-    shape = (FRAMES, RULE_SIDE, RULE_SIDE, 3)
-    small = jax.image.resize(scene.frames.astype(np.float32), shape, "linear")
+def by_head(head: event_heads.EventHead, scene: Known) -> Marks:
+    """What a frozen encoder with a head marks."""
+    frames = head.mark(scene.frames)
+    return Marks(frames, np.ones(len(frames)))
+
+
+def turning(frames: np.ndarray) -> np.ndarray:
+    """|v+ + v-| by TV-L1 of frames [T, H, W, 3], of each pixel at `RULE_SIDE`: [T, H · W]."""
+    shape = (len(frames), RULE_SIDE, RULE_SIDE, 3)
+    small = jax.image.resize(frames.astype(np.float32), shape, "linear")
     there, back = flows(small[None] / 127.5 - 1, "tv_l1_quick")
     # Where a pixel goes next minus where it came from.
-    turn = np.linalg.norm(there[0] + back[0], axis=-1).reshape(FRAMES, -1)
-    number = max(1, int(STRONGEST * turn.shape[1]))
-    strength = np.sort(turn, axis=1)[:, -number:].mean(1)
-    return (strength - np.median(strength)) / max(float(np.std(strength)), 1e-6)
+    return np.linalg.norm(there[0] + back[0], axis=-1).reshape(len(frames), -1)
+
+
+def second_difference(frames: np.ndarray) -> np.ndarray:
+    """Flow by DIS to the next frame minus that from the one before, at each pixel: [T, H · W]."""
+    flow = by_opencv(dis)(frames)  # [T - 1, H, W, 2]
+    change = np.linalg.norm(np.diff(flow, axis=0), axis=-1)
+    # Of the ends nothing is known.
+    return np.pad(change.reshape(len(change), -1), ((1, 1), (0, 0)))
+
+
+RULES: dict[str, Callable[[np.ndarray], np.ndarray]] = {
+    "TV-L1, peaks": turning,
+    "DIS, peaks": second_difference,
+}
+
+
+def strength(change: np.ndarray) -> np.ndarray:
+    """How much the strongest pixels of each frame change, [T], standardised; of [T, pixels]."""
+    number = max(1, int(STRONGEST * change.shape[1]))
+    strongest = np.sort(change, axis=1)[:, -number:].mean(1)
+    deviation = max(float(np.std(strongest)), 1e-6)
+    return (strongest - np.median(strongest)) / deviation
 
 
 def by_rule(strengths: list[np.ndarray], threshold: float) -> list[Marks]:
@@ -176,61 +211,87 @@ def line(name: str, videos: list[MarkedVideo], silent: dict[str, list[Marks]]) -
     return f"{name:28}" + "".join(f"{cell:>10}" for cell in cells)
 
 
+def best_rule(
+    scenes: dict[str, list[Known]], change: Callable[[np.ndarray], np.ndarray]
+) -> tuple[float, dict[str, list[Marks]]]:
+    """(the threshold with the highest F1 on the striking scenes, what it marks in each group)."""
+    strengths = {
+        group: [strength(change(scene.frames)) for scene in known]
+        for group, known in scenes.items()
+    }
+
+    def f1(threshold: float) -> float:
+        marks = by_rule(strengths["striking"], threshold)
+        videos = marked(scenes["striking"], marks)
+        return event_scores.summarise(videos, "one-to-one")["f1"]
+
+    best = max(RULE_THRESHOLDS, key=f1)
+    return best, {group: by_rule(one, best) for group, one in strengths.items()}
+
+
+def blind(scenes: dict[str, list[Known]]) -> tuple[int, dict[str, list[Marks]]]:
+    """(the n of the best grid on the striking scenes, every n-th frame of each scene)."""
+    none = Marks(np.zeros(0), np.zeros(0))
+    videos = marked(scenes["striking"], [none] * len(scenes["striking"]))
+    step = event_scores.blind_grid(videos, "one-to-one", TOLERANCES_S[1])["step"]
+    frames = np.arange(step // 2, FRAMES, step)
+    grid = Marks(frames, np.ones(len(frames)))
+    return step, {group: [grid] * len(known) for group, known in scenes.items()}
+
+
 def main() -> None:
-    """Prints the table."""
+    """Prints the table, row by row as they are known."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--scenes", type=int, default=24, metavar="N")
     parser.add_argument("--seed", type=int, default=SEED, metavar="S")
-    parser.add_argument("--model", nargs="+", default=["compact"])
+    parser.add_argument("--model", nargs="*", default=["ta2net-small", "compact"])
+    parser.add_argument("--windows", type=pathlib.Path, metavar="FOLDER")
+    parser.add_argument(
+        "--encoder", nargs="*", default=["repnet-small", "transrac-small"]
+    )
+    parser.add_argument("--dub", action="store_true")
     args = parser.parse_args()
+    loaded = {name: rac_jax.load(name) for name in args.model}
     scenes = {group: render(group, args.scenes, args.seed) for group in GROUPS}
     striking = scenes["striking"]
-    quiet = [group for group in GROUPS if group != "striking"]
     names = ["F1 40 ms", "80 ms", "recall", "precision", "bias ms", "spread ms"]
     print(f"{'':28}" + "".join(f"{n:>10}" for n in [*names, "nothing", "camera"]))
-    loaded = {name: rac_jax.load(name) for name in args.model}
-    found = {}
-    for name, counter in loaded.items():
-        found[name] = {
-            group: [by_model(counter, scene) for scene in scenes[group]]
-            for group in GROUPS
+
+    def row(name: str, found: dict[str, list[Marks]]) -> None:
+        silent = {group: found[group] for group in GROUPS if group != "striking"}
+        print(line(name, marked(striking, found["striking"]), silent), flush=True)
+
+    step, found = blind(scenes)
+    row(f"every {step}th frame", found)
+    for name, change in RULES.items():
+        if change is second_difference and importlib.util.find_spec("cv2") is None:
+            print(f'{name}: pip install "rac_jax[flow]"', file=sys.stderr)
+            continue
+        threshold, found = best_rule(scenes, change)
+        row(f"{name} over {threshold}", found)
+    for name in args.encoder if args.windows else ():
+        head = event_heads.learn(name, args.windows)
+        found = {
+            group: [by_head(head, scene) for scene in known]
+            for group, known in scenes.items()
         }
-        silent = {group: found[name][group] for group in quiet}
-        print(line(name, marked(striking, found[name]["striking"]), silent), flush=True)
-
-    strengths = {
-        group: [inflection_strength(s) for s in scenes[group]] for group in GROUPS
-    }
-
-    def f1(threshold: float) -> float:
-        marks = by_rule(strengths["striking"], threshold)
-        return event_scores.summarise(marked(striking, marks), "one-to-one")["f1"]
-
-    best = max(RULE_THRESHOLDS, key=f1)
-    rule = {group: by_rule(strengths[group], best) for group in GROUPS}
-    silent = {group: rule[group] for group in quiet}
-    print(
-        line(f"peaks of TV-L1 over {best}", marked(striking, rule["striking"]), silent)
-    )
-    grid = event_scores.blind_grid(
-        marked(striking, rule["striking"]), "one-to-one", TOLERANCES_S[1]
-    )
-    blind = np.arange(grid["step"] // 2, FRAMES, grid["step"])
-    marks = Marks(blind, np.ones(len(blind)))
-    silent = {group: [marks] * len(scenes[group]) for group in quiet}
-    every = marked(striking, [marks] * len(striking))
-    print(line(f"every {grid['step']}th frame", every, silent))
-    ears = rac_jax.load()
-    for name, marks_of in found.items():
-        if all(mark.places is not None for mark in marks_of["striking"]):
-            ours, middle, number = pointing(striking, marks_of["striking"])
-            print(
-                f"{name}: points at {ours:.2f} of {number} found (middle {middle:.2f})"
-            )
-        share = heard(ears, marks_of["striking"])
-        print(f"{name}: {share:.2f} of the dubs are heard as marked, within one")
+        row(f"{name}, head for events", found)
+    ears = rac_jax.load() if args.dub else None
+    for name, counter in loaded.items():
+        found = {
+            group: [by_model(counter, scene) for scene in known]
+            for group, known in scenes.items()
+        }
+        row(name[-27:], found)
+        marks = found["striking"]
+        if all(mark.places is not None for mark in marks):
+            ours, middle, number = pointing(striking, marks)
+            print(f"  points at {ours:.2f} of {number} found (middle {middle:.2f})")
+        if ears is not None:
+            share = heard(ears, marks)
+            print(f"  {share:.2f} of the dubs are heard as marked, within one")
 
 
 if __name__ == "__main__":

@@ -77,6 +77,8 @@ def full() -> ml_collections.ConfigDict:
         # beside the image's.
         "streams": ("motion", "inflection"),
         "aggregated": True,
+        # False sees motion alone, which nothing is picked from: aggregated must be False, too.
+        "image": True,
         "pictures": False,
         "released": False,
         "masked": False,

@@ -3,6 +3,7 @@
 import importlib.metadata
 import os
 import pathlib
+import sys
 
 import numpy as np
 import pytest
@@ -14,6 +15,13 @@ os.environ.setdefault("RAC_JAX_CACHE", "off")
 # XLA_FLAGS, to nothing for what users get, is left alone.
 if importlib.metadata.version("jaxlib").startswith("0.10."):
     os.environ.setdefault("XLA_FLAGS", "--xla_cpu_use_fusion_emitters=false")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup():
+    """What tests draw by PyTorch's own generator, before fixtures too, is the same every time."""
+    if torch := sys.modules.get("torch"):
+        torch.manual_seed(0)
 
 
 @pytest.fixture(scope="module")

@@ -1,17 +1,26 @@
 """`rac events`: when something should be heard in a video, as a cue list and as a dubbing track."""
 
 import argparse
+import functools
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from rac_jax.cli.count import complain_of_faults
+from rac_jax.cli.count import PLOT_SUFFIXES, complain_of_faults
 from rac_jax.cli.items import attempt, describe, exit_code, terminable
 from rac_jax.cli.options import add_model_arguments, counting_options
-from rac_jax.cli.output import check_target, complain, json_text, say, write_text
+from rac_jax.cli.output import (
+    check_target,
+    complain,
+    json_text,
+    place_targets,
+    say,
+    write_text,
+)
 from rac_jax.counting.instants import KINDS
 
 CLICK = "click"
+TRACK = ".wav"
 TARGETS = ("json", "csv", "edl", "srt", "midi", "overlay", "dub")
 
 
@@ -34,12 +43,17 @@ def add_arguments(parser: argparse.ArgumentParser, argv: Sequence[str]) -> None:
     out.add_argument("--srt", metavar="FILE", help="subtitles")
     out.add_argument("--midi", metavar="FILE", help="a MIDI file, a drum per event")
     out.add_argument(
+        "--plot", metavar="FILE|DIR", help="draw the result (.png or .svg)"
+    )
+    out.add_argument(
         "--overlay",
         metavar="FILE.mp4",
         help="the video with a mark where and when something should be heard",
     )
     out.add_argument(
-        "--dub", metavar="FILE.wav", help="a track with a sound at every event"
+        "--dub",
+        metavar="FILE.wav|.mp4",
+        help="a track with a sound at every event, or the video with it",
     )
     out.add_argument(
         "--sound",
@@ -69,10 +83,11 @@ def run(args: argparse.Namespace) -> int:
         for name in TARGETS:
             if getattr(args, name) is not None:
                 check_target(getattr(args, name))
-        if args.dub is not None and not args.dub.lower().endswith(".wav"):
-            raise ValueError(f"--dub {args.dub}: must be a .wav file")
+        if args.dub is not None:
+            check_suffix("--dub", args.dub, TRACK)
         if args.overlay is not None:
             check_suffix("--overlay", args.overlay)
+        plots = place_targets("--plot", args.plot, PLOT_SUFFIXES, [args.video])
         sound = dub.read_sound(args.sound) if args.dub is not None else None
     except (ValueError, OSError) as error:
         complain(describe("events", error).removeprefix("events: "))
@@ -124,7 +139,9 @@ def run(args: argparse.Namespace) -> int:
         say(f"{cue.time_s:9.3f} s  {cue.strength:.2f}{place}", out)
     say(f"{args.video}: {len(found)} events", out)
     code = int(bool(result.faults))
-    for target, write in _writers(args, result, found, sound):
+    writers = _writers(args, result, found, sound)
+    writers += [(plot, functools.partial(result.plot, plot)) for plot in plots.values()]
+    for target, write in writers:
         _, reason = attempt(target, write)
         if reason is not None:
             complain(reason)
@@ -132,16 +149,17 @@ def run(args: argparse.Namespace) -> int:
     return code
 
 
-def check_suffix(flag: str, path: str) -> None:
-    """Checks that a video can be written under a name.
+def check_suffix(flag: str, path: str, *others: str) -> None:
+    """Checks that a video can be written under a name, or something with another suffix.
 
     Raises:
       ValueError: naming the flag.
     """
     from rac_jax.media.encode import SUFFIXES
 
-    if not path.lower().endswith(SUFFIXES):
-        raise ValueError(f"{flag} {path}: must end in {', '.join(SUFFIXES)}")
+    known = (*others, *SUFFIXES)
+    if not path.lower().endswith(known):
+        raise ValueError(f"{flag} {path}: must end in {', '.join(known)}")
 
 
 def _writers(
@@ -180,6 +198,13 @@ def _writers(
         )
 
     def as_dub() -> None:
+        if not args.dub.lower().endswith(TRACK):
+            from rac_jax.view import dubbed_copy
+
+            dubbed_copy.dub_video(
+                result, found, args.dub, sound, progress=sys.stderr.isatty()
+            )
+            return
         # As long as the video, so that both begin together.
         dub.write_dub(args.dub, found, result.start_s + result.duration_s, sound)
 

@@ -6,8 +6,11 @@ times alone, not on how a stream is cut into chunks.
 """
 
 import dataclasses
+from collections.abc import Iterable
 
 import numpy as np
+
+from rac_jax.counting.estimator import Chunk
 
 # A longer break is none of a picture: ticks begin anew, and no frame is repeated through it.
 LONGEST_GAP_S = 2.0
@@ -77,3 +80,24 @@ class SteadyFrames:
             ticks_s.append(due_s)
             tick += 1
         return given, ticks_s
+
+
+def steady_frames(
+    chunks: Iterable[Chunk], fps: float
+) -> tuple[list[np.ndarray], list[float]]:
+    """All frames of a source at a steady rate.
+
+    Args:
+      chunks: of the source, in order.
+      fps: ticks per second.
+
+    Returns:
+      (frames [H, W, C], times of their ticks in seconds), as many of both.
+    """
+    steady, frames, times_s = SteadyFrames(fps), [], []
+    for chunk in chunks:
+        steady, given, ticks_s = steady.feed(chunk.frames, chunk.times_s)
+        frames += given
+        times_s += ticks_s
+    given, ticks_s = steady.finish()
+    return frames + given, times_s + ticks_s

@@ -19,7 +19,7 @@ from rac_jax.counting.counter import Counter
 from rac_jax.counting.family import Family, Layers, Pupil
 from rac_jax.counting.needs import Needs
 from rac_jax.counting.source import FileSource
-from rac_jax.counting.steady import SteadyFrames
+from rac_jax.counting.steady import steady_frames
 from rac_jax.data.phase_tags import TaggedClip
 
 # Chosen on scenes (docs/experiments.md): few clips are learned by heart in fewer steps than these,
@@ -58,13 +58,7 @@ def see(pupil: Pupil, clip: TaggedClip) -> Lesson:
       ValueError: if it is too short for one output, or all its repetitions are after its end.
     """
     source = FileSource(clip.path, Needs(pupil.needs, None))
-    steady, frames, times_s = SteadyFrames(pupil.fps), [], []
-    for chunk in source.chunks():
-        steady, given, ticks_s = steady.feed(chunk.frames, chunk.times_s)
-        frames += given
-        times_s += ticks_s
-    given, ticks_s = steady.finish()
-    frames, times_s = frames + given, times_s + ticks_s
+    frames, times_s = steady_frames(source.chunks(), pupil.fps)
     if len(frames) < pupil.every:
         raise ValueError(f"{clip.path}: has {len(frames)} frames, too few to teach")
     if clip.cycles and clip.cycles[0][0] > times_s[-1]:
@@ -217,17 +211,11 @@ def teach(
       The model, taught by all of the clips.
     """
     key = jax.random.key(seed)
-
-    def taught(without: Collection[int], extra: Mapping[str, Any]) -> Counter:
-        network, variables, own = pupil.make(learn(pupil, lessons, key, without))
-        full = {"name": "", "family": family.name} | dict(own) | dict(extra)
-        return Counter(family, network, variables, full)
-
     # Of few clips each is left out once, of more several at a time.
     order = np.random.default_rng(seed).permutation(len(lessons))
     found: dict[int, int] = {}
     for fold in np.array_split(order, min(FOLDS, len(lessons))):
-        counter = taught(fold.tolist(), {})
+        counter = taught_counter(family, pupil, lessons, key, fold.tolist(), {})
         for place in fold.tolist():
             found[place] = counter.count(lessons[place].clip.path).rounded
     left_out = tuple(
@@ -247,4 +235,24 @@ def teach(
         }
     }
     extra = dict(config) | {"training": training, "accuracy": accuracy}
-    return Taught(taught((), extra), left_out)
+    return Taught(taught_counter(family, pupil, lessons, key, (), extra), left_out)
+
+
+def taught_counter(
+    family: Family,
+    pupil: Pupil,
+    lessons: Sequence[Lesson],
+    key: jax.Array,
+    without: Collection[int],
+    config: Mapping[str, Any],
+) -> Counter:
+    """The pupil with a head that has learned from some lessons.
+
+    Args:
+      family, pupil, lessons: as in `teach`.
+      key, without: as in `learn`.
+      config: further fields of the model's config.
+    """
+    network, variables, own = pupil.make(learn(pupil, lessons, key, without))
+    full = {"name": "", "family": family.name} | dict(own) | dict(config)
+    return Counter(family, network, variables, full)

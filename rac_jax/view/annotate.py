@@ -87,6 +87,7 @@ def drawn_copy(
     path: str | os.PathLike,
     make: Callable[[tuple[int, int], np.ndarray], Draw],
     *,
+    sound: Iterator[np.ndarray] | None = None,
     progress: bool = False,
 ) -> None:
     """Writes the counted part of the video, each frame drawn into; see `annotate_video`.
@@ -96,6 +97,7 @@ def drawn_copy(
       path: the video to write.
       make: given (H, W) of the copy, and the times [n] at which each of its frames is replaced by
         the next, in seconds of the file, gives what draws into frame uint8 [H, W, 3] of a number.
+      sound: float [n] pieces at `AUDIO_RATE`, in place of the file's own sound.
       progress: show a progress bar on long videos.
 
     Raises:
@@ -115,16 +117,16 @@ def drawn_copy(
     fps = min(max(info.fps, FPS_RANGE[0]), FPS_RANGE[1])
     total = max(1, round(result.duration_s * fps))
     end_s = result.start_s + result.duration_s
-    heard = result.file if info.has_audio else media.sibling_sound(result.file)
-    sound = iter(())
-    if heard is not None:
-        sound = media.stream_audio(
-            heard, rate=AUDIO_RATE, start_s=result.start_s, end_s=end_s
-        )
+    if sound is None:
+        heard = result.file if info.has_audio else media.sibling_sound(result.file)
+        if heard is not None:
+            sound = media.stream_audio(
+                heard, rate=AUDIO_RATE, start_s=result.start_s, end_s=end_s
+            )
     # What a frame shows is true at the moment when the next one replaces it.
     ends_s = result.start_s + (np.arange(total) + 1) / total * result.duration_s
     draw = make(size, ends_s)
-    audio_rate = AUDIO_RATE if heard is not None else None
+    audio_rate = AUDIO_RATE if sound is not None else None
     done, heard_samples = 0, 0
     bar = tqdm.tqdm(
         total=total,
@@ -142,7 +144,7 @@ def drawn_copy(
                 done += 1
             writer.write(frames)
             # Sound follows the picture closely, so that the muxer holds little back.
-            while heard_samples < done / fps * AUDIO_RATE:
+            while sound is not None and heard_samples < done / fps * AUDIO_RATE:
                 samples = next(sound, None)
                 if samples is None:
                     break

@@ -3,6 +3,8 @@
 Every lane is drawn into axes whose limits along x are already the counted part of the file.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.collections import PolyCollection
@@ -267,10 +269,13 @@ def sets(axes: Axes, found: tuple[RepetitionSet, ...]) -> None:
     label(axes, "1 set" if len(found) == 1 else f"{len(found)} sets")
 
 
-def events(axes: Axes, times_s: tuple[float, ...]) -> None:
-    """A mark at each event."""
-    strength = min(1.0, 3 * MOST_EDGES / max(1, len(times_s)))
-    axes.vlines(times_s, 0.15, 0.85, color=INK, lw=1.2, alpha=strength)
+def events(
+    axes: Axes, times_s: tuple[float, ...], strengths: Sequence[float] | None
+) -> None:
+    """A mark at each event, the longer the stronger it is."""
+    clear = min(1.0, 3 * MOST_EDGES / max(1, len(times_s)))
+    long = np.ones(len(times_s)) if strengths is None else np.asarray(strengths)
+    axes.vlines(times_s, 0.1, 0.1 + 0.8 * long, color=INK, lw=1.2, alpha=clear)
     axes.set_ylim(0, 1)
     axes.set_yticks([])
     label(axes, "1 event" if len(times_s) == 1 else f"{len(times_s)} events")

@@ -172,7 +172,10 @@ def _lanes(result: CountResult, material: Material, main: float) -> list[_Lane]:
     if result.rounded and result.sets:
         found.append(_Lane(SETS, functools.partial(lanes.sets, found=result.sets)))
     if result.events:
-        draw = functools.partial(lanes.events, times_s=result.events)
+        strengths = result.details.get("strengths")
+        draw = functools.partial(
+            lanes.events, times_s=result.events, strengths=strengths
+        )
         found.append(_Lane(EVENTS, draw))
     curves = (
         (result.density, "density", None),

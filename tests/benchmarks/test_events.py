@@ -1,4 +1,4 @@
-"""Pointing is measured at what is found, and the rule sees where flow changes."""
+"""Pointing is measured at what is found, and rules and the grid are the best of their kind."""
 
 import dataclasses
 
@@ -43,3 +43,20 @@ def test_a_line_has_a_cell_for_every_column():
     assert cells[:5] == ["x", "1.000", "1.000", "1.000", "1.000"]
     # Two in eight seconds.
     assert cells[5:] == ["20", "20", "15.0", "15.0"]
+
+
+def test_a_rule_has_the_best_threshold_and_the_grid_the_best_step():
+    times = [25, 75, 125, 175]
+    scene = known(times, [[0, 0]] * 4, [True] * 4, np.zeros(events.FRAMES))
+    scenes = {"striking": [scene], "camera": [scene]}
+
+    def change(frames):
+        found = np.tile(np.arange(100.0), (len(frames), 1))
+        found[times, 99] += 20
+        found[[50, 100], 99] += 2
+        return found
+
+    threshold, marks = events.best_rule(scenes, change)
+    assert marks["striking"][0].frames.tolist() == times and threshold > 0
+    step, marks = events.blind(scenes)
+    assert step == 50 and marks["camera"][0].frames.tolist() == times

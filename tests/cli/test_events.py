@@ -56,6 +56,7 @@ def test_everything_that_can_be_written(rac, model, clip, tmp_path):
     flags = [part for kind, path in names.items() for part in (f"--{kind}", path)]
     dubbed = tmp_path / "dub.wav"
     flags += ["--dub", dubbed, "--overlay", tmp_path / "a.mp4"]
+    flags += ["--plot", tmp_path / "a.png"]
     code, text, err = rac(clip, "--model", model, *flags)
     assert (code, err) == (0, "")
     events = json.loads(names["json"].read_text())["events"]
@@ -76,8 +77,17 @@ def test_everything_that_can_be_written(rac, model, clip, tmp_path):
     assert marked.frames.shape == plain.frames.shape
     apart = np.abs(marked.frames.astype(int) - plain.frames).max((1, 2, 3))
     assert apart.max() > 60
-    code, text, _ = rac(clip, "--model", model, "--csv", "-")
-    assert text.startswith("time_s,strength,right,down\n")
+    assert (tmp_path / "a.png").read_bytes().startswith(b"\x89PNG")
+    # The track in place of the video's own sound.
+    video = tmp_path / "dub.mp4"
+    code, text, _ = rac(clip, "--model", model, "--csv", "-", "--dub", video)
+    assert (code, text.startswith("time_s,strength,right,down\n")) == (0, True)
+    with wave.open(str(dubbed)) as file:
+        samples = np.frombuffer(file.readframes(file.getnframes()), "<i2") / 32767
+    heard = media.read_audio(video, rate=44100)
+    assert media.read_video(video).frames.shape == plain.frames.shape
+    least = min(len(heard), len(samples))
+    assert np.corrcoef(heard[:least], samples[:least])[0, 1] > 0.9
 
 
 def test_refusals(rac, model, clip, tmp_path):
@@ -85,7 +95,9 @@ def test_refusals(rac, model, clip, tmp_path):
     assert (code, err.count("\n")) == (2, 1)
     assert "self-similarity: gives no events" in err
     code, _, err = rac(clip, "--model", model, "--dub", tmp_path / "a.mp3")
-    assert (code, "must be a .wav file" in err) == (2, True)
+    assert (code, "a.mp3: must end in .wav, .mp4" in err) == (2, True)
+    code, _, err = rac(clip, "--model", model, "--plot", tmp_path / "a.txt")
+    assert (code, "--plot" in err, err.count("\n")) == (2, True, 1)
     code, _, err = rac(clip, "--model", model, "--overlay", tmp_path / "a.gif")
     assert (code, "a.gif: must end in .mp4" in err) == (2, True)
     code, _, err = rac(

@@ -151,7 +151,10 @@ def decide(
             return None
         return decoder.decode(distribution, frames, config)
 
-    fused, seen, heard = map(decoded, (found.fused, found.sight, found.sound))
+    seen, heard = map(decoded, (found.sight, found.sound))
+    alone = seen if heard is None else heard
+    # One stream by itself is not decoded twice.
+    fused = alone if found.reliability is None else decoded(found.fused)
     if changes is not None:
         fused = _returning(fused, changes, found.reliability)
         seen = _returning(seen, changes, None)

@@ -121,37 +121,36 @@ def best_path(masses: np.ndarray, drift: float, jump: float) -> np.ndarray:
       int [G] states.
     """
     gains = np.log(np.maximum(masses, FLOOR))
-    states = gains.shape[1]
+    number, states = gains.shape
+    order, steps = np.arange(states), np.arange(-NEIGHBOURS, NEIGHBOURS + 1)
+    costs = drift * np.abs(steps)[:, None]
 
-    # Forwards: the best way to every state at every step, and where it came from.
-    value, back = gains[0], np.zeros(gains.shape, np.int64)
-    order = np.arange(states)
-    for t in range(1, len(gains)):
-        start = int(np.argmax(value))
-        best = np.full(states, value[start] - jump)
-        origin = np.full(states, start)
-        for step in range(-NEIGHBOURS, NEIGHBOURS + 1):
-            # To a neighbouring period; no repetition is nobody's neighbour.
-            low, high = max(0, step), min(NO_REPETITION, NO_REPETITION + step)
-            moved = value[low - step : high - step] - drift * abs(step)
-            better = moved > best[low:high]
-            best[low:high] = np.where(better, moved, best[low:high])
-            origin[low:high] = np.where(
-                better, order[low - step : high - step], origin[low:high]
-            )
-        if value[NO_REPETITION] > best[NO_REPETITION]:
-            best[NO_REPETITION], origin[NO_REPETITION] = (
-                value[NO_REPETITION],
-                NO_REPETITION,
-            )
-        back[t] = origin
-        value = best + gains[t]
+    # Ways to every state: a jump from the best one, or a step from a neighbouring period. No
+    # repetition is nobody's neighbour, but may stay.
+    ways = np.full((1 + len(steps), states), -np.inf)
+    room = np.full(NO_REPETITION + 2 * NEIGHBOURS, -np.inf)
+    periods = room[NEIGHBOURS : NEIGHBOURS + NO_REPETITION]
+    # Row by row, the states one step before.
+    near = np.lib.stride_tricks.sliding_window_view(room, NO_REPETITION)[::-1]
+
+    # Forwards: the best way to every state at every step, and from where a jump came.
+    value = gains[0]
+    chosen, starts = np.zeros(gains.shape, np.int64), np.zeros(number, np.int64)
+    for t in range(1, number):
+        starts[t] = np.argmax(value)
+        ways[0] = value[starts[t]] - jump
+        periods[:] = value[:NO_REPETITION]
+        np.subtract(near, costs, out=ways[1:, :NO_REPETITION])
+        ways[1 + NEIGHBOURS, NO_REPETITION] = value[NO_REPETITION]
+        chosen[t] = ways.argmax(axis=0)
+        value = ways[chosen[t], order] + gains[t]
 
     # Backwards, from the best state at the end.
-    path = np.zeros(len(gains), np.int64)
+    path = np.zeros(number, np.int64)
     path[-1] = np.argmax(value)
-    for t in range(len(gains) - 1, 0, -1):
-        path[t - 1] = back[t, path[t]]
+    for t in range(number - 1, 0, -1):
+        way = chosen[t, path[t]]
+        path[t - 1] = path[t] - steps[way - 1] if way else starts[t]
     return path
 
 

@@ -4,8 +4,7 @@ A softmax over what is said of every fourth frame, trained on random crops; of a
 logits are averaged over its time.
 """
 
-import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import jax
@@ -14,13 +13,14 @@ import numpy as np
 import optax
 
 from rac_jax.counting.family import Variables
-from rac_jax.counting.steady import SteadyFrames
+from rac_jax.counting.source import ArraySource
+from rac_jax.counting.steady import steady_frames
 from rac_jax.data.labelled import LabelledVideo
 from rac_jax.data.labels import class_number
-from rac_jax.encoders.strided_inflated import STRIDE, StreamState
-from rac_jax.models.sien.estimator import scale_and_shift
+from rac_jax.encoders.strided_inflated import STRIDE
+from rac_jax.models.sien import FAMILY, SIENOptions
+from rac_jax.models.sien.estimator import step_program
 from rac_jax.models.sien.network import SIEN
-from rac_jax.ops import compiling
 from rac_jax.train.class_scores import METRICS, among_best, class_scores
 from rac_jax.train.classes import class_names
 from rac_jax.train.metrics import Mean, mean
@@ -50,18 +50,6 @@ def activity_loss(
     return term.total / jnp.maximum(term.weight, 1.0), {"top1": mean(right, mask)}
 
 
-@functools.lru_cache(maxsize=8)
-def _program(network: SIEN) -> Callable[..., tuple[StreamState, jax.Array]]:
-    """(variables, state, uint8 [1, n, H, W, 3], scale, shift) to (state, logits [1, n / 4, A])."""
-
-    def program(variables, state, frames, scale, shift):
-        x = frames.astype(jnp.float32) * scale + shift
-        state, found = network.apply(variables, state, x, method="step")
-        return state, found.activities
-
-    return compiling.jit(program)
-
-
 def mean_logits(
     network: SIEN, variables: Variables, fields: Mapping[str, Any], video: LabelledVideo
 ) -> np.ndarray:
@@ -76,23 +64,23 @@ def mean_logits(
     Returns:
       [A]; zeros of a video of less than four frames.
     """
-    times_s = np.arange(len(video.frames)) / video.fps
-    steady, frames, _ = SteadyFrames(float(fields["fps"])).feed(video.frames, times_s)
-    frames = frames + steady.finish()[0]
+    needs = FAMILY.needs({"preprocessing": fields}, SIENOptions())
+    source = ArraySource(
+        video.frames, needs, fps=video.fps, waveform=None, audio_rate=None
+    )
+    frames, _ = steady_frames(source.chunks(), float(fields["fps"]))
     known = len(frames) // STRIDE
     if not known:
         return np.zeros(network.activities)
-    shown = np.stack(frames)
-    if fields["colour"] == "bgr":
-        shown = shown[..., ::-1]
     # What fills up the last piece is not looked at.
-    shown = np.pad(shown, ((0, -len(shown) % PIECE), (0, 0), (0, 0), (0, 0)))
-    scale, shift = scale_and_shift(fields)
-    program, rows = _program(network), []
-    state = network.start(1, *shown.shape[1:3])
+    shown = np.pad(np.stack(frames), ((0, -len(frames) % PIECE), *((0, 0),) * 3))
+    program = step_program(
+        network, fields, "activities", lambda found: found.activities
+    )
+    state, rows = network.start(1, *shown.shape[1:3]), []
     for first in range(0, len(shown), PIECE):
-        piece = np.ascontiguousarray(shown[None, first : first + PIECE])
-        state, logits = program(variables, state, piece, scale, shift)
+        piece = shown[None, first : first + PIECE]
+        state, logits = program(variables, state, piece)
         rows.append(np.asarray(logits)[0])
     return np.concatenate(rows)[:known].mean(0)
 

@@ -2,7 +2,7 @@
 
 import dataclasses
 import functools
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
@@ -22,7 +22,7 @@ from rac_jax.counting.result import (
 from rac_jax.counting.steady import SteadyFrames
 from rac_jax.encoders.strided_inflated import STRIDE, StreamState
 from rac_jax.models.sien import SIENOptions
-from rac_jax.models.sien.network import SIEN
+from rac_jax.models.sien.network import SIEN, SIENOutput
 from rac_jax.models.sien.phases import SCHEMES, Cycle, PhaseCounter, PhaseState
 
 # Frames that go through the network at once, in falling order. On CPU larger pieces are no
@@ -88,17 +88,12 @@ class SIENEstimator:
         self._network, self._config = network, config
         self._fps = float(config["preprocessing"]["fps"])
         self._sizes = sizes or (CPU_SIZES if jax.default_backend() == "cpu" else SIZES)
-        scale, shift = scale_and_shift(config["preprocessing"])
-
-        def run(
-            variables: Variables, memory: StreamState, frames: jax.Array
-        ) -> tuple[StreamState, jax.Array]:
-            x = frames.astype(jnp.float32) * scale + shift
-            memory, found = network.apply(variables, memory, x, method="step")
-            return memory, jax.nn.softmax(found.phases)
-
-        numbers = (scale.ravel().tolist(), shift.ravel().tolist())
-        program = CompiledProgram(run, network, "phases", numbers)
+        program = step_program(
+            network,
+            config["preprocessing"],
+            "phases",
+            lambda found: jax.nn.softmax(found.phases),
+        )
         self._program = functools.partial(program, jax.device_put(variables))
 
     def start(self, info: SourceInfo, options: SIENOptions) -> SIENState:
@@ -184,6 +179,49 @@ def scale_and_shift(preprocessing: Mapping[str, Any]) -> tuple[np.ndarray, np.nd
     mean, std = (np.float32(preprocessing[name]) for name in ("mean", "std"))
     shape = (1, 1, 1, 1, -1)
     return (1 / (255 * std)).reshape(shape), (-mean / std).reshape(shape)
+
+
+def pixel_step(
+    network: SIEN, preprocessing: Mapping[str, Any]
+) -> Callable[[Variables, StreamState, jax.Array], tuple[StreamState, SIENOutput]]:
+    """`SIEN.step` of frames as they are decoded, uint8 in the model's colours.
+
+    Args:
+      network: the module.
+      preprocessing: of a model's `config.json`, see `scale_and_shift`.
+    """
+    scale, shift = scale_and_shift(preprocessing)
+
+    def step(variables, memory, frames):
+        x = frames.astype(jnp.float32) * scale + shift
+        return network.apply(variables, memory, x, method="step")
+
+    return step
+
+
+def step_program(
+    network: SIEN,
+    preprocessing: Mapping[str, Any],
+    name: str,
+    read: Callable[[SIENOutput], jax.Array],
+) -> CompiledProgram:
+    """`pixel_step` as a compiled program that gives one thing of its output.
+
+    Args:
+      network, preprocessing: as of `pixel_step`.
+      name: tells what is read from whatever else is.
+      read: of the output.
+    """
+    step = pixel_step(network, preprocessing)
+
+    def run(
+        variables: Variables, memory: StreamState, frames: jax.Array
+    ) -> tuple[StreamState, jax.Array]:
+        memory, found = step(variables, memory, frames)
+        return memory, read(found)
+
+    numbers = [one.ravel().tolist() for one in scale_and_shift(preprocessing)]
+    return CompiledProgram(run, network, name, tuple(numbers))
 
 
 def sets_of_cycles(cycles: tuple[Cycle, ...]) -> tuple[RepetitionSet, ...]:

@@ -1,5 +1,6 @@
 """How a SI-EN is taught one exercise: a head of phases over its frozen encoder (paper 3, 3.6)."""
 
+import functools
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,7 +11,7 @@ import numpy as np
 from rac_jax.counting.family import Layers, Model, Pupil
 from rac_jax.encoders.strided_inflated import STRIDE
 from rac_jax.models.sien import FAMILY, SIENOptions
-from rac_jax.models.sien.estimator import scale_and_shift
+from rac_jax.models.sien.estimator import step_program
 from rac_jax.models.sien.phases import SCHEMES
 
 SCHEME = "halves"
@@ -24,13 +25,10 @@ def make_pupil(model: Model) -> Pupil:
     arguments = config["arguments"] | {"phases": phases, "activities": 0}
     encoder = FAMILY.network(**(arguments | {"phases": 0}))
     kept = {"params": {"encoder": variables["params"]["encoder"]}}
-    scale, shift = scale_and_shift(config["preprocessing"])
-
-    @jax.jit
-    def program(state, frames):
-        x = frames.astype(jnp.float32) * scale + shift
-        state, found = encoder.apply(kept, state, x, method="step")
-        return state, found.features
+    step = step_program(
+        encoder, config["preprocessing"], "features", lambda found: found.features
+    )
+    program = functools.partial(step, jax.device_put(kept))
 
     def features(frames: np.ndarray) -> np.ndarray:
         state, rows = encoder.start(1, *frames.shape[1:3]), []

@@ -31,6 +31,12 @@ class EventOptions:
         f"else {THRESHOLD})",
         least=0.0,
     )
+    place: str = option(
+        "turning",
+        "where an event is: where motion turns round most (default), or where the model's map is "
+        "highest",
+        choices=("turning", "map"),
+    )
 
     def threshold_of(self, config: Mapping[str, Any]) -> float:
         """The threshold with a model.

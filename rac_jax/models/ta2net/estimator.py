@@ -24,24 +24,14 @@ from rac_jax.counting.window_runs import Parts, with_part
 from rac_jax.models.repnet.network import normalised
 from rac_jax.models.ta2net import EventOptions
 from rac_jax.models.ta2net.peaks import event_sets, peak_frames
+from rac_jax.models.ta2net.places import map_centres, turning_places
 
 CPU_BATCH_SIZES = (4, 1)
 STRIDE = 1
-VALUES = 3  # of a frame: probability, and where the map is, right and down
-# Powers of the map whose centre is taken: of one, everything pulls it to the middle.
-SHARP = 4
-
-
-def map_centres(maps: jax.Array) -> jax.Array:
-    """Where maps [..., h, w] are highest: [..., 2] right and down, in 0 to 1."""
-    weights = jnp.power(maps, SHARP)
-    total = jnp.sum(weights, axis=(-2, -1)) + 1e-9
-    height, width = maps.shape[-2:]
-    x = (jnp.arange(width) + 0.5) / width
-    y = (jnp.arange(height) + 0.5) / height
-    across = jnp.einsum("...hw,w->...", weights, x) / total
-    down = jnp.einsum("...hw,h->...", weights, y) / total
-    return jnp.stack([across, down], axis=-1)
+# Of a frame: probability, and right and down of where motion turns and of where the map is highest.
+VALUES = 5
+# Columns of each way to say where.
+PLACES = {"turning": slice(1, 3), "map": slice(3, 5)}
 
 
 @dataclasses.dataclass(eq=False)
@@ -51,11 +41,13 @@ class EventState:
     Attributes:
       windows: that are run; not changed by who goes on from here.
       threshold: of events.
+      place: how it is said where they are, of `PLACES`.
       times_s: in parts float64 [n]: when each frame begins.
     """
 
     windows: OverlappingWindows
     threshold: float
+    place: str
     times_s: Parts = ()
 
 
@@ -84,9 +76,15 @@ class EventEstimator:
         variables = jax.device_put(variables)
 
         def run(variables: Variables, windows: jax.Array) -> jax.Array:
-            found = network.apply(variables, normalised(windows))
+            clips = normalised(windows)
+            _, *seen = network.apply(variables, clips, method="features")
+            flow = tuple(x.astype(jnp.float32) for x in seen)
+            found = network.apply(variables, clips, flow or None)
             sound = jax.nn.softmax(found.logits)[..., 1:]  # [B, N, 1]
-            return jnp.concatenate([sound, map_centres(found.maps)], axis=-1)
+            middles = map_centres(found.maps)
+            # A model that does not look at flow knows the map only.
+            turning = turning_places(found.maps, *flow) if flow else middles
+            return jnp.concatenate([sound, turning, middles], axis=-1)
 
         made = CompiledProgram(run, network, size, "events")
         self._program = lambda windows: made(variables, windows)
@@ -97,7 +95,8 @@ class EventEstimator:
         windows = OverlappingWindows(
             "ta2net", self._program, (STRIDE,), self._length, VALUES, self._sizes
         )
-        return EventState(windows, options.threshold_of(self._config))
+        threshold = options.threshold_of(self._config)
+        return EventState(windows, threshold, options.place)
 
     def feed(self, state: EventState, chunk: Chunk) -> tuple[EventState, Partial]:
         """The state after a chunk; what it marks is known at the end only."""
@@ -106,13 +105,13 @@ class EventEstimator:
         windows = state.windows.copy()
         windows.feed(chunk)
         times_s = with_part(state.times_s, chunk.times_s)
-        return EventState(windows, state.threshold, times_s), Partial()
+        return EventState(windows, state.threshold, state.place, times_s), Partial()
 
     def finish(self, state: EventState) -> Measurement:
         """The measurement of everything that was fed.
 
         Its details: "strengths", the probability of each event, "places", where in the picture
-        the map is highest then ([right, down] in 0 to 1), and "threshold".
+        it is ([right, down] in 0 to 1), and "threshold".
         """
         times_s = np.concatenate([np.zeros(0), *state.times_s])
         details: dict[str, Any] = {"strengths": [], "places": []}
@@ -125,7 +124,8 @@ class EventEstimator:
         frames = peak_frames(rows[:, 0], state.threshold)
         details["strengths"] = [round(float(p), 4) for p in rows[frames, 0]]
         details["places"] = [
-            [round(float(v), 4) for v in place] for place in rows[frames, 1:]
+            [round(float(v), 4) for v in place]
+            for place in rows[frames, PLACES[state.place]]
         ]
         sets = event_sets(times_s[frames], float(times_s[0]), end_s)
         density = np.zeros(len(times_s))

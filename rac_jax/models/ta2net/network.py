@@ -8,7 +8,8 @@ the similarity of all frames, read by a transformer as in TransRAC, give two cla
 direction, and scores divided by the root of 64. Their code sees pictures of flow, which is
 `pictures`. `beside`, `kept`, `centred` and `squeezed` are ours: the reader also sees what each frame
 looks like, not only how like the others it is, and the kinematics are seen themselves, not only by
-which places of the image they pick. `streams` and `aggregated` are for the paper's Table 4.
+which places of the image they pick. `streams` and `aggregated` are for the paper's Table 4, and
+without `image` it sees motion alone.
 
 What is seen of a clip before anything is learned, its flow, can be made apart (`features`) and be
 gone on from (`from_features`).
@@ -62,6 +63,7 @@ class TA2Net(nn.Module):
         whose weights are the group "flow_network", and which learns nothing here.
       streams: of `STREAMS`, which kinematics it sees.
       aggregated: whether kinematics pick from the image, or are features beside it.
+      image: whether it sees pictures; without them kinematics are not `aggregated`.
       pictures: whether kinematics are seen as pictures of colours.
       released: whether it computes what the authors' code does.
       masked: whether the reader sees D · F, too, and both answers are averaged.
@@ -84,6 +86,7 @@ class TA2Net(nn.Module):
     flow: str = "tv_l1"
     streams: tuple[str, ...] = STREAMS
     aggregated: bool = True
+    image: bool = True
     pictures: bool = False
     released: bool = False
     masked: bool = False
@@ -99,6 +102,11 @@ class TA2Net(nn.Module):
     def frozen(self) -> bool:
         """Whether nothing is learned in `features`: never through the flow."""
         return True
+
+    @property
+    def stored_streams(self) -> tuple[str, ...]:
+        """What `features` depends on: all streams come from one flow."""
+        return STREAMS if self.streams else ()
 
     def __call__(
         self,
@@ -118,7 +126,7 @@ class TA2Net(nn.Module):
           What is said of every frame.
 
         Raises:
-          ValueError: for an unknown stream, flow or encoder.
+          ValueError: for an unknown stream, flow or encoder, and where nothing is seen.
         """
         return self._halves(clips, flow, train, "both")
 
@@ -162,6 +170,10 @@ class TA2Net(nn.Module):
         if unknown:
             raise ValueError(
                 f"streams: {unknown[0]!r} is not one of {', '.join(STREAMS)}"
+            )
+        if not self.image and (self.aggregated or not self.streams):
+            raise ValueError(
+                "image: without it there must be streams, and aggregated must be False"
             )
         if self.streams and flow is None:
             flow = self._flow(clips)
@@ -210,9 +222,11 @@ class TA2Net(nn.Module):
             encoder = FrameEncoder(self.encoder, self.width, self.dtype, name=name)
             return encoder(images, train=train)
 
-        # As the release: 0 to 1, not normalised.
-        image = encode((clips + 1) / 2, "image_encoder")  # [B·N, h, w, C]
-        parts = [image.astype(jnp.float32)]
+        image, parts = None, []
+        if self.image:
+            # As the release: 0 to 1, not normalised.
+            image = encode((clips + 1) / 2, "image_encoder")  # [B·N, h, w, C]
+            parts.append(image.astype(jnp.float32))
         if self.streams:
             # Nothing is learned through the flow.
             known = jax.lax.stop_gradient(kinematics(*flow, self.pictures))

@@ -28,9 +28,10 @@ from rac_jax.train.window_task import (
 
 STAGE = "windows"
 EXAMPLES = ("scenes", "videos")
-ALWAYS = ("image_encoder", "map", "neck", "similarity", "rows", "predictor")
-# Fields of the network on which what is stored of a window depends.
-STORED = ("flow", "streams", "frames")
+ALWAYS = ("map", "neck", "similarity", "rows", "predictor")
+IMAGE = "image_encoder"
+# Of the network, on which what is stored of a window depends.
+STORED = ("flow", "stored_streams", "frames")
 # What a network may have besides.
 PARTS = tuple(
     f"{name}_{part}" for name in STREAMS for part in ("encoder", "aggregation")
@@ -40,7 +41,8 @@ PARTS = tuple(
 def groups_of(run: Run) -> tuple[str, ...]:
     """The groups of parameters that learn: all that a run's network has, but for its flow."""
     network = run.network
-    groups = [*ALWAYS, *(["beside"] if network.beside else [])]
+    groups = [*([IMAGE] if network.image else []), *ALWAYS]
+    groups += ["beside"] if network.beside else []
     for stream in network.streams:
         groups.append(f"{stream}_encoder")
         if network.aggregated:
@@ -158,7 +160,7 @@ RECIPE = Recipe(
             STAGE,
             make_task,
             ("model", "loss", "data", STAGE),
-            (*ALWAYS, "beside", *PARTS, FLOW_NETWORK),
+            (IMAGE, *ALWAYS, "beside", *PARTS, FLOW_NETWORK),
         ),
     ),
     model_config=model_config,

@@ -86,6 +86,9 @@ def test_result_and_options(counter, pixels):
     result = counter.count(pixels, fps=25.0, threshold=0.0)
     assert result.count == len(result.events) == len(result.details["places"])
     assert sum(one.count for one in result.sets) == result.count
+    by_map = counter.count(pixels, fps=25.0, threshold=0.0, place="map")
+    assert by_map.events == result.events
+    assert by_map.details["places"] != result.details["places"]
     assert counter.count(pixels, fps=25.0, threshold=1.0).events == ()
     for few in (1, 3):
         short = counter.count(pixels[:few], fps=25.0)

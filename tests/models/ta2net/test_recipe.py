@@ -141,14 +141,19 @@ def test_variants_and_ablations_have_their_parts(tmp_path):
     with pytest.raises(ValueError, match="no variant 'big'; there are: paper, "):
         tiny_run.load_config("big")
     for changes, groups in (
-        ({"model.streams": ()}, {"beside"}),
+        ({"model.streams": ()}, {recipe.IMAGE, "beside"}),
+        (
+            {"model.image": False, "model.aggregated": False},
+            {"beside", "motion_encoder", "inflection_encoder"},
+        ),
         (
             {"model.streams": ("motion",), "model.aggregated": False},
-            {"beside", "motion_encoder"},
+            {recipe.IMAGE, "beside", "motion_encoder"},
         ),
         (
             {"model.beside": False},
-            {
+            {recipe.IMAGE}
+            | {
                 f"{s}_{p}"
                 for s in ("motion", "inflection")
                 for p in ("encoder", "aggregation")
@@ -163,3 +168,6 @@ def test_variants_and_ablations_have_their_parts(tmp_path):
         )
         assert set(shapes["params"]) == set(recipe.groups_of(run))
         assert set(shapes["params"]) == set(recipe.ALWAYS) | groups
+    blind = FAMILY.network(image=False, encoder="lean", frames=2)
+    with pytest.raises(ValueError, match="image: without it there must be streams"):
+        jax.eval_shape(blind.init, jax.random.key(0), np.zeros((1, 2, 8, 8, 3)))
