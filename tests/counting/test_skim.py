@@ -222,6 +222,8 @@ def test_a_part_of_the_video_gives_the_count_of_all_of_it(film):
     )
     assert how.everything == ""
     assert result.confidence == pytest.approx(0.96 * (1 - how.missed_probability))
+    # A second alone is not worth a look.
+    assert min(last - first for first, last in counter.asked) > skimmer.BRIEF_S
     assert "never at" in how.sentence
     result.to_json()
     # Of what the model is not sure of nothing is believed; one that does not say is believed.
