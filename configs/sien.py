@@ -6,8 +6,10 @@
 
 The default has paper 3's sizes, for a GPU: 256 pixels, all of the network from what it is started
 with (`rac convert sien`); `--config.clips.layers=10` trains the last ten entries alone, as the
-paper does. `small` is a narrow network on 64 pixels, for two CPU cores; `quick` is minutes of it; `people`
-is `small` on the scenes of `configs/skeleton_phases.py`.
+paper does. `small` is a narrow network on 64 pixels, `people` the same on the scenes of
+`configs/skeleton_phases.py`, `quick` minutes of a narrower one: begun from nothing none of them
+left blind guessing in as many steps as two CPU cores have been given so far
+(docs/experiments.md).
 
     rac train --config configs/sien.py:exercises --workdir W --config.start.encoder=sien-imagenet \\
         --config.data.train.path=qar_evd:FOLDER/train --config.data.val.path=... ...
@@ -156,7 +158,7 @@ def small() -> ml_collections.ConfigDict:
 
 
 def quick() -> ml_collections.ConfigDict:
-    """Minutes on two CPU cores, of one kind of motion: it shows that it learns, no more."""
+    """Minutes on two CPU cores, of one kind of motion: it shows that it runs, no more."""
     config = small()
     config.name = "sien-quick"
     config.model.update({"width": 0.25, "head": 128})
