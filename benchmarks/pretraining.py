@@ -9,7 +9,8 @@ step alone on one batch that stays where it is, and both as training runs them. 
 input once from the media files and once from the cache of decoded videos that `rac train` makes;
 PyTorch decodes with PyAV in its workers, up to the last frame that a clip needs. The sides run
 one after the other in processes of their own. Beside clips per second stand clips per second of
-processor time, of the workers', too: on a machine that others use they can be compared.
+processor time, of the workers', too, which say more on a machine that others use; where cores are
+taken, PyTorch's threads use some of it to wait.
 """
 
 import argparse
