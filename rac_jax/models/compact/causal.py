@@ -33,11 +33,12 @@ MARGIN_STEPS = 32
 BLOCK_PADDING = 64  # steps of which `CompactNetworks.decode` makes its blocks
 # What is told live, chosen on scenes by `benchmarks/live_delay.py` (docs/live.md): what moves
 # without repeating comes back now and then, and what was said cannot be taken back. A set is told
-# from so many repetitions on, if its periods are so probable on average; from `SURE_COUNT` on in
-# any case.
+# from so many repetitions on, if its periods are so probable on average; from `SURE_COUNT` on if
+# they are `SURE_SCORE` probable.
 LEAST_COUNT = 2.0
 LEAST_SCORE = 0.7
 SURE_COUNT = 5.0
+SURE_SCORE = 0.6
 # A hand that holds a camera trembles, at 3.9 to 5.1 times a second in scenes where nothing
 # repeats. Sets that are quicker than this are left to the result at the end.
 MOST_PER_S = 3.5
@@ -136,7 +137,8 @@ def is_told(one: "PeriodSet", per_s: float, cut: bool) -> bool:
     if per_s > MOST_PER_S:
         return False
     sure = one.count >= LEAST_COUNT and one.score >= LEAST_SCORE
-    return cut or sure or one.count >= SURE_COUNT
+    many = one.count >= SURE_COUNT and one.score >= SURE_SCORE
+    return cut or sure or many
 
 
 def prepare(networks: "CompactNetworks", size: int) -> None:
