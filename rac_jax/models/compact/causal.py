@@ -38,7 +38,7 @@ BLOCK_PADDING = 64  # steps of which `CompactNetworks.decode` makes its blocks
 LEAST_COUNT = 2.0
 LEAST_SCORE = 0.7
 SURE_COUNT = 5.0
-SURE_SCORE = 0.6
+SURE_SCORE = 0.55
 # A hand that holds a camera trembles, at 3.9 to 5.1 times a second in scenes where nothing
 # repeats. Sets that are quicker than this are left to the result at the end.
 MOST_PER_S = 3.5
@@ -67,6 +67,10 @@ class Recent:
     frames: int
     margin: int
     since_s: float
+
+    def cuts(self, one: "PeriodSet") -> bool:
+        """Whether a set may have begun before; nothing has at the start of a stream."""
+        return 0 < self.margin and one.first <= self.margin
 
 
 def look(state: "CompactState", network: Network) -> Recent | None:

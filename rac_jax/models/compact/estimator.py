@@ -206,9 +206,7 @@ class CompactEstimator:
         sets = tuple(
             _as_set(one, recent.streams)
             for one in decision.fused.sets
-            if causal.is_told(
-                one, _per_s(one, recent.streams), one.first <= recent.margin
-            )
+            if causal.is_told(one, _per_s(one, recent.streams), recent.cuts(one))
         )
         end_s = recent.streams.end_s
         return state, Reading(rate_of_sets(sets), recent.since_s, end_s)

@@ -124,10 +124,24 @@ def test_what_is_unsure_or_trembles_is_not_told():
     assert told(2.0, 0.8)
     assert not told(2.0, 0.5)
     assert not told(1.9, 0.8)
-    # Many are no accident, and one that began before may be longer.
-    assert told(5.0, 0.5)
+    # Many are less of an accident, and one that began before may be longer.
+    assert told(5.0, 0.6)
+    assert not told(5.0, 0.5)
     assert told(1.0, 0.5, cut=True)
     assert not told(20.0, 0.9, per_s=4.0)
+
+
+@pytest.mark.parametrize(
+    "margin, first, cut",
+    [(0, 0, False), (128, 0, True), (128, 128, True), (128, 129, False)],
+)
+def test_the_start_of_a_stream_cuts_no_set(margin, first, cut):
+    from rac_jax.models.compact.causal import Recent
+    from rac_jax.models.compact.decoder import PeriodSet
+
+    recent = Recent(None, None, frames=400, margin=margin, since_s=0.0)
+    one = PeriodSet(first, 300, 5.0, 0.5, np.array([0.0, 300.0]))
+    assert recent.cuts(one) == cut
 
 
 def test_an_hour_is_read_as_fast_as_a_minute(counter, frames):
