@@ -18,6 +18,7 @@ from rac_jax.cli.output import (
     write_text,
 )
 from rac_jax.counting.instants import KINDS
+from rac_jax.weights import DEFAULT_MODEL, EVENT_MODEL
 
 CLICK = "click"
 TRACK = ".wav"
@@ -61,7 +62,15 @@ def add_arguments(parser: argparse.ArgumentParser, argv: Sequence[str]) -> None:
         metavar="click|FILE",
         help="that is dubbed (default: a synthesised click)",
     )
-    add_model_arguments(parser, argv)
+    add_model_arguments(parser, argv, default_model(argv))
+
+
+def default_model(argv: Sequence[str]) -> str:
+    """The model where none is named: one of events, unless cycles are asked for."""
+    early = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    early.add_argument("--event-kind", nargs="?")
+    kind = early.parse_known_args(list(argv))[0].event_kind
+    return EVENT_MODEL if kind in (None, KINDS[0]) else DEFAULT_MODEL
 
 
 def run(args: argparse.Namespace) -> int:

@@ -11,12 +11,17 @@ AUTO = "auto"  # None, for options that may be it
 LEAD = "option_"  # before an option's name in the parsed arguments
 
 
-def add_model_arguments(parser: argparse.ArgumentParser, argv: Sequence[str]) -> None:
+def add_model_arguments(
+    parser: argparse.ArgumentParser,
+    argv: Sequence[str],
+    default: str = DEFAULT_MODEL,
+) -> None:
     """Adds `--model`, and the flags of the model that the command line names.
 
     Args:
       parser: of a command.
       argv: what follows the command's name.
+      default: the model where none is named.
 
     Raises:
       ModelError: if there is no such model, or it is of a family that does not count.
@@ -25,13 +30,13 @@ def add_model_arguments(parser: argparse.ArgumentParser, argv: Sequence[str]) ->
 
     parser.add_argument(
         "--model",
-        default=DEFAULT_MODEL,
+        default=default,
         metavar="NAME|DIR",
         help="a model that ships with the package, or a model folder (default: %(default)s)",
     )
     early = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-    early.add_argument("--model", nargs="?", default=DEFAULT_MODEL)
-    model = early.parse_known_args(list(argv))[0].model or DEFAULT_MODEL
+    early.add_argument("--model", nargs="?", default=default)
+    model = early.parse_known_args(list(argv))[0].model or default
     family, config = read_family(model)
     fields = option_fields(family.Options)
     group = parser.add_argument_group(

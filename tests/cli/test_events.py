@@ -1,5 +1,6 @@
 """`rac events`: lists and a dubbed track of a model's events, and refusals."""
 
+import argparse
 import csv
 import json
 import wave
@@ -9,7 +10,7 @@ import numpy as np
 import pytest
 
 from rac_jax import media
-from rac_jax.cli import main
+from rac_jax.cli import events, main
 from rac_jax.counting import weights
 from rac_jax.models import find_family
 
@@ -88,6 +89,23 @@ def test_everything_that_can_be_written(rac, model, clip, tmp_path):
     assert media.read_video(video).frames.shape == plain.frames.shape
     least = min(len(heard), len(samples))
     assert np.corrcoef(heard[:least], samples[:least])[0, 1] > 0.9
+
+
+@pytest.mark.parametrize(
+    "arguments, model",
+    [
+        ((), "ta2net-small"),
+        (("--event-kind", "events"), "ta2net-small"),
+        (("--event-kind", "ends"), "compact"),
+        (("--event-kind=starts",), "compact"),
+        (("--model", "repnet-small"), "repnet-small"),
+    ],
+)
+def test_without_a_model_there_is_one_of_what_is_asked_for(arguments, model):
+    parser = argparse.ArgumentParser()
+    argv = ["video.mp4", *arguments]
+    events.add_arguments(parser, argv)
+    assert parser.parse_args(argv).model == model
 
 
 def test_refusals(rac, model, clip, tmp_path):
