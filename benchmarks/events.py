@@ -11,9 +11,9 @@ at the ends of its cycles. Beside them stand the blind grid of the best n, and t
 each with the threshold that is best on these very scenes: peaks of TV-L1's |v+ + v-|, and of the
 second difference of DIS flow (the extra `flow`; left out with a line where it is not there).
 Pointing is the share of found events whose place is near the true point of contact, beside what the
-picture's middle gets. With --windows, the folder in which a TA2Net's training stored its windows, the encoders named
-learn a head for events (`benchmarks/event_heads.py`). With --dub each striking scene is dubbed with clicks, and the default model
-hears the track alone.
+picture's middle gets. With --windows, the folder in which a TA2Net's training stored its windows,
+the encoders named learn a head for events (`benchmarks/event_heads.py`). With --dub each striking
+scene is dubbed with clicks, and the default model hears the track alone.
 """
 
 import argparse

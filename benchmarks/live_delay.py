@@ -78,7 +78,7 @@ def scene_readings(
 ) -> tuple[list[Reading], np.ndarray]:
     """Readings of a scene, and the labelled ends of its cycles in seconds."""
     scene = jax.device_get(_render(key, config))
-    live = LiveCount(counter, "scene", FPS, **_by_sight(counter))
+    live = LiveCount(counter, "scene", FPS, **by_sight(counter))
     side = live.needs.size
     frames = rac_jax.media.resize_frames(scene.frames, side, live.needs.interpolation)
     frames = rac_jax.media.pixels.to_grey(frames)[..., None]
@@ -92,7 +92,7 @@ _render = jax.jit(
 )
 
 
-def _by_sight(counter: Counter) -> dict[str, bool]:
+def by_sight(counter: Counter) -> dict[str, bool]:
     """The option that leaves sound out, of a family that has it."""
     fields = counter.family.Options.__dataclass_fields__
     return {"sound": False} if "sound" in fields else {}
@@ -170,7 +170,7 @@ def clip_readings(
     counter: Counter, row: dict[str, str]
 ) -> tuple[list[Reading], CountResult]:
     """Readings of a clip, and the result of the same frames as a whole file."""
-    options = _by_sight(counter)
+    options = by_sight(counter)
     span = {"start_s": float(row["start_s"]), "end_s": float(row["end_s"])}
     needs = counter.family.needs(counter.config, counter.options(**options))
     source = FileSource(row["file"], needs, **span)

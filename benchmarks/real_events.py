@@ -13,7 +13,6 @@ ends of its cycles, and listens to nothing.
 """
 
 import argparse
-import csv
 import dataclasses
 import os
 import pathlib
@@ -21,6 +20,7 @@ import pathlib
 import numpy as np
 
 import rac_jax
+from benchmarks.live_delay import by_sight, clip_rows
 from rac_jax import media
 from rac_jax.counting.counter import Counter
 from rac_jax.counting.event_scores import Found, one_to_one
@@ -73,11 +73,11 @@ def onsets(sound: np.ndarray) -> np.ndarray:
 
 def read_clips(labels: pathlib.Path) -> list[Clip]:
     """The clips of a table whose sound is useful, with their onsets."""
-    with labels.open(newline="") as file:
-        rows = [row for row in csv.DictReader(file) if row["sound_useful"] == "yes"]
     clips = []
-    for row in rows:
-        path = labels.parent / row["file"]
+    for row in clip_rows(labels):
+        if row["sound_useful"] != "yes":
+            continue
+        path = pathlib.Path(row["file"])
         start_s, end_s = float(row["start_s"]), float(row["end_s"])
         parts = media.stream_audio(path, rate=RATE, start_s=start_s, end_s=end_s)
         times_s = start_s + onsets(np.concatenate([np.zeros(0, np.float32), *parts]))
@@ -87,9 +87,8 @@ def read_clips(labels: pathlib.Path) -> list[Clip]:
 
 def by_model(counter: Counter, clip: Clip) -> np.ndarray:
     """Times in seconds of what a model marks; where it could listen, it does not."""
-    known = {field.name for field in dataclasses.fields(counter.family.Options)}
-    silent = {"sound": False} if "sound" in known else {}
-    result = counter.count(clip.path, start_s=clip.start_s, end_s=clip.end_s, **silent)
+    options = by_sight(counter)
+    result = counter.count(clip.path, start_s=clip.start_s, end_s=clip.end_s, **options)
     times_s = instants(result, "events" if result.events is not None else "ends")
     return np.asarray(times_s, np.float64)
 

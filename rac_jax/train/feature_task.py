@@ -85,8 +85,8 @@ class FeatureTask(Task):
         return self.task.validate(variables, epoch)
 
 
-def check_stored(run: Run, stage: str) -> None:
-    """Checks a stage's `stored_epochs`.
+def check_stored_epochs(run: Run, stage: str) -> None:
+    """Checks a stage's `stored_epochs` by itself.
 
     Raises:
       ValueError: naming the field.
@@ -94,7 +94,16 @@ def check_stored(run: Run, stage: str) -> None:
     number = run.config[stage].stored_epochs
     if number < 0:
         raise ValueError(f"{stage}.stored_epochs: {number} is below 0")
-    if number and not run.network.frozen:
+
+
+def check_stored(run: Run, stage: str) -> None:
+    """Checks the `stored_epochs` of a stage whose network has an encoder.
+
+    Raises:
+      ValueError: naming the field.
+    """
+    check_stored_epochs(run, stage)
+    if run.config[stage].stored_epochs and not run.network.frozen:
         raise ValueError(
             f"{stage}.stored_epochs: an encoder that learns finds something else in every "
             "step; have 0 here, or model.frozen"
@@ -208,18 +217,27 @@ def features_key(
     known["windows"] = [settings[name] for name in FIELDS]
     known["data"] = [run.config.seed, run.config.data.size]
     if isinstance(task.source, VideoExamples):
-        videos = run.source(task.source.split)
-        digest_of_videos = videos.key if isinstance(videos, CachedVideos) else None
-        if digest_of_videos is None:
-            raise ValueError(
-                f"{task.name}.stored_epochs: the training videos are in no cache, so that "
-                "nobody could tell whose features are stored; have 0 here"
-            )
-        known["data"] += [digest_of_videos, len(videos), repr(task.source.sampler)]
+        known["data"] += videos_key(run, task.name, task.source.split)
+        known["data"].append(repr(task.source.sampler))
     else:
         known["data"].append([[share, vars(part)] for share, part in task.source])
     groups = {kind: tree.get(group, {}) for kind, tree in variables.items()}
     return digest_of(known, groups)
+
+
+def videos_key(run: Run, stage: str, split: str) -> list[str | int]:
+    """What tells the videos of a split from others: [their cache's digest, how many they are].
+
+    Raises:
+      ValueError: if they come from no cache, and have no digest.
+    """
+    videos = run.source(split)
+    if not isinstance(videos, CachedVideos) or videos.key is None:
+        raise ValueError(
+            f"{stage}.stored_epochs: the training videos are in no cache, so that nobody "
+            "could tell what of them is stored; have 0 here"
+        )
+    return [videos.key, len(videos)]
 
 
 def digest_of(known: Mapping[str, Any], variables: Variables) -> str:

@@ -127,6 +127,7 @@ def drawn_copy(
     ends_s = result.start_s + (np.arange(total) + 1) / total * result.duration_s
     draw = make(size, ends_s)
     audio_rate = AUDIO_RATE if sound is not None else None
+    sound = sound or iter(())
     done, heard_samples = 0, 0
     bar = tqdm.tqdm(
         total=total,
@@ -144,7 +145,7 @@ def drawn_copy(
                 done += 1
             writer.write(frames)
             # Sound follows the picture closely, so that the muxer holds little back.
-            while sound is not None and heard_samples < done / fps * AUDIO_RATE:
+            while heard_samples < done / fps * AUDIO_RATE:
                 samples = next(sound, None)
                 if samples is None:
                     break

@@ -12,6 +12,7 @@ from matplotlib.ticker import MaxNLocator
 
 from rac_jax.counting.result import CountResult, Curve, RepetitionSet, Stream
 from rac_jax.view import preview
+from rac_jax.view.cues import Cue
 from rac_jax.view.material import Material
 from rac_jax.view.style import (
     FAINT,
@@ -269,16 +270,15 @@ def sets(axes: Axes, found: tuple[RepetitionSet, ...]) -> None:
     label(axes, "1 set" if len(found) == 1 else f"{len(found)} sets")
 
 
-def events(
-    axes: Axes, times_s: tuple[float, ...], strengths: Sequence[float] | None
-) -> None:
+def events(axes: Axes, found: Sequence[Cue]) -> None:
     """A mark at each event, the longer the stronger it is."""
-    clear = min(1.0, 3 * MOST_EDGES / max(1, len(times_s)))
-    long = np.ones(len(times_s)) if strengths is None else np.asarray(strengths)
-    axes.vlines(times_s, 0.1, 0.1 + 0.8 * long, color=INK, lw=1.2, alpha=clear)
+    clear = min(1.0, 3 * MOST_EDGES / max(1, len(found)))
+    times_s = [cue.time_s for cue in found]
+    tops = [0.1 + 0.8 * cue.strength for cue in found]
+    axes.vlines(times_s, 0.1, tops, color=INK, lw=1.2, alpha=clear)
     axes.set_ylim(0, 1)
     axes.set_yticks([])
-    label(axes, "1 event" if len(times_s) == 1 else f"{len(times_s)} events")
+    label(axes, "1 event" if len(found) == 1 else f"{len(found)} events")
 
 
 def curve(axes: Axes, found: Curve, name: str, top: float | None = None) -> None:

@@ -25,6 +25,7 @@ from PIL import Image
 from rac_jax import drafts
 from rac_jax.counting.result import CountResult, Panel
 from rac_jax.view import lanes
+from rac_jax.view.cues import cues_of
 from rac_jax.view.material import Material, gather
 from rac_jax.view.style import (
     FAINT,
@@ -171,12 +172,9 @@ def _lanes(result: CountResult, material: Material, main: float) -> list[_Lane]:
         found.append(_words("sound", material.sound_note))
     if result.rounded and result.sets:
         found.append(_Lane(SETS, functools.partial(lanes.sets, found=result.sets)))
-    if result.events:
-        strengths = result.details.get("strengths")
-        draw = functools.partial(
-            lanes.events, times_s=result.events, strengths=strengths
-        )
-        found.append(_Lane(EVENTS, draw))
+    cues = cues_of(result)
+    if cues:
+        found.append(_Lane(EVENTS, functools.partial(lanes.events, found=cues)))
     curves = (
         (result.density, "density", None),
         (result.foreground, "foreground", 1.0),

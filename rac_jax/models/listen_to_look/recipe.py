@@ -14,6 +14,7 @@ from rac_jax.models.listen_to_look.skim_task import SkimTask
 from rac_jax.models.listen_to_look.skimming import INDEXING, VISUAL
 from rac_jax.models.listen_to_look.student import DESCRIPTOR, check_senses
 from rac_jax.train.class_scores import METRICS
+from rac_jax.train.feature_task import check_stored_epochs
 from rac_jax.train.recipe import Recipe, Stage, Task
 from rac_jax.train.run import Run
 
@@ -113,10 +114,7 @@ def _check_distilling(run: Run) -> None:
         )
     if config.distil.examples == "scenes" and not config.distil.epoch_steps:
         raise ValueError("distil.epoch_steps: must be above 0")
-    if config.distil.stored_epochs < 0:
-        raise ValueError(
-            f"distil.stored_epochs: {config.distil.stored_epochs} is below 0"
-        )
+    check_stored_epochs(run, distil_task.STAGE)
     if not config.distil.temperature > 0 or config.distil.weight < 0:
         raise ValueError("distil: temperature must be above 0, weight at least 0")
     teacher_of(run)

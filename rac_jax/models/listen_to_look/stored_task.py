@@ -17,7 +17,6 @@ import numpy as np
 from jax.sharding import NamedSharding
 
 from rac_jax.counting.family import Variables
-from rac_jax.data.clip_cache import CachedVideos
 from rac_jax.models.listen_to_look.distil_task import STAGE, DistilTask
 from rac_jax.ops import augment
 from rac_jax.train import feature_cache, feature_task
@@ -108,13 +107,8 @@ def _key(task: DistilTask, number: int) -> str:
     if settings.examples == "scenes":
         known["data"] = [run.config.data.train.seed, settings.scenes.to_dict()]
     else:
-        videos = run.source("train")
-        if not isinstance(videos, CachedVideos) or videos.key is None:
-            raise ValueError(
-                f"{STAGE}.stored_epochs: the training videos are in no cache, so that "
-                "nobody could tell what of them is stored; have 0 here"
-            )
-        known["data"] = [run.config.seed, videos.key, len(videos)]
+        videos = feature_task.videos_key(run, STAGE, "train")
+        known["data"] = [run.config.seed, *videos]
     return feature_task.digest_of(known, task.teacher.variables)
 
 

@@ -181,47 +181,33 @@ def scale_and_shift(preprocessing: Mapping[str, Any]) -> tuple[np.ndarray, np.nd
     return (1 / (255 * std)).reshape(shape), (-mean / std).reshape(shape)
 
 
-def pixel_step(
-    network: SIEN, preprocessing: Mapping[str, Any]
-) -> Callable[[Variables, StreamState, jax.Array], tuple[StreamState, SIENOutput]]:
-    """`SIEN.step` of frames as they are decoded, uint8 in the model's colours.
-
-    Args:
-      network: the module.
-      preprocessing: of a model's `config.json`, see `scale_and_shift`.
-    """
-    scale, shift = scale_and_shift(preprocessing)
-
-    def step(variables, memory, frames):
-        x = frames.astype(jnp.float32) * scale + shift
-        return network.apply(variables, memory, x, method="step")
-
-    return step
-
-
 def step_program(
     network: SIEN,
     preprocessing: Mapping[str, Any],
     name: str,
     read: Callable[[SIENOutput], jax.Array],
 ) -> CompiledProgram:
-    """`pixel_step` as a compiled program that gives one thing of its output.
+    """`SIEN.step` of frames as they are decoded, compiled, that gives one thing of its output.
+
+    Frames are uint8 in the model's colours.
 
     Args:
-      network, preprocessing: as of `pixel_step`.
+      network: the module.
+      preprocessing: of a model's `config.json`, see `scale_and_shift`.
       name: tells what is read from whatever else is.
       read: of the output.
     """
-    step = pixel_step(network, preprocessing)
+    scale, shift = scale_and_shift(preprocessing)
 
     def run(
         variables: Variables, memory: StreamState, frames: jax.Array
     ) -> tuple[StreamState, jax.Array]:
-        memory, found = step(variables, memory, frames)
+        x = frames.astype(jnp.float32) * scale + shift
+        memory, found = network.apply(variables, memory, x, method="step")
         return memory, read(found)
 
-    numbers = [one.ravel().tolist() for one in scale_and_shift(preprocessing)]
-    return CompiledProgram(run, network, name, tuple(numbers))
+    numbers = (scale.ravel().tolist(), shift.ravel().tolist())
+    return CompiledProgram(run, network, name, numbers)
 
 
 def sets_of_cycles(cycles: tuple[Cycle, ...]) -> tuple[RepetitionSet, ...]:
