@@ -23,14 +23,12 @@ PROBE_S = (
 )
 BESIDE_ODDS = 20.0  # beside a set that goes on, the odds are multiplied by this
 FADED = 0.3  # of the highest belief in a span; the ends of a span below it are not looked at,
-SHORTEST_S = 4  # unless it were shorter than this,
-SHORTEST_BESIDE_S = (
-    2  # or than this beside what was looked at, which no look falls below
-)
+SHORTEST_S = 4  # unless it were shorter than this, in which nothing can be told
 BIT_S, MOST_GROWN_S = 3, 30  # by which a set is looked beyond, at each end
+FADING_S = 5  # over which beliefs are averaged to tell how far a set goes on
 DECOY_S = 12  # around a span without a set, the odds of what was not looked at
 DECOY_ODDS = 0.4  # are multiplied by this
-WORTH = 0.01  # nothing is looked at that is believed in less
+WORTH = 0.02  # nothing is looked at that is believed in less
 
 SET_S = 12  # seconds that one set takes, for the probability that one was missed
 
@@ -116,7 +114,8 @@ class Policy:
         self.beliefs = np.array(beliefs, np.float64)
         self.looked = np.zeros(len(beliefs), bool)
         self.sets: list[tuple[int, int]] = []
-        self._previewed = self.beliefs.copy()
+        kernel = np.ones(FADING_S) / FADING_S
+        self._previewed = np.convolve(self.beliefs, kernel, mode="same")
         self._left = budget_s
         self._growing: tuple[int, int] | None = None
 
@@ -124,7 +123,7 @@ class Policy:
         """The span of seconds [first, end) to look at; None where it is over.
 
         It is one of `sets` with what lies beyond, or a span of which no second was looked at: of
-        `PROBE_S`, or down to `SHORTEST_BESIDE_S` where it lies between two that were, at an end,
+        `PROBE_S`, or down to `SHORTEST_S` where it lies between two that were, at an end,
         where the belief fades, and where the budget ends. The budget pays for seconds that were not
         looked at before.
         """
@@ -139,37 +138,36 @@ class Policy:
     def _probe(self) -> tuple[int, int] | None:
         new = ~self.looked
         for first, end in spans_of(new):
-            if end - first < SHORTEST_BESIDE_S:
+            if end - first < SHORTEST_S:
                 new[first:end] = False
         length = min(PROBE_S, len(new), self._left)
-        if length < SHORTEST_BESIDE_S or not new.any():
+        if length < SHORTEST_S or not new.any():
             return None
         gains = _sums(np.where(new, self.beliefs, 0.0), length)  # [N - length + 1]
         costs = _sums(new.astype(np.float64), length)
         # A span that overlaps another gives less for less; of equal ones the longer.
-        worth = costs >= SHORTEST_BESIDE_S
+        worth = costs >= SHORTEST_S
         rates = np.where(worth, gains / np.maximum(costs, 1), 0.0)
         best = int(np.argmax(rates + 1e-6 * costs))
         if rates[best] < WORTH:
             return None
         first, end = (best + edge for edge in _longest(new[best : best + length]))
-        if end - first < SHORTEST_BESIDE_S:
+        if end - first < SHORTEST_S:
             # The rest of it lies beyond the window.
-            first, end = (
-                (first, end + 1) if new[end : end + 1].any() else (first - 1, end)
-            )
+            while end - first < SHORTEST_S and new[end : end + 1].any():
+                end += 1
+            first = min(first, end - SHORTEST_S)
         return self._cut(first, end)
 
     def _cut(self, first: int, end: int) -> tuple[int, int]:
         """A span without ends in which the belief has faded."""
         before = first > 0 and self.looked[first - 1]
         after = end < len(self.looked) and self.looked[end]
-        shortest = SHORTEST_BESIDE_S if before or after else SHORTEST_S
         least = FADED * self.beliefs[first:end].max()
         # What touches something that was looked at goes on from there.
-        while not after and end - first > shortest and self.beliefs[end - 1] < least:
+        while not after and end - first > SHORTEST_S and self.beliefs[end - 1] < least:
             end -= 1
-        while not before and end - first > shortest and self.beliefs[first] < least:
+        while not before and end - first > SHORTEST_S and self.beliefs[first] < least:
             first += 1
         return first, end
 

@@ -26,6 +26,7 @@ LEAST_KEPT = 2.5
 # say so of sets, its confidence in the look.
 LEAST_PROBABILITY = 0.85
 LEAST_CONFIDENCE = 0.93
+LEAST_SEEN = 0.5  # of a set's repetitions, counted by sight alone
 
 
 @dataclasses.dataclass(frozen=True)
@@ -185,15 +186,33 @@ def _cycle_s(one: RepetitionSet) -> float:
 
 
 def believed(result: CountResult) -> list[RepetitionSet]:
-    """The sets of a look that the model is sure of."""
+    """The sets of a look that the model is sure of, and sees."""
     unsure = result.confidence is not None and result.confidence < LEAST_CONFIDENCE
-    return [
-        one
-        for one in sets_of(result)
-        if not (
-            unsure if one.probability is None else one.probability < LEAST_PROBABILITY
-        )
-    ]
+    found = []
+    for one in sets_of(result):
+        if one.probability is not None:
+            unsure = one.probability < LEAST_PROBABILITY
+        if not unsure and seen_share(result, one) >= LEAST_SEEN:
+            found.append(one)
+    return found
+
+
+def seen_share(result: CountResult, one: RepetitionSet) -> float:
+    """How many of a set's repetitions are counted by sight alone, over all; 1 without sight.
+
+    What is only heard is somebody else's, or music: the sound said where to look.
+    """
+    sight = result.stream("sight")
+    if sight is None:
+        return 1.0
+    if not sight.windows:
+        return sight.count / result.count
+    seen = 0.0
+    for window in sight.windows:
+        both = min(window.end_s, one.end_s) - max(window.start_s, one.start_s)
+        if both > 0:
+            seen += window.count * both / (window.end_s - window.start_s)
+    return seen / one.count
 
 
 def seconds_of(seen: Preview, span: tuple[int, int]) -> tuple[float, float]:
