@@ -20,6 +20,7 @@ import fnmatch
 import functools
 import json
 import pathlib
+import threading
 from collections.abc import Callable
 
 import numpy as np
@@ -74,7 +75,7 @@ class Deaf(policy.Policy):
     def __init__(self, beliefs: np.ndarray, budget_s: int):
         super().__init__(beliefs, budget_s)
         while super().next() is not None:
-            pass
+            self._open.clear()
         self._spans = policy.spans_of(self.looked)
 
     def next(self) -> tuple[int, int] | None:
@@ -100,16 +101,19 @@ def measure(
     previewed_s = cpu_seconds() - began
     known: dict[tuple[float, float | None], tuple[CountResult, float]] = {}
     used: list[float] = []
+    lock = threading.Lock()
 
     def count(start_s: float, end_s: float | None) -> CountResult:
-        # Spans come again at the next budget; the time of the first time counts.
-        if (start_s, end_s) not in known:
-            began = cpu_seconds()
-            found = counter.count(path, start_s=start_s, end_s=end_s)
-            known[start_s, end_s] = found, cpu_seconds() - began
-        found, spent_s = known[start_s, end_s]
-        used.append(spent_s)
-        return found
+        # One at a time, so that it is known what each costs. Spans come again at the next budget;
+        # the time of the first time counts.
+        with lock:
+            if (start_s, end_s) not in known:
+                began = cpu_seconds()
+                found = counter.count(path, start_s=start_s, end_s=end_s)
+                known[start_s, end_s] = found, cpu_seconds() - began
+            found, spent_s = known[start_s, end_s]
+            used.append(spent_s)
+            return found
 
     # What is compiled once is no part of any time.
     counter.count(path, end_s=2 * policy.PROBE_S)

@@ -190,6 +190,25 @@ def test_a_long_set_is_looked_at_in_few_steps(start):
     assert sum(end - first for first, end in looks) <= 2 * 46
 
 
+def test_looks_that_are_not_answered_yet_are_apart():
+    beliefs = np.full(200, 0.05)
+    beliefs[50:80], beliefs[150:156] = 0.5, 0.4
+    chosen = policy.Policy(beliefs, 60)
+    first, second = chosen.next(), chosen.next()
+    assert 50 <= first[0] < first[1] <= 80 and second == (150, 156)
+    chosen.found(first, True, True, True)
+    grown = chosen.next()
+    assert grown[0] <= first[0] and grown[1] >= first[1] and grown != first
+    chosen.found(second, False, False, False)
+    # There is a place for one more; in a shorter video there would be none.
+    assert chosen.next() is not None
+    short = policy.Policy(np.full(36, 0.5), 36)
+    span = short.next()
+    assert short.next() is None
+    short.found(span, False, False, False)
+    assert short.next() is not None
+
+
 def test_sets_that_touch_become_one_and_the_budget_holds():
     beliefs = np.full(40, 0.2)
     beliefs[10:16], beliefs[18:24] = 0.85, 0.8

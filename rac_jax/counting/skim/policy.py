@@ -25,6 +25,7 @@ BESIDE_ODDS = 20.0  # beside a set that goes on, the odds are multiplied by this
 FADED = 0.3  # of the highest belief in a span; the ends of a span below it are not looked at,
 SHORTEST_S = 4  # unless it were shorter than this, in which nothing can be told
 BIT_S, MOST_GROWN_S = 3, 30  # by which a set is looked beyond, at each end
+APART_S = 30  # so far from a look that is not answered yet nothing else is chosen
 FADING_S = 5  # over which beliefs are averaged to tell how far a set goes on
 DECOY_S = 12  # around a span without a set, the odds of what was not looked at
 DECOY_ODDS = 0.4  # are multiplied by this
@@ -118,9 +119,13 @@ class Policy:
         self._previewed = np.convolve(self.beliefs, kernel, mode="same")
         self._left = budget_s
         self._growing: tuple[int, int] | None = None
+        self._open: list[tuple[int, int]] = []
 
     def next(self) -> tuple[int, int] | None:
         """The span of seconds [first, end) to look at; None where it is over.
+
+        Several may be asked for before `found` answers the first: they lie `APART_S` apart, and
+        None means that there is no other until an answer comes.
 
         It is one of `sets` with what lies beyond, or a span of which no second was looked at: of
         `PROBE_S`, or down to `SHORTEST_S` where it lies between two that were, at an end,
@@ -133,10 +138,13 @@ class Policy:
             new = ~self.looked[slice(*span)]
             self._left -= int(new.sum())
             self.looked[slice(*span)] = True
+            self._open.append(span)
         return span
 
     def _probe(self) -> tuple[int, int] | None:
         new = ~self.looked
+        for first, end in self._open:
+            new[max(0, first - APART_S) : end + APART_S] = False
         for first, end in spans_of(new):
             if end - first < SHORTEST_S:
                 new[first:end] = False
@@ -186,6 +194,7 @@ class Policy:
           open_start, open_end: whether one goes on beyond the span's start or end.
         """
         first, end = span
+        self._open.remove(span)
         if not repeats:
             self._change_odds(first - DECOY_S, end + DECOY_S, DECOY_ODDS)
             return

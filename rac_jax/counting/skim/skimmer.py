@@ -1,5 +1,8 @@
 """Counts where a policy says, and says what was never looked at."""
 
+import collections
+import concurrent.futures
+import contextvars
 import dataclasses
 import os
 import time
@@ -26,6 +29,7 @@ LEAST_KEPT = 2.5
 # say so of sets, its confidence in the look.
 LEAST_PROBABILITY = 0.85
 LEAST_CONFIDENCE = 0.93
+AT_ONCE = 2  # looks: one is decoded while another is counted
 LEAST_SEEN = 0.5  # of a set's repetitions, counted by sight alone
 
 
@@ -160,22 +164,33 @@ def look(
     Args:
       chosen: the policy; it is told what is found.
       seen: the video's preview.
-      count: counts from one time to another.
+      count: counts from one time to another; may be called from two threads at once.
 
     Returns:
       Counts of spans that do not touch, in order: of all in which something was found.
     """
     parts: dict[tuple[int, int], CountResult] = {}
-    while (span := chosen.next()) is not None:
-        result = parts[span] = count(*seconds_of(seen, span))
-        sets = believed(result)
-        first_s, end_s = seconds_of(seen, span)
-        chosen.found(
-            span,
-            bool(sets),
-            any(one.start_s - first_s < _cycle_s(one) for one in sets),
-            any(end_s - one.end_s < _cycle_s(one) for one in sets),
-        )
+    waiting: collections.deque = collections.deque()
+    with concurrent.futures.ThreadPoolExecutor(AT_ONCE) as pool:
+        while True:
+            while len(waiting) < AT_ONCE and (span := chosen.next()) is not None:
+                # In a context of its own, which collects faults where this one does.
+                run = contextvars.copy_context().run
+                job = pool.submit(run, count, *seconds_of(seen, span))
+                waiting.append((span, job))
+            if not waiting:
+                break
+            # In the order in which they were chosen, so that nothing depends on time.
+            span, job = waiting.popleft()
+            result = parts[span] = job.result()
+            sets = believed(result)
+            first_s, end_s = seconds_of(seen, span)
+            chosen.found(
+                span,
+                bool(sets),
+                any(one.start_s - first_s < _cycle_s(one) for one in sets),
+                any(end_s - one.end_s < _cycle_s(one) for one in sets),
+            )
     kept = [parts[span] for span in sorted(chosen.sets)]
     return [one for one in kept if one.count >= LEAST_KEPT]
 
