@@ -251,6 +251,7 @@ def main() -> None:
     parser.add_argument(
         "--encoder", nargs="*", default=["repnet-small", "transrac-small"]
     )
+    parser.add_argument("--tuned", type=int, default=0, metavar="STEPS")
     parser.add_argument("--dub", action="store_true")
     args = parser.parse_args()
     loaded = {name: rac_jax.load(name) for name in args.model}
@@ -271,13 +272,15 @@ def main() -> None:
             continue
         threshold, found = best_rule(scenes, change)
         row(f"{name} over {threshold}", found)
-    for name in args.encoder if args.windows else ():
-        head = event_heads.learn(name, args.windows)
-        found = {
-            group: [by_head(head, scene) for scene in known]
-            for group, known in scenes.items()
-        }
-        row(f"{name}, head for events", found)
+    windows = args.windows and event_heads.StoredWindows(args.windows)
+    for name in args.encoder if windows else ():
+        for tuned in sorted({0, args.tuned}):
+            head = event_heads.learn(name, windows, tuned_steps=tuned)
+            found = {
+                group: [by_head(head, scene) for scene in known]
+                for group, known in scenes.items()
+            }
+            row(f"{name}, {'whole' if tuned else 'head'}", found)
     ears = rac_jax.load() if args.dub else None
     for name, counter in loaded.items():
         found = {

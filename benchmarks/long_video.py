@@ -15,7 +15,7 @@ class LongVideo:
 
     Args:
       path: of the file.
-      size: (height, width) of its frames.
+      size: (height, width) of its frames; others are scaled to it.
       fps: frames per second, a whole number.
       rate: samples per second, 0 for no sound.
     """
@@ -25,10 +25,11 @@ class LongVideo:
         self._file = av.open(self._draft, "w")
         self._picture = self._file.add_stream("libx264", rate=fps)
         self._picture.height, self._picture.width = size
+        self._shape = size[::-1]
         self._picture.pix_fmt = "yuv420p"
         self._picture.options = {
             "crf": "23",
-            "preset": "veryfast",
+            "preset": "ultrafast",
             "g": str(KEYFRAME_EVERY),
         }
         self._track = None
@@ -45,6 +46,7 @@ class LongVideo:
         """Appends frames uint8 [T, H, W, 3] and samples float [S] of as many seconds."""
         for pixels in frames:
             frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(pixels))
+            frame = frame.reformat(*self._shape, "yuv420p", interpolation="BILINEAR")
             self._file.mux(self._picture.encode(frame))
         self.seen += len(frames)
         if self._track is None:

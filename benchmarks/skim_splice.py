@@ -14,12 +14,13 @@ from collections.abc import Iterator
 import numpy as np
 
 from benchmarks.long_video import LongVideo
-from benchmarks.skim_scenes import LENGTH_S, Truth
+from benchmarks.skim_scenes import Truth
 from rac_jax import media
 from rac_jax.data import annotations
 from rac_jax.data.annotations import Annotation
 
 FPS, SIZE, RATE = 25, (240, 320), 22050
+LENGTH_S = 600
 FADE = 12  # frames
 SETS = 5
 SHORTEST_S, LONGEST_S = 4.0, 40.0  # of a set

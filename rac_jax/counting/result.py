@@ -61,6 +61,8 @@ class RepetitionSet:
       end_s: where the last one ends.
       count: how many, a float.
       cycles: (start_s, end_s) of each repetition, in order; at least one.
+      probability: how probable the model thinks its cycles are, in [0, 1]; None where it does
+        not say.
 
     Raises:
       ValueError: if it has no cycles.
@@ -70,6 +72,7 @@ class RepetitionSet:
     end_s: float
     count: float
     cycles: tuple[tuple[float, float], ...]
+    probability: float | None = None
 
     def __post_init__(self):
         if not self.cycles:

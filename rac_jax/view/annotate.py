@@ -19,9 +19,10 @@ from rac_jax import media
 from rac_jax.counting.result import CountResult
 from rac_jax.counting.source import ARRAY_NAME
 from rac_jax.media import encode
+from rac_jax.view import dub
 
 LONGEST_SIDE = 1280  # pixels; larger pictures are made smaller
-AUDIO_RATE = 44100  # samples per second, the usual one for AAC
+AUDIO_RATE = dub.RATE  # of the copy: a dubbing track goes into it as it is
 FPS_RANGE = (1.0, 120.0)  # of the copy; some files name rates far outside
 PROGRESS_DELAY_S = 3.0
 CHUNK = 8  # frames; few, because they have their full size

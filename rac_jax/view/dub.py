@@ -9,7 +9,7 @@ import numpy as np
 from rac_jax import drafts, media
 from rac_jax.view.cues import Cue
 
-RATE = 44100
+RATE = 44100  # samples per second, the usual one for AAC, too
 CLICK = "click"
 # A knock that is synthesised: a burst of noise and two tones that die away.
 CLICK_S, NOISE_FADE_S, TONE_FADE_S = 0.12, 0.006, 0.03

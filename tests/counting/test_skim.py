@@ -8,7 +8,13 @@ import pytest
 
 from rac_jax import media
 from rac_jax.counting.rate import Rate
-from rac_jax.counting.result import CountResult, RepetitionSet, Stream, rate_of_sets
+from rac_jax.counting.result import (
+    CountResult,
+    RepetitionSet,
+    Stream,
+    WindowCount,
+    rate_of_sets,
+)
 from rac_jax.counting.skim import listener, policy, rhythm, skimmer
 from rac_jax.counting.skim.preview import Preview, preview
 from rac_jax.media.encode import write_video
@@ -131,15 +137,22 @@ def test_the_policy_looks_where_it_believes_and_goes_on_beside_a_set():
     before = chosen.missed()
     assert chosen.next() == (60, 66)
     chosen.found((60, 66), True, False, True)
-    assert chosen.next() == (66, 72)
+    # The preview tells of nothing beyond: a bit of it is looked at in any case.
+    grown = chosen.next()
+    assert grown[0] == 60 and 69 <= grown[1] <= 72
+    chosen.found(grown, True, False, False)
+    assert chosen.sets == [grown]
+    away = chosen.next()
+    assert away[1] - away[0] == 6
     # Nothing there: what is near is believed in less, what is far is not.
-    chosen.found((66, 72), False, False, False)
-    assert chosen.beliefs[75] < 0.05
-    assert chosen.beliefs[90] == 0.1
-    spans = []
-    while (span := chosen.next()) is not None:
-        spans.append(span)
-    assert sum(end - first for first, end in spans) == 8
+    chosen.found(away, False, False, False)
+    assert chosen.beliefs[away[1] + 3] < 0.05
+    assert chosen.beliefs[40] == 0.1
+    while chosen.next() is not None:
+        pass
+    # Less than a look may be left.
+    assert 20 - policy.SHORTEST_S < chosen.looked.sum() <= 20
+    assert chosen.missed() < before
     # What is believed in is looked at, and not what lies beside it.
     narrow = np.full(60, 0.01)
     narrow[20:25] = 0.5
@@ -150,17 +163,57 @@ def test_the_policy_looks_where_it_believes_and_goes_on_beside_a_set():
     choosy = policy.Policy(narrow, 20)
     assert choosy.next() == (20, 26)
     choosy.found((20, 26), True, False, True)
-    assert choosy.next() == (26, 28)
-    assert chosen.looked.sum() == 20
-    assert chosen.missed() < before
+    grown = choosy.next()
+    assert grown[0] == 20 and 29 <= grown[1] <= 34
+    # A second that is left over is not worth a look.
     everything = policy.Policy(np.full(7, 0.5), 7)
-    assert [everything.next(), everything.next(), everything.next()] == [
-        (0, 6),
-        (6, 7),
-        None,
-    ]
-    assert everything.missed() == 0
+    assert [everything.next(), everything.next()] == [(0, 6), None]
+    assert 0 < everything.missed() < 0.1
     assert policy.Policy(np.full(50, 0.001), 50).next() is None
+
+
+@pytest.mark.parametrize("start", (20, 40, 53))
+def test_a_long_set_is_looked_at_in_few_steps(start):
+    beliefs = np.full(100, 0.001)
+    beliefs[20:60] = 0.4
+    beliefs[start : start + 6] = 0.6
+    chosen = policy.Policy(beliefs, 60)
+    looks = []
+    while (span := chosen.next()) is not None:
+        looks.append(span)
+        inside = span[0] < 60 and span[1] > 20
+        chosen.found(span, inside, inside and span[0] >= 20, inside and span[1] <= 60)
+    # It grows threefold at most, until the belief fades, and a bit beyond.
+    assert len(looks) <= 4
+    [(first, end)] = chosen.sets
+    assert 14 <= first <= 17 and 62 <= end <= 66
+    assert sum(end - first for first, end in looks) <= 2 * 46
+
+
+def test_sets_that_touch_become_one_and_the_budget_holds():
+    beliefs = np.full(40, 0.2)
+    beliefs[10:16], beliefs[18:24] = 0.85, 0.8
+    chosen = policy.Policy(beliefs, 14)
+    assert chosen.next() == (10, 16)
+    chosen.found((10, 16), True, False, False)
+    assert chosen.next() == (18, 24)
+    chosen.found((18, 24), True, True, True)
+    # Two seconds are left: they go to what is between, or beyond.
+    grown = chosen.next()
+    assert chosen.looked.sum() == 14
+    chosen.found(grown, True, True, True)
+    assert all(
+        a <= grown[0] and b <= grown[0] or (a, b) == grown for a, b in chosen.sets
+    )
+    assert chosen.next() is None
+    wide = policy.Policy(beliefs, 30)
+    assert [wide.next(), wide.found((10, 16), True, False, False)][0] == (10, 16)
+    assert wide.next() == (18, 24)
+    wide.found((18, 24), True, True, False)
+    assert wide.next() == (10, 24)
+    # Where it is not a set together, what was found apart is left.
+    wide.found((10, 24), False, False, False)
+    assert sorted(wide.sets) == [(10, 16), (18, 24)]
 
 
 def test_beliefs_and_a_preview_that_says_nothing():
@@ -176,11 +229,17 @@ def test_beliefs_and_a_preview_that_says_nothing():
 class Known:
     """Counts by heart: a repetition a second inside of the sets."""
 
-    def __init__(self, confidence=0.96):
-        self.confidence = confidence
+    def __init__(self, confidence=0.96, probability=None, seen=1.0):
+        self.confidence, self.probability = confidence, probability
+        self.seen = seen
         self.config = {"name": "known"}
         self.family = types.SimpleNamespace(name="known")
         self.asked = []
+
+    def windows(self, sets):
+        """What is seen of the sets."""
+        told = ((one.start_s, one.end_s, self.seen * one.count) for one in sets)
+        return tuple(WindowCount(*window) for window in told if window[2])
 
     def count(self, path, *, start_s=0.0, end_s=None):
         end_s = LENGTH_S if end_s is None else end_s
@@ -191,7 +250,8 @@ class Known:
             cycles = [(t, t + 1.0) for t in np.arange(np.ceil(begin), end - 0.99)]
             if cycles:
                 span = (cycles[0][0], cycles[-1][1])
-                sets.append(RepetitionSet(*span, float(len(cycles)), tuple(cycles)))
+                told = (float(len(cycles)), tuple(cycles), self.probability)
+                sets.append(RepetitionSet(*span, *told))
         count = sum(one.count for one in sets)
         return CountResult(
             file=str(path),
@@ -199,7 +259,7 @@ class Known:
             duration_s=end_s - start_s,
             count=count,
             rate=rate_of_sets(tuple(sets)),
-            streams=(Stream("sight", count, 1.0),),
+            streams=(Stream("sight", self.seen * count, 1.0, self.windows(sets)),),
             model="known",
             family="known",
             seconds=0.1,
@@ -222,13 +282,22 @@ def test_a_part_of_the_video_gives_the_count_of_all_of_it(film):
     )
     assert how.everything == ""
     assert result.confidence == pytest.approx(0.96 * (1 - how.missed_probability))
-    # A second alone is not worth a look.
-    assert min(last - first for first, last in counter.asked) > skimmer.BRIEF_S
+    # No second alone, and little is counted again.
+    lengths = [last - first for first, last in counter.asked]
+    assert min(lengths) >= policy.SHORTEST_S
+    assert sum(lengths) < 2.2 * how.looked_share * LENGTH_S
     assert "never at" in how.sentence
     result.to_json()
     # Of what the model is not sure of nothing is believed; one that does not say is believed.
     assert skimmer.skim(Known(confidence=0.9), film, 0.4).count == 0
     assert skimmer.skim(Known(confidence=None), film, 0.4).count == 30
+    # What it says of a set is what counts.
+    assert skimmer.skim(Known(confidence=0.9, probability=0.9), film, 0.4).count == 30
+    assert skimmer.skim(Known(probability=0.8), film, 0.4).count == 0
+    # What is heard and hardly seen is a decoy.
+    assert skimmer.skim(Known(seen=0.0), film, 0.4).count == 0
+    assert skimmer.skim(Known(seen=0.4), film, 0.4).count == 0
+    assert skimmer.skim(Known(seen=0.6), film, 0.4).count == 30
     # A budget that is too small for both sets: less is found, and more may have been missed.
     less = skimmer.skimmed(skimmer.skim(Known(), film, 0.1))
     assert less.looked_share <= 0.1

@@ -15,21 +15,18 @@ from rac_jax.counting.skim import policy
 from rac_jax.counting.skim.preview import Preview, preview
 from rac_jax.media import collect_faults, pass_on_fault
 
-# A set that begins or ends within so much of a span's end goes on beyond it: a cycle may have
-# been left out because the span cut it.
-OPEN_S = 1.5
+# A set that goes on has another cycle in so many times the mean of its cycles: where it ends nearer
+# to the end of what was looked at, the last one may have been cut.
+LONGEST_CYCLE = 1.3
 # Cycles in a span alone, without which nothing is believed to repeat there, and those without
 # which nothing is counted there in the end: twice is no repetition yet.
 LEAST_COUNT = 1.5
 LEAST_KEPT = 2.5
-# Confidence of the model in a look, below which nothing is believed to repeat there. In 495
-# looks of 6 s at five ten-minute scenes to fit on, the default model counted 2.5 or more in 32 of
-# 456 that showed nothing of a set, in three of them with this confidence; it had it in all 22
-# that showed 3 s of a set or more.
+# How probable the model thinks a set, below which it is not believed in. Of a model that does not
+# say so of sets, its confidence in the look.
+LEAST_PROBABILITY = 0.85
 LEAST_CONFIDENCE = 0.93
-# A look of so many seconds shows no repetition, and costs nearly as much as one of six: it is taken
-# for one that shows none, and its second is counted with what it touches.
-BRIEF_S = 1
+LEAST_SEEN = 0.5  # of a set's repetitions, counted by sight alone
 
 
 @dataclasses.dataclass(frozen=True)
@@ -168,36 +165,54 @@ def look(
     Returns:
       Counts of spans that do not touch, in order: of all in which something was found.
     """
-    probes: dict[tuple[int, int], CountResult] = {}
+    parts: dict[tuple[int, int], CountResult] = {}
     while (span := chosen.next()) is not None:
-        if span[1] - span[0] <= BRIEF_S:
-            chosen.found(span, False, False, False)
-            continue
-        result = probes[span] = count(*seconds_of(seen, span))
+        result = parts[span] = count(*seconds_of(seen, span))
         sets = believed(result)
         first_s, end_s = seconds_of(seen, span)
         chosen.found(
             span,
             bool(sets),
-            any(one.start_s < first_s + OPEN_S for one in sets),
-            any(one.end_s > end_s - OPEN_S for one in sets),
+            any(one.start_s - first_s < _cycle_s(one) for one in sets),
+            any(end_s - one.end_s < _cycle_s(one) for one in sets),
         )
-    parts = []
-    for span in policy.spans_of(chosen.looked):
-        inside = [key for key in probes if span[0] <= key[0] < span[1]]
-        if not any(believed(probes[key]) for key in inside):
-            continue
-        # Probes that touch are counted again as one: each alone loses the cycle that it cuts.
-        whole = probes.get(span) or count(*seconds_of(seen, span))
-        if whole.count >= LEAST_KEPT:
-            parts.append(whole)
-    return parts
+    kept = [parts[span] for span in sorted(chosen.sets)]
+    return [one for one in kept if one.count >= LEAST_KEPT]
+
+
+def _cycle_s(one: RepetitionSet) -> float:
+    """Seconds within which a set that goes on has another cycle."""
+    return LONGEST_CYCLE * (one.end_s - one.start_s) / one.count
 
 
 def believed(result: CountResult) -> list[RepetitionSet]:
-    """The sets of a look; none where the model says that it is not sure of its count."""
+    """The sets of a look that the model is sure of, and sees."""
     unsure = result.confidence is not None and result.confidence < LEAST_CONFIDENCE
-    return [] if unsure else sets_of(result)
+    found = []
+    for one in sets_of(result):
+        if one.probability is not None:
+            unsure = one.probability < LEAST_PROBABILITY
+        if not unsure and seen_share(result, one) >= LEAST_SEEN:
+            found.append(one)
+    return found
+
+
+def seen_share(result: CountResult, one: RepetitionSet) -> float:
+    """How many of a set's repetitions are counted by sight alone, over all; 1 without sight.
+
+    What is only heard is somebody else's, or music: the sound said where to look.
+    """
+    sight = result.stream("sight")
+    if sight is None:
+        return 1.0
+    if not sight.windows:
+        return sight.count / result.count
+    seen = 0.0
+    for window in sight.windows:
+        both = min(window.end_s, one.end_s) - max(window.start_s, one.start_s)
+        if both > 0:
+            seen += window.count * both / (window.end_s - window.start_s)
+    return seen / one.count
 
 
 def seconds_of(seen: Preview, span: tuple[int, int]) -> tuple[float, float]:

@@ -393,7 +393,7 @@ def _per_s(one: PeriodSet, streams: StreamPosteriors) -> float:
 def _as_set(one: PeriodSet, streams: StreamPosteriors) -> RepetitionSet:
     edges = _seconds(one.edges, streams)
     cycles = tuple(itertools.pairwise(edges))
-    return RepetitionSet(edges[0], edges[-1], one.count, cycles)
+    return RepetitionSet(edges[0], edges[-1], one.count, cycles, one.score)
 
 
 def _as_streams(decision: Decision, streams: StreamPosteriors) -> tuple[Stream, ...]:
