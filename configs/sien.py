@@ -9,7 +9,8 @@ with (`rac convert sien`); `--config.clips.layers=10` trains the last ten entrie
 paper does. `small` is a narrow network on 64 pixels, `people` a narrower one on 32 pixels of the
 scenes of `configs/skeleton_phases.py`, `quick` minutes of one. They begin from nothing, so they
 have batch normalisations, and a first convolution that sees three frames: as published they did
-not leave blind guessing in as many steps as a CPU core can be given (docs/experiments.md).
+not leave blind guessing in as many steps as a CPU core can be given (docs/experiments.md). What
+`people` learned is in docs/sien.md; `small` and `quick` were not trained since.
 
     rac train --config configs/sien.py:exercises --workdir W --config.start.encoder=sien-imagenet \\
         --config.data.train.path=qar_evd:FOLDER/train --config.data.val.path=... ...
