@@ -6,10 +6,11 @@
 
 The default has paper 3's sizes, for a GPU: 256 pixels, all of the network from what it is started
 with (`rac convert sien`); `--config.clips.layers=10` trains the last ten entries alone, as the
-paper does. `small` is a narrow network on 64 pixels, `people` the same on the scenes of
-`configs/skeleton_phases.py`, `quick` minutes of a narrower one: begun from nothing none of them
-left blind guessing in as many steps as two CPU cores have been given so far
-(docs/experiments.md).
+paper does. `small` is a narrow network on 64 pixels, `people` a narrower one on 32 pixels of the
+scenes of `configs/skeleton_phases.py`, `quick` minutes of one. They begin from nothing, so they
+have batch normalisations, and a first convolution that sees three frames: as published they did
+not leave blind guessing in as many steps as a CPU core can be given (docs/experiments.md). What
+`people` learned is in docs/sien.md; `small` and `quick` were not trained since.
 
     rac train --config configs/sien.py:exercises --workdir W --config.start.encoder=sien-imagenet \\
         --config.data.train.path=qar_evd:FOLDER/train --config.data.val.path=... ...
@@ -67,6 +68,10 @@ def full() -> ml_collections.ConfigDict:
         "depth": 1.8,
         "head": 1280,
         "padding": "symmetric",
+        # Whether the first convolution sees three frames too, and whether there are batch
+        # normalisations: for a network that starts from nothing, see `small`.
+        "stem_looks_back": False,
+        "norm": False,
         "activities": 0,
         "phases": 3,
     }
@@ -150,6 +155,7 @@ def small() -> ml_collections.ConfigDict:
     config = full()
     config.name = "sien-small"
     config.model.update({"width": 0.5, "depth": 1.0, "head": 256})
+    config.model.update({"stem_looks_back": True, "norm": True})
     config.data.size, config.data.workers = 64, 0
     config.data.test.parts.exercises.number = 40
     config.clips.update({"epochs": 4, "epoch_steps": 250, "batch": 8})
@@ -175,15 +181,22 @@ def quick() -> ml_collections.ConfigDict:
 
 
 def people() -> ml_collections.ConfigDict:
-    """`small` on scenes of people, beside `configs/skeleton_phases.py`."""
+    """A narrower network on scenes of people, beside `configs/skeleton_phases.py`."""
     config = small()
     config.name = "sien-people"
+    config.model.update({"width": 0.25, "depth": 0.5, "head": 64})
+    config.data.size = 32
+    config.data.val.parts.exercises.number = 10
     config.data.test.parts.exercises.number = 100
+    config.clips.update({"epochs": 8, "epoch_steps": 250, "evaluate_epochs": 8})
+    config.clips.optimiser.learning_rate = 2e-3
     people = {"kinds": ("figure",)}
     for split in ("train", "val", "test"):
         config.data[split].parts.exercises.update(people)
-    for kind in ("whole", "cut"):
-        config.clips.scenes[kind].update(people)
+    # Half of the clips with nothing else in them that moves, not even the camera.
+    clips = dict(config.clips.scenes.whole) | people | {"share": 0.5, "cut": 0.6}
+    quiet = {"camera": 0.0, "distractor": 0.0, "shot_change": 0.0}
+    config.clips.scenes = {"quiet": clips | quiet, "any": clips}
     return config
 
 

@@ -3,7 +3,8 @@
 Sandler et al., "MobileNetV2" (2018), and Tan and Le, "EfficientNet" (2019), in the Lite form:
 ReLU6, no squeeze and excitation, first and last layers of a fixed width. A block is a 1x1
 convolution that widens, a depthwise one, and a 1x1 one that narrows without a non-linearity.
-Batch normalisation is folded into the convolutions: all of them have a bias.
+Batch normalisation is folded into the convolutions: all of them have a bias. A network that
+starts from nothing may have the normalisations themselves in place of the biases (`norm`).
 
 Some blocks look back in time (paper 3, "Strided Inflated"): what widens sees three frames, the
 newest last. Either all channels of all three ("inflated"), or in the light network a quarter of
@@ -19,6 +20,7 @@ import jax
 import jax.numpy as jnp
 from jax.ad_checkpoint import checkpoint_name
 
+from rac_jax.encoders.layers import BatchNorm
 from rac_jax.ops import conv
 
 SEEN = 3  # frames that an inflated convolution sees
@@ -28,6 +30,7 @@ EXPAND = 6
 # First weights of what a residual block adds, as a variance beside He's: without a normalisation
 # the sum of twenty blocks must not grow.
 ADDED = 0.1
+EPSILON = 1e-3  # of EfficientNet's batch normalisations
 # Zeros around a picture: as many on both sides, or as few as give ceil(size / stride) places, the
 # odd one after (TensorFlow's).
 PADDINGS = ("symmetric", "same")
@@ -216,7 +219,7 @@ def zeros_around(size: int, taps: int, stride: int, padding: str) -> tuple[int, 
 
 
 class Convolution(nn.Module):
-    """A convolution of images with a bias, dense or depthwise.
+    """A convolution of images with a bias or a batch normalisation, dense or depthwise.
 
     Attributes:
       over_frames: whether it is given frames [B, T, H, W, C] and what it saw before.
@@ -224,6 +227,8 @@ class Convolution(nn.Module):
       taps, stride: of both axes.
       padding: of `PADDINGS`.
       relu: whether ReLU6 follows.
+      norm: whether a batch normalisation is in the place of the bias; but in training it is
+        folded into the kernel.
       dtype: compute type.
     """
 
@@ -232,27 +237,37 @@ class Convolution(nn.Module):
     stride: int = 1
     padding: str = "symmetric"
     relu: bool = True
+    norm: bool = False
     dtype: str = "float32"
 
     over_frames = False
 
     @nn.compact
-    def __call__(self, x: jax.Array) -> jax.Array:
-        """[B, H, W, C] to [B, H', W', O]."""
+    def __call__(self, x: jax.Array, *, train: bool = False) -> jax.Array:
+        """[B, H, W, C] to [B, H', W', O]; normalised by the batch's statistics in training."""
         channels = self.channels or x.shape[-1]
         seen = x.shape[-1] if self.channels else 1
         shape = (self.taps, self.taps, seen, channels)
         he = nn.initializers.variance_scaling(2.0, "fan_in", "normal")
-        kernel = self.param("kernel", he, shape, jnp.float32).astype(self.dtype)
-        bias = self.param("bias", nn.initializers.zeros, (channels,), jnp.float32)
+        kernel = self.param("kernel", he, shape, jnp.float32)
+        if self.norm:
+            norm = BatchNorm(channels, epsilon=EPSILON, dtype=self.dtype, name="norm")
+            scale, bias = norm.running()
+            kernel = kernel if train else kernel * scale
+        else:
+            bias = self.param("bias", nn.initializers.zeros, (channels,), jnp.float32)
         around = tuple(
             zeros_around(size, self.taps, self.stride, self.padding)
             for size in x.shape[1:3]
         )
         function = conv.conv_image if self.channels else conv.conv_depthwise
+        kernel = kernel.astype(self.dtype)
         y = function(x.astype(self.dtype), kernel, (self.stride,) * 2, around)
         y = checkpoint_name(y, conv.CONVOLVED)
-        y = y + bias.astype(self.dtype).reshape(1, 1, 1, -1)
+        if self.norm and train:
+            y = norm(y)
+        else:
+            y = y + bias.astype(self.dtype).reshape(1, 1, 1, -1)
         return jnp.clip(y, 0, 6) if self.relu else y
 
 
@@ -282,30 +297,34 @@ class InvertedResidual(nn.Module):
       block: what it is.
       sparse: of a block that looks back, how: see the module's docstring.
       padding: of `PADDINGS`.
+      norm: of its convolutions.
       dtype: compute type.
     """
 
     block: Block
     sparse: bool = False
     padding: str = "symmetric"
+    norm: bool = False
     dtype: str = "float32"
 
     over_frames = True
 
     @nn.compact
     def __call__(
-        self, x: jax.Array, past: jax.Array | None = None
+        self, x: jax.Array, past: jax.Array | None = None, *, train: bool = False
     ) -> tuple[jax.Array, jax.Array | None]:
         """Looks at frames.
 
         Args:
           x: [B, T, H, W, C]; an even number of frames where the block halves.
           past: [B, p, H, W, C] frames before, `Block.past` of them; None where it looks at none.
+          train: of its convolutions.
 
         Returns:
           ([B, T', H', W', O], the past of the frames to come).
         """
-        block, shared = self.block, {"padding": self.padding, "dtype": self.dtype}
+        block = self.block
+        shared = {"padding": self.padding, "norm": self.norm, "dtype": self.dtype}
         inputs, seen = x, x
         if block.looks_back:
             windows, past = look_back(x, past)
@@ -323,8 +342,9 @@ class InvertedResidual(nn.Module):
         y = seen.reshape(batch * frames, *seen.shape[2:])  # [B·T', H, W, C]
         if block.expand > 1:
             wide = block.inputs * block.expand
-            y = Convolution(wide, name="expand", **shared)(y)
-        y = Convolution(0, block.taps, block.stride, name="depthwise", **shared)(y)
-        y = Convolution(block.channels, relu=False, name="project", **shared)(y)
+            y = Convolution(wide, name="expand", **shared)(y, train=train)
+        depthwise = Convolution(0, block.taps, block.stride, name="depthwise", **shared)
+        project = Convolution(block.channels, relu=False, name="project", **shared)
+        y = project(depthwise(y, train=train), train=train)
         y = y.reshape(batch, frames, *y.shape[1:])  # [B, T', H', W', O]
         return (y + inputs if block.adds else y), past

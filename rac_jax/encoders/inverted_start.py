@@ -14,10 +14,37 @@ import flax.traverse_util
 import jax
 import jax.numpy as jnp
 
-from rac_jax.encoders.inverted_residuals import ADDED, Convolution, InvertedResidual
+from rac_jax.encoders.inverted_residuals import (
+    ADDED,
+    SEEN,
+    Convolution,
+    InvertedResidual,
+)
 from rac_jax.ops import compiling
 
+# First weights of filters that see changes: what moves changes pixels little beside what the
+# pictures show.
+CHANGES = 4.0
 EPSILON = 1e-3  # added to variances: a channel that hardly changes is not blown up
+
+
+def seeing_changes(kernel: jax.Array) -> jax.Array:
+    """First weights of a convolution that sees three frames, half of whose filters see changes.
+
+    Args:
+      kernel: [kh, kw, 3 C, O], drawn; the oldest frame's channels are the first ones.
+
+    Returns:
+      The same, but every second filter the newest frame less the one before, or less the oldest,
+      by turns.
+    """
+    oldest, middle, newest = jnp.split(kernel, SEEN, axis=2)
+    number = jnp.arange(kernel.shape[-1]) % 4
+    changes = CHANGES * newest
+    oldest = jnp.where(number == 3, -changes, jnp.where(number == 1, 0, oldest))
+    middle = jnp.where(number == 1, -changes, jnp.where(number == 3, 0, middle))
+    newest = jnp.where(number % 2 == 1, changes, newest)
+    return jnp.concatenate([oldest, middle, newest], axis=2)
 
 
 def standardised(

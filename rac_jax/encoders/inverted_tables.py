@@ -11,10 +11,9 @@ from typing import Any
 import numpy as np
 
 from rac_jax.encoders.efficientnet_lite import VARIANTS
-from rac_jax.encoders.inverted_residuals import make_blocks
+from rac_jax.encoders.inverted_residuals import EPSILON, make_blocks
 from rac_jax.interop.tables import NORM_NAMES, Table, TableError, layer_entries
 
-EPSILON = 1e-3  # of EfficientNet's batch normalisations
 CLASSIFIER = "_fc"
 # Our layers of a block to EfficientNet-Lite's convolutions and their normalisations.
 BLOCK_LAYERS = {
@@ -111,6 +110,36 @@ def fold_norms(state: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         used.add(f"{norm}.num_batches_tracked")
     # What is no part of a convolution is left to the table to know or to refuse.
     return folded | {name: state[name] for name in state if name not in used}
+
+
+def folded(flat: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """A network's arrays whose convolutions have the scales and shifts of their norms.
+
+    Args:
+      flat: "params/..." and "batch_stats/..." by path, with norms or without.
+
+    Returns:
+      The same network's without norms: "params/..." alone, kernels and biases.
+    """
+    found = dict(flat)
+    for path in flat:
+        if not path.endswith("/norm/scale"):
+            continue
+        layer = path.removeprefix("params/").removesuffix("/norm/scale")
+        scale, bias, mean, var = (
+            np.asarray(found.pop(f"{kind}/{layer}/norm/{leaf}"), np.float64)
+            for kind, leaf in (
+                ("params", "scale"),
+                ("params", "bias"),
+                ("batch_stats", "mean"),
+                ("batch_stats", "var"),
+            )
+        )
+        scale = scale / np.sqrt(var + EPSILON)
+        kernel, bias = f"params/{layer}/kernel", bias - mean * scale
+        found[kernel] = np.float32(np.asarray(found[kernel]) * scale)
+        found[f"params/{layer}/bias"] = np.float32(bias)
+    return found
 
 
 def find_variant(state: Mapping[str, np.ndarray]) -> dict[str, Any]:

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from rac_jax.encoders import inverted_residuals
-from rac_jax.encoders.inverted_start import standardised
+from rac_jax.encoders.inverted_start import CHANGES, seeing_changes, standardised
 from rac_jax.encoders.strided_inflated import StridedInflated
 
 pytestmark = pytest.mark.usefixtures("quick_compiling")
@@ -44,3 +44,15 @@ def test_every_channel_has_a_mean_of_0_and_its_variance():
         for layers in (outputs(variables), layers)
     ]
     assert spread[1] > 5 * spread[0]
+
+
+def test_every_second_filter_of_a_first_convolution_sees_changes():
+    drawn = np.random.default_rng(0).normal(size=(3, 3, 9, 8)).astype(np.float32)
+    oldest, middle, newest = np.split(np.asarray(seeing_changes(drawn)), 3, axis=2)
+    np.testing.assert_array_equal(
+        np.concatenate([oldest, middle, newest], 2)[..., ::2], drawn[..., ::2]
+    )
+    np.testing.assert_array_equal(newest[..., 1::2], CHANGES * drawn[:, :, 6:, 1::2])
+    # Of what stands still these say nothing; the changes are those of one frame and of two.
+    np.testing.assert_array_equal((oldest + middle + newest)[..., 1::2], 0)
+    assert not oldest[..., 1::4].any() and not middle[..., 3::4].any()

@@ -47,13 +47,17 @@ def error(got, want):
 
 
 def random_variables(encoder, module, seed=0):
-    """He's weights and small biases."""
+    """He's weights, small biases and means, scales and variances about 1."""
     rng = np.random.default_rng(seed)
+
+    def draw(path, shape):
+        if path.endswith(("scale", "var")):
+            return rng.uniform(0.5, 1.5, shape)
+        deviation = np.sqrt(2 / max(1, np.prod(shape[:-1])))
+        return rng.normal(0, deviation if path.endswith("kernel") else 0.2, shape)
+
     flat = {
-        path: rng.normal(0, np.sqrt(2 / max(1, np.prod(shape[:-1]))), shape)
-        if path.endswith("kernel")
-        else rng.normal(0, 0.2, shape)
-        for path, shape in array_shapes(encoder, module).items()
+        path: draw(path, shape) for path, shape in array_shapes(encoder, module).items()
     }
     flat = {path: np.float32(value) for path, value in flat.items()}
     return flax.traverse_util.unflatten_dict(flat, sep="/")
@@ -120,9 +124,14 @@ def test_public_names(name):
     params=["efficientnet", pytest.param("mobilenet", marks=pytest.mark.slow)],
 )
 def small(request):
-    """(module, variables, a clip of 21 frames, its features) of a small network."""
-    depth = {"efficientnet": 0.5, "mobilenet": 1.0}[request.param]
-    module = StridedInflated(request.param, 0.2, depth, head=24)
+    """(module, variables, a clip of 21 frames, its features) of a small network.
+
+    One as published, and one with normalisations and a first convolution that looks back.
+    """
+    ours = request.param == "efficientnet"
+    own = {"stem_looks_back": ours, "norm": ours}
+    depth = 0.5 if ours else 1.0
+    module = StridedInflated(request.param, 0.2, depth, head=24, **own)
     variables = random_variables("strided_inflated", module)
     clip = np.random.default_rng(0).uniform(size=(2, 21, 16, 16, 3))
     clip = clip.astype(np.float32)
@@ -166,6 +175,34 @@ def test_nothing_looks_ahead(small):
     got = jax.jit(module.apply)(variables, changed)
     np.testing.assert_allclose(got[:, :2], whole[:, :2], rtol=1e-5)
     assert np.abs(got[:, 2:] - whole[:, 2:]).max() > 1e-3
+
+
+def test_norms_folded_into_the_published_layout(small):
+    module, variables, clip, whole = small
+    flat = inverted_tables.folded(flax.traverse_util.flatten_dict(variables, sep="/"))
+    plain = module.clone(norm=False)
+    shapes = array_shapes("strided_inflated", plain)
+    assert {path: value.shape for path, value in flat.items()} == shapes
+    assert ("params/entry0/bias" in flat) and len(shapes) % 2 == 0
+    got = jax.jit(plain.apply)(flax.traverse_util.unflatten_dict(flat, sep="/"), clip)
+    np.testing.assert_allclose(got, whole, atol=1e-5 * float(jnp.abs(whole).max()))
+
+
+def test_a_norm_in_training_takes_up_what_it_normalised_by():
+    layer = inverted_residuals.Convolution(6, norm=True)
+    x = np.random.default_rng(0).normal(1, 2, (3, 4, 4, 5)).astype(np.float32)
+    variables = layer.init(jax.random.key(0), x)
+    y, updated = layer.apply(variables, x, train=True, mutable=["batch_stats"])
+    linear = np.einsum("bhwc,co->bhwo", x, variables["params"]["kernel"][0, 0])
+    mean, var = linear.mean((0, 1, 2)), linear.var((0, 1, 2))
+    found = updated["batch_stats"]["norm"]
+    np.testing.assert_allclose(found["mean"], 0.1 * mean, atol=1e-5)
+    np.testing.assert_allclose(found["var"], 0.9 + 0.1 * var, rtol=1e-4)
+    # Once these are the running ones, the same comes out without training.
+    known = {"norm": {"mean": mean, "var": var}}
+    after = layer.apply(variables | {"batch_stats": known}, x)
+    np.testing.assert_allclose(after, y, atol=1e-4)
+    assert float(y.min()) == 0 and float(y.max()) <= 6
 
 
 def test_blocks_that_look_back_at_other_depths():

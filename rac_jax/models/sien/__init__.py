@@ -119,6 +119,8 @@ class SIENFamily(PhaseFamily):
         from rac_jax.encoders import strided_blazepose
         from rac_jax.encoders.initialise import draw_variables
         from rac_jax.encoders.inverted_residuals import deviation, make_blocks
+        from rac_jax.encoders.inverted_start import seeing_changes
+        from rac_jax.encoders.strided_inflated import STEM_NAME
 
         shapes = abstract_variables(network, self.example_inputs(network))
         if network.kind == strided_blazepose.KIND:
@@ -130,7 +132,11 @@ class SIENFamily(PhaseFamily):
         def scale(path: tuple[str, ...], shape: tuple[int, ...]) -> float | None:
             return deviation(path, shape, blocks) if "encoder" in path else None
 
-        return draw_variables(shapes, key, scale)
+        variables = draw_variables(shapes, key, scale)
+        if network.stem_looks_back:
+            stem = variables["params"]["encoder"][STEM_NAME]
+            stem["kernel"] = seeing_changes(stem["kernel"])
+        return variables
 
     def pupil(self, model: Model | None) -> Pupil | None:
         if model is None:

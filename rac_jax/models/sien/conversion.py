@@ -18,7 +18,7 @@ from rac_jax.data import blazepose
 from rac_jax.encoders import strided_blazepose
 from rac_jax.encoders.blazepose_tables import read_constants
 from rac_jax.encoders.conversion import read_backbone
-from rac_jax.encoders.inverted_tables import entries_table, inflate
+from rac_jax.encoders.inverted_tables import entries_table, folded, inflate
 from rac_jax.interop import tflite_io, torch_io
 from rac_jax.interop.tables import Table, TableError, dense_entries, layer_entries
 from rac_jax.interop.torch_io import ConversionError
@@ -160,9 +160,12 @@ def _folder(
 def to_torch(network: SIEN, variables: Variables) -> dict[str, Any]:
     """A model as {"model.pt": state dict}: the released names, and `phase_head`, `activity_head`.
 
+    Normalisations are folded into the convolutions, as they are in the released files.
+
     Raises:
       TableError: if an array does not fit the network.
     """
+    network = network.clone(norm=False)
     shapes = array_shapes(network, FAMILY.example_inputs(network))
     if network.kind == strided_blazepose.KIND:
         # Nobody has published it in PyTorch: our own names.
@@ -173,4 +176,4 @@ def to_torch(network: SIEN, variables: Variables) -> dict[str, Any]:
         if getattr(network, field):
             entries += dense_entries(shapes, head, head)
     flat = flax.traverse_util.flatten_dict(jax.device_get(variables), sep="/")
-    return {"model.pt": Table(entries).to_torch(flat)}
+    return {"model.pt": Table(entries).to_torch(folded(flat))}

@@ -37,9 +37,9 @@ class SIEN(nn.Module):
     """The network.
 
     Args:
-      kind, width, depth, head, padding: of `StridedInflated`; "efficientnet", 1.4 and 1.8 are
-        SI-EN, "mobilenet", 1 and 1 the lighter one. "blazepose" is `StridedBlazePose`, of
-        which there is a width alone, 1 for MediaPipe's.
+      kind, width, depth, head, padding, stem_looks_back, norm: of `StridedInflated`;
+        "efficientnet", 1.4 and 1.8 are SI-EN, "mobilenet", 1 and 1 the lighter one. "blazepose"
+        is `StridedBlazePose`, of which there is a width alone, 1 for MediaPipe's.
       activities: A, activity classes; 0 for no such head. 40 in the paper.
       phases: P, classes of phases; 0 for no such head, and then it cannot count.
       dtype: compute type of the encoder.
@@ -50,6 +50,8 @@ class SIEN(nn.Module):
     depth: float = 1.8
     head: int = HEAD
     padding: str = "symmetric"
+    stem_looks_back: bool = False
+    norm: bool = False
     activities: int = 0
     phases: int = 3
     dtype: str = "float32"
@@ -78,6 +80,8 @@ class SIEN(nn.Module):
             self.depth,
             self.head,
             self.padding,
+            self.stem_looks_back,
+            self.norm,
             self.dtype,
             **place,
         )

@@ -24,7 +24,10 @@ def make_pupil(model: Model) -> Pupil:
     phases = len(SCHEMES[SCHEME])
     arguments = config["arguments"] | {"phases": phases, "activities": 0}
     encoder = FAMILY.network(**(arguments | {"phases": 0}))
-    kept = {"params": {"encoder": variables["params"]["encoder"]}}
+    kept = {
+        kind: {name: one for name, one in tree.items() if name == "encoder"}
+        for kind, tree in variables.items()
+    }
     step = step_program(
         encoder, config["preprocessing"], "features", lambda found: found.features
     )
@@ -40,10 +43,7 @@ def make_pupil(model: Model) -> Pupil:
     def make(layers: Layers) -> Model:
         ((kernel, bias),) = layers
         head = {"kernel": jnp.asarray(kernel), "bias": jnp.asarray(bias)}
-        made: dict[str, Any] = {
-            "params": kept["params"] | {HEAD: head},
-            "batch_stats": {},
-        }
+        made: dict[str, Any] = kept | {"params": kept["params"] | {HEAD: head}}
         fields: Mapping[str, Any] = {
             "arguments": arguments,
             "preprocessing": config["preprocessing"],

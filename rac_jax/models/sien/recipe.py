@@ -21,6 +21,7 @@ from rac_jax.models.sien import activities
 from rac_jax.models.sien.crops import RandomCrops
 from rac_jax.models.sien.estimator import scale_and_shift
 from rac_jax.models.sien.losses import class_weights, joined, phase_loss, phase_targets
+from rac_jax.models.sien.network import SIENOutput
 from rac_jax.models.sien.phases import DECODERS, PHASE_FIELDS, SCHEMES
 from rac_jax.ops import compiling, window_augment
 from rac_jax.scenes import Scene
@@ -111,11 +112,12 @@ class PhaseTask(Task):
     def first(self, variables: Variables) -> Variables:
         """Variables with which what the encoder's layers say of some clips is standardised.
 
-        Not where it begins with another model, or where only a part of it learns.
+        Not where it begins with another model, only a part of it learns, or it has normalisations.
         """
         config, settings = self.run.config, self.run.config[STAGE]
         started = any(config.start.to_dict().values())
-        if not settings.standardise or started or settings.layers != ALL:
+        part = settings.layers != ALL
+        if not settings.standardise or started or part or config.model.norm:
             return variables
         draw, tint = jax.random.split(self.run.key("standardise"))
 
@@ -157,12 +159,27 @@ class PhaseTask(Task):
             "targets": joined(targets, together)[:, STRIDE - 1 :: STRIDE],
         }
 
+    def look(
+        self, params: Any, batch_stats: Any, clips: jax.Array
+    ) -> tuple[SIENOutput, Any]:
+        """(what the network says of clips in training, batch statistics).
+
+        Where a part of the encoder learns, its normalisations stay as they are.
+        """
+        found, updated = self.run.network.apply(
+            {"params": params, "batch_stats": batch_stats},
+            clips,
+            train=self.run.config[STAGE].layers == ALL,
+            mutable=["batch_stats"],
+        )
+        return found, updated.get("batch_stats", batch_stats)
+
     def loss(
         self, params: Any, batch_stats: Any, batch: Batch, key: jax.Array
     ) -> tuple[jax.Array, tuple[Any, dict[str, Mean]]]:
         """(loss, (batch statistics, metrics))."""
         del key
-        found = self.run.network.apply({"params": params}, batch["clips"], train=True)
+        found, batch_stats = self.look(params, batch_stats, batch["clips"])
         weights = class_weights(
             self.run.config.counting.scheme, self.run.config.loss.frequent
         )
@@ -193,7 +210,7 @@ class ActivityTask(PhaseTask):
     ) -> tuple[jax.Array, tuple[Any, dict[str, Mean]]]:
         """(loss, (batch statistics, metrics))."""
         del key
-        found = self.run.network.apply({"params": params}, batch["clips"], train=True)
+        found, batch_stats = self.look(params, batch_stats, batch["clips"])
         loss, metrics = activities.activity_loss(
             found.activities, batch["label"], batch["mask"]
         )

@@ -101,7 +101,7 @@ def test_phases_of_marks():
 def test_a_head_over_another_models_encoder(scenes, tmp_path):
     """SI-EN's, with random weights: only the head is new."""
     folder, found = scenes
-    arguments = {"width": 0.1, "depth": 0.5, "head": 16, "phases": 4}
+    arguments = {"width": 0.1, "depth": 0.5, "head": 16, "phases": 4, "norm": True}
     config = {
         "name": "start",
         "family": "sien",
@@ -117,12 +117,13 @@ def test_a_head_over_another_models_encoder(scenes, tmp_path):
     assert main([*command, str(tmp_path / "start"), "--out", str(out)]) == 0
     network, learned, config = loading.load_model(out)
     assert (network.phases, config["scheme"]) == (3, "halves")
-    for one, other in zip(
-        jax.tree.leaves(learned["params"]["encoder"]),
-        jax.tree.leaves(variables["params"]["encoder"]),
-        strict=True,
-    ):
-        np.testing.assert_array_equal(one, other)
+    for kind in ("params", "batch_stats"):
+        for one, other in zip(
+            jax.tree.leaves(learned[kind]["encoder"]),
+            jax.tree.leaves(variables[kind]["encoder"]),
+            strict=True,
+        ):
+            np.testing.assert_array_equal(one, other)
     assert np.any(learned["params"]["phase_head"]["kernel"])
 
 

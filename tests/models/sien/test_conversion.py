@@ -1,6 +1,7 @@
 """`rac convert sien` and `simn`: the released layouts, and EfficientNet-Lite's."""
 
 import flax.traverse_util
+import jax
 import numpy as np
 import pytest
 
@@ -43,6 +44,21 @@ def test_an_efficientnet_lite_is_inflated(tmp_path):
     kernel = flat["params/encoder/entry3/expand/kernel"]
     assert kernel.shape == (1, 1, 72, 144)
     np.testing.assert_array_equal(kernel[:, :, :24], kernel[:, :, 48:])
+
+
+def test_norms_are_folded_into_what_is_written():
+    written = []
+    for norm in (True, False):
+        module = FAMILY.network(width=0.1, depth=0.5, head=16, norm=norm)
+        variables = FAMILY.initialise(module, jax.random.key(0))
+        written.append(FAMILY.to_torch(module, variables)["model.pt"])
+    ours, plain = written
+    assert {name: np.shape(value) for name, value in ours.items()} == {
+        name: np.shape(value) for name, value in plain.items()
+    }
+    # Nothing has been normalised yet: a mean of 0 and a variance of 1.
+    name = "cnn.3.conv.0.0.weight"
+    np.testing.assert_allclose(ours[name], plain[name] / np.sqrt(1.001), rtol=1e-5)
 
 
 def test_other_files_are_refused_in_one_line(tmp_path, capsys):

@@ -83,13 +83,20 @@ def test_every_variant_is_sound_and_steps(variant, tmp_path):
     names = (f"encoder/entry{entries - 2}", f"encoder/entry{entries - 1}")
     assert task.trained == (*names, "phase_head")
 
-    @jax.jit
-    def step(params, key):
-        batch = task.prepare({"row": jnp.arange(4)}, key)
-        loss = jax.grad(lambda p: task.loss(p, {}, batch, key)[0])
-        return batch, loss(params)
+    # Of a part of the encoder the normalisations stay; here all of it learns.
+    run.config.clips.layers = -1
 
-    batch, gradients = step(variables["params"], jax.random.key(1))
+    @jax.jit
+    def step(params, stats, key):
+        batch = task.prepare({"row": jnp.arange(4)}, key)
+        loss = jax.grad(lambda p: task.loss(p, stats, batch, key), has_aux=True)
+        return batch, *loss(params)
+
+    stats = variables["batch_stats"]
+    batch, gradients, (after, _) = step(variables["params"], stats, jax.random.key(1))
+    moved = jax.tree.map(lambda old, new: bool((old != new).any()), stats, after)
+    assert all(jax.tree.leaves(moved))
+    assert bool(jax.tree.leaves(moved)) == run.config.model.norm
     # Two rows of two clips of 22 frames, so 11 outputs each.
     assert batch["clips"].shape == (2, 44, 24, 24, 3)
     assert batch["targets"].shape == (2, 11)
