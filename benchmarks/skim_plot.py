@@ -51,7 +51,10 @@ def draw(rows: list[dict], out: pathlib.Path) -> None:
         said = f"everything: {np.mean(whole):.2f}"
         panel.text(20.3, high - 0.03, said, fontsize=8, va="top", ha="right")
         panel.set(title=title, xlabel="looked at, %", ylim=(-0.03, 1.05))
-    panels[0].legend(fontsize=8, frameon=False)
+    lines, names = panels[0].get_legend_handles_labels()
+    figure.legend(
+        lines, names, loc="outside lower center", ncols=4, fontsize=8, frameon=False
+    )
     figure.savefig(out, dpi=110)
 
 
