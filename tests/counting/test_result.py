@@ -191,7 +191,13 @@ def test_the_json_has_a_documented_shape():
     sound = {"name": "sound", "count": 3.0, "weight": None, "windows": []}
     assert record["streams"] == [sight, sound]
     assert record["sets"] == [
-        {"start_s": 1.0, "end_s": 2.0, "count": 2.0, "cycles": [[1.0, 1.5], [1.5, 2.0]]}
+        {
+            "start_s": 1.0,
+            "end_s": 2.0,
+            "count": 2.0,
+            "cycles": [[1.0, 1.5], [1.5, 2.0]],
+            "probability": None,
+        }
     ]
     assert record["events"] == [1.0, 1.5]
     assert record["density"] == {"times_s": [0.5, 1.0], "values": [0.0, 2.0]}

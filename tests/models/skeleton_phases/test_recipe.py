@@ -32,9 +32,10 @@ def test_every_variant_is_sound(variant, tmp_path):
 
 def test_the_scenes_are_those_of_frames():
     ours, theirs = tiny_run.load_config("st-gcn"), sien_run.load_config("people")
-    for split in ("val", "test"):
-        assert ours.data[split].to_dict() == theirs.data[split].to_dict()
-    assert ours.clips.scenes.to_dict() == theirs.clips.scenes.to_dict()
+    # What is measured on; pixels are learned from other clips, half of them easier.
+    assert ours.data.test.to_dict() == theirs.data.test.to_dict()
+    for scenes in (*ours.clips.scenes.values(), *theirs.clips.scenes.values()):
+        assert tuple(scenes.kinds) == ("figure",)
 
 
 @pytest.mark.slow
