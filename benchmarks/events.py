@@ -1,7 +1,7 @@
 """How well events are marked on scenes whose contacts are known, and what is heard of a dub of them.
 
     python -m benchmarks.events [--scenes N] [--seed S] [--model NAME_OR_FOLDER ...] [--dub]
-        [--windows FOLDER --encoder NAME ...]
+        [--windows FOLDER --encoder NAME ... [--tuned STEPS]]
 
 Scenes that no model has seen: in `striking` ones something strikes a base or a floor; in
 `touching nothing` much moves, and in `camera` the camera shakes, too. Models see the frames alone.
@@ -12,7 +12,8 @@ each with the threshold that is best on these very scenes: peaks of TV-L1's |v+ 
 second difference of DIS flow (the extra `flow`; left out with a line where it is not there).
 Pointing is the share of found events whose place is near the true point of contact, beside what the
 picture's middle gets. With --windows, the folder in which a TA2Net's training stored its windows,
-the encoders named learn a head for events (`benchmarks/event_heads.py`). With --dub each striking
+the encoders named learn a head for events (`benchmarks/event_heads.py`), with --tuned after that
+all of them so many steps. With --dub each striking
 scene is dubbed with clicks, and the default model hears the track alone.
 """
 
