@@ -13,8 +13,8 @@ second difference of DIS flow (the extra `flow`; left out with a line where it i
 Pointing is the share of found events whose place is near the true point of contact, beside what the
 picture's middle gets. With --windows, the folder in which a TA2Net's training stored its windows,
 the encoders named learn a head for events (`benchmarks/event_heads.py`), with --tuned after that
-all of them so many steps. With --dub each striking
-scene is dubbed with clicks, and the default model hears the track alone.
+all of them so many steps. With --dub each striking scene is dubbed with clicks, and the default
+model hears the track alone.
 """
 
 import argparse

@@ -164,11 +164,7 @@ def measure(
             found = [one for part in parts for one in part.sets or ()]
             add(name, budget, found, sum(part.count for part in parts), **more)
             rows[-1]["seconds"] += 0.0 if name == "uniform" else previewed_s
-    return [
-        row
-        | {"truth": truth.count, "preview_s": previewed_s, "believed": rows[1]["count"]}
-        for row in rows
-    ]
+    return [row | {"truth": truth.count, "preview_s": previewed_s} for row in rows]
 
 
 def fit(folder: pathlib.Path) -> policy.Evidence:

@@ -100,13 +100,13 @@ def fold_norms(state: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         scale, bias, mean, var = (
             take(f"{norm}.{leaf}") for leaf in NORM_NAMES.values()
         )
-        scale = scale / np.sqrt(var + EPSILON)
+        scale, shift = _scale_and_shift(scale, bias, mean, var)
         if scale.shape != kernel.shape[:1]:
             raise TableError(
                 f"{norm}.weight is {list(scale.shape)}, {conv} has {len(kernel)} channels"
             )
         folded[f"{conv}.weight"] = np.float32(kernel * scale[:, None, None, None])
-        folded[f"{conv}.bias"] = np.float32(bias - mean * scale)
+        folded[f"{conv}.bias"] = np.float32(shift)
         used.add(f"{norm}.num_batches_tracked")
     # What is no part of a convolution is left to the table to know or to refuse.
     return folded | {name: state[name] for name in state if name not in used}
@@ -135,11 +135,19 @@ def folded(flat: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
                 ("batch_stats", "var"),
             )
         )
-        scale = scale / np.sqrt(var + EPSILON)
-        kernel, bias = f"params/{layer}/kernel", bias - mean * scale
+        scale, shift = _scale_and_shift(scale, bias, mean, var)
+        kernel = f"params/{layer}/kernel"
         found[kernel] = np.float32(np.asarray(found[kernel]) * scale)
-        found[f"params/{layer}/bias"] = np.float32(bias)
+        found[f"params/{layer}/bias"] = np.float32(shift)
     return found
+
+
+def _scale_and_shift(
+    scale: np.ndarray, bias: np.ndarray, mean: np.ndarray, var: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """What a normalisation does to each channel [O]: by what it multiplies, and what it adds."""
+    scale = scale / np.sqrt(var + EPSILON)
+    return scale, bias - mean * scale
 
 
 def find_variant(state: Mapping[str, np.ndarray]) -> dict[str, Any]:

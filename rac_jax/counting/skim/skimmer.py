@@ -1,7 +1,5 @@
 """Counts where a policy says, and says what was never looked at."""
 
-import collections
-import concurrent.futures
 import contextvars
 import dataclasses
 import os
@@ -11,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from rac_jax.counting.ahead import call_ahead
 from rac_jax.counting.counter import Counter
 from rac_jax.counting.rate import Rate
 from rac_jax.counting.result import CountResult, RepetitionSet, Stream
@@ -29,7 +28,6 @@ LEAST_KEPT = 2.5
 # say so of sets, its confidence in the look.
 LEAST_PROBABILITY = 0.85
 LEAST_CONFIDENCE = 0.93
-AT_ONCE = 2  # looks: one is decoded while another is counted
 LEAST_SEEN = 0.5  # of a set's repetitions, counted by sight alone
 
 
@@ -170,19 +168,20 @@ def look(
       Counts of spans that do not touch, in order: of all in which something was found.
     """
     parts: dict[tuple[int, int], CountResult] = {}
-    waiting: collections.deque = collections.deque()
-    with concurrent.futures.ThreadPoolExecutor(AT_ONCE) as pool:
-        while True:
-            while len(waiting) < AT_ONCE and (span := chosen.next()) is not None:
-                # In a context of its own, which collects faults where this one does.
-                run = contextvars.copy_context().run
-                job = pool.submit(run, count, *seconds_of(seen, span))
-                waiting.append((span, job))
-            if not waiting:
-                break
-            # In the order in which they were chosen, so that nothing depends on time.
-            span, job = waiting.popleft()
-            result = parts[span] = job.result()
+
+    def run(look: tuple[tuple[int, int], contextvars.Context]) -> CountResult:
+        span, context = look
+        return context.run(count, *seconds_of(seen, span))
+
+    going = True
+    while going:
+        going = False
+        # In contexts of their own, which collect faults where this one does.
+        looks = ((span, contextvars.copy_context()) for span in iter(chosen.next, None))
+        # In the order in which they were chosen, so that nothing depends on time.
+        for (span, _), wait in call_ahead(run, looks):
+            going = True
+            result = parts[span] = wait()
             sets = believed(result)
             first_s, end_s = seconds_of(seen, span)
             chosen.found(
