@@ -55,11 +55,11 @@ def readings(
 
 
 def tell(found: Sequence[Reading], delay_s: float) -> tuple[list[float], Said, int]:
-    """What is said of readings.
+    """What is said of readings while it happens, before the source has ended.
 
     Returns:
-      (when each increment that stayed was said, in seconds; what is said at the end; how many
-      were taken back).
+      (when each increment that stayed was said, in seconds; what is said with the last reading;
+      how many were taken back).
     """
     said, times_s, back = Said(delay_s), [], 0
     for reading in found:
@@ -67,9 +67,6 @@ def tell(found: Sequence[Reading], delay_s: float) -> tuple[list[float], Said, i
         back += max(0, len(times_s) - said.count)
         del times_s[said.count :]
         times_s += [reading.until_s] * (said.count - len(times_s))
-    said = said.conclude()
-    del times_s[said.count :]
-    times_s += [said.until_s] * (said.count - len(times_s))
     return times_s, said, back
 
 
@@ -188,20 +185,26 @@ def clip_readings(
 def on_clips(
     counter: Counter, paths: Sequence[pathlib.Path], shortest: int | None
 ) -> None:
-    """Prints how often what was said at the end is what a whole file is counted."""
+    """Prints how often what was said before and at the end is what a whole file is counted."""
     rows = [row for path in paths for row in clip_rows(path)]
     rows.sort(key=lambda row: float(row["end_s"]) - float(row["start_s"]))
     rows = rows[:shortest]
     clips = [(float(row["count"]), *clip_readings(counter, row)) for row in rows]
     print(f"{counter.config['name']}: {len(clips)} clips, by sight")
     print(
-        "| delay | as offline | one off at most | OBO live | OBO offline |\n|---|---|---|---|---|"
+        "| delay | before the end as offline | one off at most | at the end as offline | "
+        "one off at most | OBO live | OBO offline |\n|" + "---|" * 7
     )
+    labels = np.array([label for label, _, _ in clips])
+    whole = np.array([result.rounded for _, _, result in clips])
     for delay_s in DELAYS_S:
-        labels = np.array([label for label, _, _ in clips])
-        live = np.array([tell(found, delay_s)[1].count for _, found, _ in clips])
-        whole = np.array([result.rounded for _, _, result in clips])
-        shares = [live == whole, np.abs(live - whole) <= 1]
+        said = [tell(found, delay_s)[1] for _, found, _ in clips]
+        before = np.array([one.count for one in said])
+        live = np.array(
+            [one.conclude(count).count for one, count in zip(said, whole.tolist())]
+        )
+        shares = [before == whole, np.abs(before - whole) <= 1]
+        shares += [live == whole, np.abs(live - whole) <= 1]
         shares += [np.abs(live - labels) <= 1, np.abs(whole - labels) <= 1]
         cells = [f"{100 * one.mean():.0f} %" for one in shares]
         print(f"| {delay_s:g} s | " + " | ".join(cells) + " |", flush=True)

@@ -202,7 +202,7 @@ class LiveSession:
     def _tell(self, watch: Watcher, *, over: bool) -> None:
         said = self._live.said
         new = Snapshot(
-            said.conclude() if over else said,
+            said.conclude(self.result.rounded) if over else said,
             self.source.rate.per_s,
             self._counted.per_s,
             self.source.frames,

@@ -131,12 +131,14 @@ class Said:
         rested = quiet and now - quiet_since_s >= max(REST_S, period_s, self.delay_s)
         return one._close(end_s, period_s) if rested else one
 
-    def conclude(self) -> "Said":
-        """What is said where the source ends: the set that goes on is rounded, as at rest."""
-        if self._last is None:
-            return self
-        done = self._carried + self._last.between(self._from_s, self.until_s)
-        count = max(self.settled, self._before + math.floor(done + 0.5))
+    def conclude(self, whole: int) -> "Said":
+        """What is said where the source ends.
+
+        Args:
+          whole: what a whole file with its frames is counted, rounded. That is said, unless more
+            was and is final.
+        """
+        count = max(self.settled, whole)
         return dataclasses.replace(self, count=count, settled=count, _said_s=())
 
     def _carry(self, reading: Reading) -> "Said":

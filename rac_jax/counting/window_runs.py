@@ -1,7 +1,7 @@
 """A network run over the windows of a video as they come, and what it says joined frame by frame."""
 
 import copy
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
@@ -97,9 +97,18 @@ class WindowAverager:
 
     def finish(self) -> np.ndarray:
         """All frames: float16 [n, C]."""
+        return np.concatenate(self._finished())
+
+    def finish_last(self, number: int) -> tuple[int, np.ndarray]:
+        """(How many frames there are, the last of them [at most `number`, C])."""
+        parts = self._finished()
+        return sum(map(len, parts)), last_rows(parts, number)
+
+    def _finished(self) -> Parts:
+        """All frames in at least one part."""
         self._close(self._first + len(self._sums))
         nothing = np.zeros((0, self._sums.shape[1] - 1), np.float16)
-        return np.concatenate([nothing, *self._done])
+        return (nothing, *self._done)
 
 
 class WindowRun:
@@ -174,18 +183,27 @@ class WindowRun:
         }
 
     def joined(
-        self, known: Sequence[tuple[Place, np.ndarray]]
-    ) -> dict[int, np.ndarray]:
-        """What `finish` gives if windows follow that were run elsewhere; changes nothing.
+        self, known: Sequence[tuple[Place, np.ndarray]], last: Mapping[int, int]
+    ) -> dict[int, tuple[int, np.ndarray]]:
+        """The end of what `finish` gives if windows follow that were run elsewhere.
+
+        It changes nothing, and takes as long after an hour as after a minute.
 
         Args:
           known: (place, what the network says of it [N, C]); those of a stride in order.
+          last: stride to how many rows are wanted.
+
+        Returns:
+          Stride to (how many rows there are, the last of them).
         """
         twin = self.copy()
         twin._average()
         for (stride, start, valid), values in known:
             twin._averagers[stride].add(start, valid, values)
-        return twin.finish()
+        return {
+            stride: averager.finish_last(last[stride])
+            for stride, averager in sorted(twin._averagers.items())
+        }
 
     @property
     def cost(self) -> dict[str, int]:

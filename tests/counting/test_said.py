@@ -110,11 +110,12 @@ def test_a_long_set_is_carried_on_where_no_reading_reaches_back():
     assert found[-1].count == 119
 
 
-def test_the_end_of_a_source_is_the_end_of_a_set():
-    found = _follow((1.0, 9.0, 1.0), until_s=4.75)
-    assert found[-1].count == 3
-    assert (found[-1].conclude().count, found[-1].conclude().settled) == (4, 4)
-    assert Said(0.5).conclude() == Said(0.5)
+def test_at_the_end_what_the_whole_is_counted_is_said_but_for_what_is_final():
+    last = _follow((1.0, 9.0, 1.0), until_s=4.75)[-1]
+    assert (last.count, last.settled) == (3, 3)
+    assert (last.conclude(5).count, last.conclude(5).settled) == (5, 5)
+    assert (last.conclude(2).count, last.conclude(2).settled) == (3, 3)
+    assert Said(0.5).conclude(0) == Said(0.5)
 
 
 def test_a_delay_is_a_time():

@@ -39,6 +39,31 @@ def test_an_averager_that_was_copied_goes_on_by_itself():
     np.testing.assert_array_equal(joined([0, 1], 1), joined([0, 1]))
 
 
+@pytest.mark.parametrize("number", [1, 3, 50, 200])
+def test_the_end_of_what_is_joined_is_told_apart_and_changes_nothing(number):
+    rng = np.random.default_rng(1)
+    run = window_runs.WindowRun("x", lambda windows: windows, (1, 2), 8, 3, (1,))
+    windows = {stride: rng.uniform(size=(12, 8, 3)) for stride in (1, 2)}
+    for place in range(10):
+        for stride in (1, 2):
+            run.add((stride, 5 * place, 8), windows[stride][place])
+    later = [
+        ((stride, 5 * place, 8), windows[stride][place])
+        for place in (10, 11)
+        for stride in (1, 2)
+    ]
+    found = run.joined(later, {1: number, 2: 7})
+    again = run.joined(later, {1: number, 2: 7})
+    for place, rows in later:
+        run.add(place, rows)
+    whole = run.finish()
+    for stride, wanted in ((1, number), (2, 7)):
+        assert found[stride][0] == again[stride][0] == len(whole[stride]) == 63
+        last = whole[stride][max(0, 63 - wanted) :]
+        np.testing.assert_array_equal(found[stride][1], last)
+        np.testing.assert_array_equal(again[stride][1], last)
+
+
 @pytest.mark.parametrize("lengths", [[1] * 100, [5, 1, 1, 9, 2], [0, 3, 0]])
 def test_parts_of_an_array_stay_few(lengths):
     parts, whole = (), np.arange(sum(lengths))

@@ -14,7 +14,12 @@ import numpy as np
 
 from rac_jax.counting.frame_windows import Window
 from rac_jax.counting.window_runs import Network, last_rows
-from rac_jax.models.compact.grid import STEP_FRAMES, WINDOW_FRAMES, step_count
+from rac_jax.models.compact.grid import (
+    STEP_FRAMES,
+    STRIDES,
+    WINDOW_FRAMES,
+    step_count,
+)
 from rac_jax.models.compact.posteriors import (
     Steps,
     StreamPosteriors,
@@ -106,10 +111,16 @@ def look(state: "CompactState", network: Network) -> Recent | None:
         looked[key] = values
         known.append((key[:3], values))
     state.looked = looked
-    rows = long_enough(state.sight.joined(known))
-
     total = assembler.frames
     first = max(0, step_count(total) - RECENT_STEPS)
+    # Their strided frames, and one at the end and at the beginning that is not whole.
+    ends = state.sight.joined(
+        known,
+        {stride: RECENT_STEPS * STEP_FRAMES // stride + 2 for stride in STRIDES},
+    )
+    rows = long_enough({stride: last for stride, (_, last) in ends.items()})
+    begins = {stride: number - len(last) for stride, (number, last) in ends.items()}
+
     begin = first * STEP_FRAMES
     recent_s = last_rows(times_s, total - begin)
     margin = MARGIN_STEPS * STEP_FRAMES if first else 0
@@ -123,7 +134,7 @@ def look(state: "CompactState", network: Network) -> Recent | None:
     )
     return Recent(
         streams,
-        functools.partial(_shifted, rows, first),
+        functools.partial(_shifted, rows, begins, first),
         total - begin,
         margin,
         float(recent_s[margin]) if first else state.info.start_s,
@@ -149,14 +160,18 @@ def prepare(networks: "CompactNetworks", size: int) -> None:
     """Compiles what readings of any length need, for frames of `size` pixels a side."""
     networks.sight(np.zeros((1, WINDOW_FRAMES, size, size), np.uint8))
     for number in range(BLOCK_PADDING, RECENT_STEPS + 1, BLOCK_PADDING):
-        networks.decode(number, functools.partial(_shifted, {}, 0), None)
+        networks.decode(number, functools.partial(_shifted, {}, {}, 0), None)
 
 
 def _shifted(
-    rows: dict[int, np.ndarray], offset: int, first: int, number: int
+    rows: dict[int, np.ndarray],
+    begins: dict[int, int],
+    offset: int,
+    first: int,
+    number: int,
 ) -> np.ndarray:
     """`stack_posteriors` with steps that begin at `offset`."""
-    return stack_posteriors(rows, offset + first, number)
+    return stack_posteriors(rows, offset + first, number, begins)
 
 
 def _key(window: Window) -> Key:

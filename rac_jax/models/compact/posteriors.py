@@ -45,7 +45,10 @@ class StreamPosteriors:
 
 
 def stack_posteriors(
-    strides: Mapping[int, np.ndarray], first: int, number: int
+    strides: Mapping[int, np.ndarray],
+    first: int,
+    number: int,
+    begins: Mapping[int, int] | None = None,
 ) -> np.ndarray:
     """Lays the posteriors of all strides side by side, on the axis of absolute periods.
 
@@ -56,6 +59,7 @@ def stack_posteriors(
       strides: stride to [n, 29] of `WindowRun`; strides that are missing are zeros.
       first: first step.
       number: G, how many steps.
+      begins: stride to the strided frame that its rows begin with; None where all are there.
 
     Returns:
       float16 [G, 54, 2 S]: S channels of periods, S of periodicity.
@@ -66,7 +70,9 @@ def stack_posteriors(
         if not len(strides.get(stride, ())):
             continue
         known = strides[stride]
-        rows = known[np.minimum(middle // stride, len(known) - 1)].astype(np.float32)
+        begin = 0 if begins is None else begins[stride]
+        place = np.minimum(middle // stride - begin, len(known) - 1)
+        rows = known[place].astype(np.float32)
         seen = rows[:, :-1] * rows[:, -1:]  # [G, 28]
         whole, part = divmod(np.log(stride) / BIN_WIDTH, 1)
         low = int(whole)

