@@ -82,7 +82,7 @@ class Deaf(policy.Policy):
         """The next span, in order."""
         return self._spans.pop(0) if self._spans else None
 
-    def found(self, span, repeats, open_start, open_end) -> None:
+    def found(self, span, repeats, open_start, open_end, heard=None) -> None:
         """Keeps a set where there is one."""
         if repeats:
             self.sets.append(span)
@@ -99,24 +99,28 @@ def measure(
     began = cpu_seconds()
     seen = preview(path)
     previewed_s = cpu_seconds() - began
-    known: dict[tuple[float, float | None], tuple[CountResult, float]] = {}
+    known: dict[tuple, tuple[CountResult, float]] = {}
     used: list[float] = []
     lock = threading.Lock()
 
-    def count(start_s: float, end_s: float | None) -> CountResult:
+    def count(start_s: float, end_s: float | None, **options: bool) -> CountResult:
         # One at a time, so that it is known what each costs. Spans come again at the next budget;
         # the time of the first time counts.
         with lock:
-            if (start_s, end_s) not in known:
+            asked = (start_s, end_s, *options)
+            if asked not in known:
                 began = cpu_seconds()
-                found = counter.count(path, start_s=start_s, end_s=end_s)
-                known[start_s, end_s] = found, cpu_seconds() - began
-            found, spent_s = known[start_s, end_s]
+                found = counter.count(path, start_s=start_s, end_s=end_s, **options)
+                known[asked] = found, cpu_seconds() - began
+            found, spent_s = known[asked]
             used.append(spent_s)
             return found
 
     # What is compiled once is no part of any time.
     counter.count(path, end_s=2 * policy.PROBE_S)
+    hear = functools.partial(count, sight=False) if seen.heard else None
+    if hear:
+        hear(0.0, 2 * policy.PROBE_S)
     whole = count(0.0, None)
     rows = []
 
@@ -148,8 +152,8 @@ def measure(
         for budget in budgets:
             used.clear()
             chosen = maker(int(budget * seen.seconds))
-            parts = skimmer.look(chosen, seen, count)
-            more = {"looked": float(chosen.looked.mean()), "looks": len(used)}
+            parts, heard = skimmer.look(chosen, seen, count, hear)
+            more = {"looked": float(chosen.looked.mean()), "heard": heard}
             if name == "skim":
                 lost = [
                     span

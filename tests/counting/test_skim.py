@@ -1,12 +1,14 @@
 """Skimming: what a preview says, where the policy looks, and what the count says of the rest."""
 
 import dataclasses
+import itertools
 import types
 
 import numpy as np
 import pytest
 
 from rac_jax import media
+from rac_jax.counting.needs import Needs, SoundNeeds
 from rac_jax.counting.rate import Rate
 from rac_jax.counting.result import (
     CountResult,
@@ -15,7 +17,7 @@ from rac_jax.counting.result import (
     WindowCount,
     rate_of_sets,
 )
-from rac_jax.counting.skim import listener, policy, rhythm, skimmer
+from rac_jax.counting.skim import hearing, listener, policy, rhythm, skimmer
 from rac_jax.counting.skim.preview import Preview, preview
 from rac_jax.media.encode import write_video
 
@@ -250,30 +252,41 @@ def test_beliefs_and_a_preview_that_says_nothing():
 
 
 class Known:
-    """Counts by heart: a repetition a second inside of the sets."""
+    """Counts by heart: a repetition a second inside of the sets.
 
-    def __init__(self, confidence=0.96, probability=None, seen=1.0):
+    `hears` is at how many a second it hears them by sound alone, or None where it cannot.
+    """
+
+    def __init__(self, confidence=0.96, probability=None, seen=1.0, hears=None):
         self.confidence, self.probability = confidence, probability
-        self.seen = seen
+        self.seen, self.hears = seen, hears
         self.config = {"name": "known"}
-        self.family = types.SimpleNamespace(name="known")
-        self.asked = []
+        needs = Needs(None, SoundNeeds(16_000))
+        self.family = types.SimpleNamespace(name="known", needs=lambda *_: needs)
+        self.asked, self.listened = [], []
+
+    def options(self, **values):
+        """Without a picture where it hears."""
+        if self.hears is None:
+            raise ValueError("known: has no option sight")
+        return values
 
     def windows(self, sets):
         """What is seen of the sets."""
         told = ((one.start_s, one.end_s, self.seen * one.count) for one in sets)
         return tuple(WindowCount(*window) for window in told if window[2])
 
-    def count(self, path, *, start_s=0.0, end_s=None):
+    def count(self, path, *, start_s=0.0, end_s=None, sight=True):
         end_s = LENGTH_S if end_s is None else end_s
-        self.asked.append((start_s, end_s))
+        (self.asked if sight else self.listened).append((start_s, end_s))
         sets = []
         for first, last in SETS:
             begin, end = max(first, start_s), min(last, end_s)
             cycles = [(t, t + 1.0) for t in np.arange(np.ceil(begin), end - 0.99)]
             if cycles:
                 span = (cycles[0][0], cycles[-1][1])
-                told = (float(len(cycles)), tuple(cycles), self.probability)
+                number = len(cycles) * (1.0 if sight else self.hears)
+                told = (number, tuple(cycles), self.probability)
                 sets.append(RepetitionSet(*span, *told))
         count = sum(one.count for one in sets)
         return CountResult(
@@ -325,6 +338,123 @@ def test_a_part_of_the_video_gives_the_count_of_all_of_it(film):
     less = skimmer.skimmed(skimmer.skim(Known(), film, 0.1))
     assert less.looked_share <= 0.1
     assert less.missed_probability > how.missed_probability
+
+
+def test_a_set_that_is_heard_as_it_is_seen_is_counted_beyond_the_budget(film):
+    counter = Known(hears=1.0)
+    result = skimmer.skim(counter, film, 0.09)
+    how = skimmer.skimmed(result)
+    # Two looks of some seconds are all that there is.
+    assert how.looked_share <= 0.09
+    assert result.count == pytest.approx(30, abs=0.01)
+    assert how.heard == pytest.approx(30 - result.stream("sight").count, abs=0.01)
+    assert 14 < how.heard < 24
+    assert f"{how.heard:.0f} repetitions only heard; " in how.sentence
+    assert [(one.start_s, one.end_s) for one in result.sets] == list(SETS)
+    assert result.rate.integral == pytest.approx(result.count)
+    assert len(counter.listened) == 2
+    # With budget enough each is looked at as a whole, and once.
+    whole = Known(hears=1.0)
+    found = skimmer.skim(whole, film, 0.4)
+    assert found.count == 30 and skimmer.skimmed(found).heard == 0
+    for first_s, last_s in SETS:
+        inside = [a <= first_s and last_s <= b for a, b in whole.asked]
+        assert sum(inside) == 1
+    # What is heard at another rate is something else's.
+    other = skimmer.skimmed(skimmer.skim(Known(hears=2.0), film, 0.09))
+    assert other.heard == 0
+    # Without sound, or where sound is not wanted, nothing is heard.
+    assert not skimmer.can_hear(Known(), {})
+    assert skimmer.can_hear(Known(hears=1.0), {})
+
+
+def cycles_of(first_s, last_s, period_s=1.0, probability=0.9):
+    """A set of even cycles."""
+    edges = np.arange(first_s, last_s + 1e-6, period_s)
+    cycles = tuple(zip(edges[:-1].tolist(), edges[1:].tolist(), strict=True))
+    return RepetitionSet(first_s, last_s, float(len(cycles)), cycles, probability)
+
+
+def heard(*sets):
+    return dataclasses.replace(Known().count("x"), sets=sets)
+
+
+def test_what_is_heard_around_a_set_is_it_if_it_is_as_fast():
+    seen = cycles_of(20, 26)
+    ear = cycles_of(10.2, 40.2)
+    assert hearing.heard_set(heard(cycles_of(0, 5), ear), seen) == ear
+    assert hearing.heard_set(heard(cycles_of(10, 40, 0.8)), seen) is None
+    assert hearing.heard_set(heard(cycles_of(23.5, 40.5)), seen) is None
+    assert hearing.heard_set(heard(), seen) is None
+    # After a short pause it goes on; after a long one, or faster, it is another set.
+    after = cycles_of(42.2, 50.2, probability=0.8)
+    both = hearing.heard_set(heard(ear, after), seen)
+    assert (both.start_s, both.end_s, both.count) == (10.2, 50.2, 38)
+    assert both.probability == 0.8
+    assert hearing.heard_set(heard(ear, cycles_of(44, 50)), seen) == ear
+    assert hearing.heard_set(heard(ear, cycles_of(42, 50, 0.5)), seen) == ear
+
+
+@pytest.mark.parametrize(
+    ("opened", "count", "span"),
+    [
+        ((True, True), 30.2, (10.2, 40.2)),
+        ((False, True), 20.2, (20, 40.2)),
+        ((True, False), 15.8, (10.2, 26)),
+        ((False, False), 6, (20, 26)),
+    ],
+)
+def test_a_set_is_filled_where_it_may_go_on(opened, count, span):
+    seen = hearing.Seen(cycles_of(20, 26), *opened)
+    # The ear's cycles end .2 s away from where those that are seen do.
+    whole = hearing.filled([seen], cycles_of(10.2, 40.2, probability=0.7))
+    assert whole.count == pytest.approx(count, abs=0.25)
+    assert (whole.start_s, whole.end_s) == pytest.approx(span, abs=0.3)
+    assert all(a[1] <= b[0] for a, b in itertools.pairwise(whole.cycles))
+
+
+def test_two_looks_at_one_set_are_one_with_what_is_heard_between():
+    ear = cycles_of(10, 40)
+    parts = [
+        hearing.Seen(cycles_of(12, 16), True, True),
+        hearing.Seen(cycles_of(30, 34), True, True),
+    ]
+    whole = hearing.filled(parts, ear)
+    assert (whole.start_s, whole.end_s) == (10, 40)
+    assert whole.count == pytest.approx(30)
+    assert len(whole.cycles) == 30
+
+
+def test_a_set_that_is_heard_waits_until_less_is_believed_in():
+    beliefs = np.full(200, 0.03)
+    beliefs[60:66], beliefs[120:126], beliefs[160:166] = 0.8, 0.5, 0.05
+    chosen = policy.Policy(beliefs, 60)
+    assert chosen.next() == (60, 66)
+    chosen.found((60, 66), True, True, True, (50, 90))
+    # What is likely comes first, then the set, and then the rest; never what is known of.
+    assert chosen.next() == (120, 126)
+    chosen.found((120, 126), False, False, False)
+    assert chosen.next() == (50, 90)
+    chosen.found((50, 90), True, False, False)
+    assert chosen.sets == [(50, 90)]
+    assert chosen.next() == (160, 166)
+    # Where the budget is not enough for all of it, it is left to the ear.
+    chosen = policy.Policy(beliefs, 30)
+    span = chosen.next()
+    before = chosen.missed()
+    chosen.found(span, True, True, True, (50, 90))
+    assert chosen.missed() < before
+    looks = [span]
+    while (span := chosen.next()) is not None:
+        assert span[1] <= 50 or span[0] >= 90
+        chosen.found(span, False, False, False)
+        looks.append(span)
+    assert sum(end - first for first, end in looks) > 30 - policy.SHORTEST_S
+    # It is seen to go on where it is heard to end: the preview says how far.
+    chosen = policy.Policy(beliefs, 60)
+    span = chosen.next()
+    chosen.found(span, True, False, True, (50, 66))
+    assert chosen.next()[1] > 66
 
 
 def test_all_of_it_is_looked_at_where_there_is_no_reason_not_to(film, tmp_path):

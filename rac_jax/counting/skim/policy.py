@@ -7,9 +7,12 @@ scenes of other seeds than those it is measured on. Then, while the budget lasts
 
 1. the span of `PROBE_S` is looked at whose seconds not yet looked at are believed in most; a span
    is cut where the belief ends, so that what a set's sound tells of its ends is used;
-2. where a set is found that goes on at an end of what was looked at, that grows at once, as far
-   as the preview tells of it as of the set, but at most threefold: a long set takes few looks;
-3. where nothing is found, the odds of the seconds around fall: a decoy goes on as it began.
+2. where a set is found that goes on at an end of what was looked at, and it is heard how far, all of
+   it waits to be looked at until no other place is believed in by more than `FIRST`, and is then
+   looked at if the budget is enough for it;
+3. where that is not heard, it grows at once, as far as the preview tells of it as of the set, but at
+   most threefold: a long set takes few looks;
+4. where nothing is found, the odds of the seconds around fall: a decoy goes on as it began.
 """
 
 import dataclasses
@@ -27,6 +30,8 @@ SHORTEST_S = 4  # unless it were shorter than this, in which nothing can be told
 BIT_S, MOST_GROWN_S = 3, 30  # by which a set is looked beyond, at each end
 APART_S = 30  # so far from a look that is not answered yet nothing else is chosen
 FADING_S = 5  # over which beliefs are averaged to tell how far a set goes on
+# What is believed in by more than this is looked at before the rest of sets that are heard.
+FIRST = 0.1
 DECOY_S = 12  # around a span without a set, the odds of what was not looked at
 DECOY_ODDS = 0.4  # are multiplied by this
 WORTH = 0.02  # nothing is looked at that is believed in less
@@ -108,17 +113,20 @@ class Policy:
     Attributes:
       beliefs: [N] as they are by now.
       looked: [N] bool, which seconds were chosen so far.
+      heard: [N] bool, which are of sets that were found: how far they go on was heard.
       sets: the spans in which a set was found, as they were last looked at; none touch.
     """
 
     def __init__(self, beliefs: np.ndarray, budget_s: int):
         self.beliefs = np.array(beliefs, np.float64)
         self.looked = np.zeros(len(beliefs), bool)
+        self.heard = np.zeros(len(beliefs), bool)
         self.sets: list[tuple[int, int]] = []
         kernel = np.ones(FADING_S) / FADING_S
         self._previewed = np.convolve(self.beliefs, kernel, mode="same")
         self._left = budget_s
         self._growing: tuple[int, int] | None = None
+        self._waiting: list[tuple[int, int]] = []
         self._open: list[tuple[int, int]] = []
 
     def next(self) -> tuple[int, int] | None:
@@ -127,12 +135,12 @@ class Policy:
         Several may be asked for before `found` answers the first: they lie `APART_S` apart, and
         None means that there is no other until an answer comes.
 
-        It is one of `sets` with what lies beyond, or a span of which no second was looked at: of
+        It is one or more of `sets` with what lies beyond, or a span of which no second was looked at: of
         `PROBE_S`, or down to `SHORTEST_S` where it lies between two that were, at an end,
         where the belief fades, and where the budget ends. The budget pays for seconds that were not
         looked at before.
         """
-        span = self._growing or self._probe()
+        span = self._growing or self._choose()
         self._growing = None
         if span is not None:
             new = ~self.looked[slice(*span)]
@@ -141,8 +149,20 @@ class Policy:
             self._open.append(span)
         return span
 
-    def _probe(self) -> tuple[int, int] | None:
-        new = ~self.looked
+    def _choose(self) -> tuple[int, int] | None:
+        """A place where nobody looked, or a set that is heard to go on."""
+        probe, belief = self._probe()
+        if probe is not None and belief >= FIRST:
+            return probe
+        for whole in self._waiting:
+            if np.count_nonzero(~self.looked[slice(*whole)]) <= self._left:
+                self._waiting.remove(whole)
+                return whole
+        return probe
+
+    def _probe(self) -> tuple[tuple[int, int] | None, float]:
+        """(The span that is believed in most of those that nobody looked at, by how much)."""
+        new = ~(self.looked | self.heard)
         for first, end in self._open:
             new[max(0, first - APART_S) : end + APART_S] = False
         for first, end in spans_of(new):
@@ -150,7 +170,7 @@ class Policy:
                 new[first:end] = False
         length = min(PROBE_S, len(new), self._left)
         if length < SHORTEST_S or not new.any():
-            return None
+            return None, 0.0
         gains = _sums(np.where(new, self.beliefs, 0.0), length)  # [N - length + 1]
         costs = _sums(new.astype(np.float64), length)
         # A span that overlaps another gives less for less; of equal ones the longer.
@@ -158,14 +178,14 @@ class Policy:
         rates = np.where(worth, gains / np.maximum(costs, 1), 0.0)
         best = int(np.argmax(rates + 1e-6 * costs))
         if rates[best] < WORTH:
-            return None
+            return None, 0.0
         first, end = (best + edge for edge in _longest(new[best : best + length]))
         if end - first < SHORTEST_S:
             # The rest of it lies beyond the window.
             while end - first < SHORTEST_S and new[end : end + 1].any():
                 end += 1
             first = min(first, end - SHORTEST_S)
-        return self._cut(first, end)
+        return self._cut(first, end), float(rates[best])
 
     def _cut(self, first: int, end: int) -> tuple[int, int]:
         """A span without ends in which the belief has faded."""
@@ -185,6 +205,7 @@ class Policy:
         repeats: bool,
         open_start: bool,
         open_end: bool,
+        heard: tuple[int, int] | None = None,
     ) -> None:
         """Takes in what was seen in a span.
 
@@ -192,6 +213,8 @@ class Policy:
           span: of `next`.
           repeats: whether a set was found.
           open_start, open_end: whether one goes on beyond the span's start or end.
+          heard: the seconds [first, end) that show all that is heard of it; None where that is not
+            known.
         """
         first, end = span
         self._open.remove(span)
@@ -200,14 +223,36 @@ class Policy:
             return
         self.sets = [(a, b) for a, b in self.sets if b <= first or a >= end]
         self.sets.append(span)
-        before = self._beyond(span, -1) if open_start else 0
-        after = self._beyond(span, 1) if open_end else 0
+        before, after = 0, 0
+        if heard is not None:
+            if open_start:
+                before = max(0, first - max(0, heard[0]))
+            if open_end:
+                after = max(0, min(len(self.looked), heard[1]) - end)
+            # Unless it is heard to end where it is seen to go on.
+            if bool(before) == open_start and bool(after) == open_end:
+                self._wait(first - before, end + after)
+                return
+        if open_start and not before:
+            before = self._beyond(span, -1)
+        if open_end and not after:
+            after = self._beyond(span, 1)
         self._change_odds(first - before, first, BESIDE_ODDS)
         self._change_odds(end, end + after, BESIDE_ODDS)
         after = min(after, self._left)
         before = min(before, self._left - after)
         whole = self._with_neighbours(first - before, end + after)
         self._growing = None if whole == span else whole
+
+    def _wait(self, first: int, end: int) -> None:
+        """Lets a set that is heard wait to be looked at as a whole, if it is not yet."""
+        self.heard[first:end] = True
+        if self.looked[first:end].all():
+            return
+        for whole in [one for one in self._waiting if one[0] < end and one[1] > first]:
+            self._waiting.remove(whole)
+            first, end = min(first, whole[0]), max(end, whole[1])
+        self._waiting.append((first, end))
 
     def _beyond(self, span: tuple[int, int], step: int) -> int:
         """How many seconds beyond an end of a set are to be looked at."""
@@ -234,12 +279,12 @@ class Policy:
         self.beliefs[part] = odds / (1 + odds)
 
     def missed(self) -> float:
-        """The probability that a set, or a part of one, lies where nobody looked.
+        """The probability that a set, or a part of one, lies where nobody looked or knows of it.
 
         The beliefs there add up to the seconds of sets that are expected, and sets of `SET_S`
         that come independently are none with the probability exp(-their expected number).
         """
-        expected = float(self.beliefs[~self.looked].sum()) / SET_S
+        expected = float(self.beliefs[~(self.looked | self.heard)].sum()) / SET_S
         return 1 - float(np.exp(-expected))
 
 

@@ -2,9 +2,11 @@
 
 import contextvars
 import dataclasses
+import functools
+import math
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,7 +15,7 @@ from rac_jax.counting.ahead import call_ahead
 from rac_jax.counting.counter import Counter
 from rac_jax.counting.rate import Rate
 from rac_jax.counting.result import CountResult, RepetitionSet, Stream
-from rac_jax.counting.skim import policy
+from rac_jax.counting.skim import hearing, policy
 from rac_jax.counting.skim.preview import Preview, preview
 from rac_jax.media import collect_faults, pass_on_fault
 
@@ -39,6 +41,7 @@ class Skimmed:
       budget: share of the video that might be looked at.
       looked_share: share that was; the preview (all sound, keyframes) not counted.
       spans: (start_s, end_s) of what was looked at, in order.
+      heard: repetitions of the count that were heard only, in sets of which a part was seen.
       missed_probability: that a set or a part of one lies where nobody looked.
       everything: why all of it was looked at, or "" where it was not.
       keyframes: decoded for the preview.
@@ -48,6 +51,7 @@ class Skimmed:
     budget: float
     looked_share: float
     spans: tuple[tuple[float, float], ...]
+    heard: float
     missed_probability: float
     everything: str
     keyframes: int
@@ -59,9 +63,11 @@ class Skimmed:
         if self.everything:
             return f"looked at all of it: {self.everything}"
         share = 100 * self.looked_share
+        told = f"looked at {share:.0f} % of it, never at {100 - share:.0f} %; "
+        if self.heard >= 0.5:
+            told += f"{self.heard:.0f} repetitions only heard; "
         return (
-            f"looked at {share:.0f} % of it, never at {100 - share:.0f} %; "
-            f"something was missed with probability {self.missed_probability:.2f}"
+            f"{told}something was missed with probability {self.missed_probability:.2f}"
         )
 
 
@@ -100,8 +106,8 @@ def skim(
         raise ValueError(f"budget: must be a share above 0 and at most 1, not {budget}")
     began = time.perf_counter()
 
-    def count(first_s: float, last_s: float | None) -> CountResult:
-        return counter.count(path, start_s=first_s, end_s=last_s, **options)
+    def count(first_s: float, last_s: float | None, **more: bool) -> CountResult:
+        return counter.count(path, start_s=first_s, end_s=last_s, **options | more)
 
     with collect_faults() as faults:
         seen = known or preview(path, start_s=start_s, end_s=end_s)
@@ -124,13 +130,17 @@ def skim(
                 1.0,
                 ((start_s, seen.end_s),),
                 0.0,
+                0.0,
                 reason,
                 seen.keyframes,
                 previewed,
             )
         else:
             chosen = policy.Policy(beliefs, budget_s)
-            parts = look(chosen, seen, count)
+            hear = None
+            if seen.heard and can_hear(counter, options):
+                hear = functools.partial(count, sight=False)
+            parts, heard = look(chosen, seen, count, hear)
             spans = tuple(
                 seconds_of(seen, one) for one in policy.spans_of(chosen.looked)
             )
@@ -138,6 +148,7 @@ def skim(
                 budget,
                 sum(b - a for a, b in spans) / (seen.end_s - seen.start_s),
                 spans,
+                heard,
                 chosen.missed(),
                 "",
                 seen.keyframes,
@@ -152,22 +163,35 @@ def skimmed(result: CountResult) -> Skimmed | None:
     return None if found is None else Skimmed(**found)
 
 
+def can_hear(counter: Counter, options: Mapping[str, Any]) -> bool:
+    """Whether a model with these options counts by sound alone, too."""
+    try:
+        chosen = counter.options(**options | {"sight": False})
+    except ValueError:
+        return False
+    needs = counter.family.needs(counter.config, chosen)
+    return needs.frames is None and needs.sound is not None
+
+
 def look(
     chosen: policy.Policy,
     seen: Preview,
     count: Callable[[float, float | None], CountResult],
-) -> list[CountResult]:
+    hear: hearing.Hear | None = None,
+) -> tuple[list[CountResult], float]:
     """Looks where a policy says, until it is over.
 
     Args:
       chosen: the policy; it is told what is found.
       seen: the video's preview.
       count: counts from one time to another; may be called from two threads at once.
+      hear: the same by sound alone, for sets that go on beyond a look; None where it cannot be.
 
     Returns:
-      Counts of spans that do not touch, in order: of all in which something was found.
+      (counts of spans that do not touch, in order: of all in which something was found; how many
+      of these repetitions were heard only).
     """
-    parts: dict[tuple[int, int], CountResult] = {}
+    looks = Looks(seen, hear)
 
     def run(look: tuple[tuple[int, int], contextvars.Context]) -> CountResult:
         span, context = look
@@ -177,21 +201,104 @@ def look(
     while going:
         going = False
         # In contexts of their own, which collect faults where this one does.
-        looks = ((span, contextvars.copy_context()) for span in iter(chosen.next, None))
+        spans = ((span, contextvars.copy_context()) for span in iter(chosen.next, None))
         # In the order in which they were chosen, so that nothing depends on time.
-        for (span, _), wait in call_ahead(run, looks):
+        for (span, _), wait in call_ahead(run, spans):
             going = True
-            result = parts[span] = wait()
-            sets = believed(result)
-            first_s, end_s = seconds_of(seen, span)
-            chosen.found(
-                span,
-                bool(sets),
-                any(one.start_s - first_s < _cycle_s(one) for one in sets),
-                any(end_s - one.end_s < _cycle_s(one) for one in sets),
+            chosen.found(span, *looks.take(span, wait()))
+    return looks.counts(sorted(chosen.sets))
+
+
+class Looks:
+    """What was found in looks, and what is heard of sets that go on beyond them.
+
+    Args:
+      seen: the video's preview.
+      hear: see `look`.
+    """
+
+    def __init__(self, seen: Preview, hear: hearing.Hear | None):
+        self._seen, self._hear = seen, hear
+        self._parts: dict[tuple[int, int], tuple[CountResult, list[hearing.Seen]]] = {}
+        self._ears: list[RepetitionSet] = []
+
+    def take(
+        self, span: tuple[int, int], result: CountResult
+    ) -> tuple[bool, bool, bool, tuple[int, int] | None]:
+        """Takes in a look.
+
+        Returns:
+          What `policy.Policy.found` is told of it: whether there is a set, whether one goes on
+          before and after, and the seconds in which that is heard.
+        """
+        first_s, end_s = seconds_of(self._seen, span)
+        found = [
+            hearing.Seen(
+                one,
+                one.start_s - first_s < _cycle_s(one),
+                end_s - one.end_s < _cycle_s(one),
             )
-    kept = [parts[span] for span in sorted(chosen.sets)]
-    return [one for one in kept if one.count >= LEAST_KEPT]
+            for one in believed(result)
+        ]
+        self._parts[span] = result, found
+        going_on = [part for part in found if part.open_start or part.open_end]
+        ears = [self._ear(part.one) for part in going_on]
+        heard = None
+        if ears and None not in ears:
+            # With as much around it as shows that it ends there.
+            begin_s = min(ear.start_s - _cycle_s(ear) for ear in ears)
+            until_s = max(ear.end_s + _cycle_s(ear) for ear in ears)
+            heard = (
+                math.floor(begin_s - self._seen.start_s),
+                math.ceil(until_s - self._seen.start_s),
+            )
+        return (
+            bool(found),
+            any(part.open_start for part in found),
+            any(part.open_end for part in found),
+            heard,
+        )
+
+    def _ear(self, one: RepetitionSet) -> RepetitionSet | None:
+        """What is heard of a set that was seen."""
+        if self._hear is None:
+            return None
+        for ear in self._ears:
+            if hearing.is_of(one, ear):
+                return ear
+        begin_s = max(self._seen.start_s, one.start_s - hearing.AROUND_S)
+        until_s = min(self._seen.end_s, one.end_s + hearing.AROUND_S)
+        ear = hearing.heard_set(self._hear(begin_s, until_s), one)
+        if ear is not None:
+            self._ears.append(ear)
+        return ear
+
+    def counts(
+        self, spans: Sequence[tuple[int, int]]
+    ) -> tuple[list[CountResult], float]:
+        """Counts of spans in order, with what was heard of their sets where nobody looked.
+
+        Returns:
+          (counts of those in which there is enough, how many repetitions were heard only).
+        """
+        parts = [self._parts[span] for span in spans]
+        results = [result for result, _ in parts]
+        total = sum(result.count for result in results)
+        for ear in self._ears:
+            mine = [
+                (place, part)
+                for place, (_, found) in enumerate(parts)
+                for part in found
+                if hearing.is_of(part.one, ear)
+            ]
+            if not mine:
+                continue
+            whole = hearing.filled([part for _, part in mine], ear)
+            for place, part in mine:
+                results[place] = hearing.with_set(results[place], whole, part.one)
+                whole = None
+        heard = sum(result.count for result in results) - total
+        return [one for one in results if one.count >= LEAST_KEPT], heard
 
 
 def _cycle_s(one: RepetitionSet) -> float:
