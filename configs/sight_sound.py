@@ -20,6 +20,8 @@ the shipped weights on larger and harder ones. The results are in docs/experimen
 
 import ml_collections
 
+from rac_jax.train.settings import make_variant
+
 
 def _optimiser(**changes) -> dict:
     return {
@@ -412,7 +414,4 @@ VARIANTS = {
 
 def get_config(variant: str = "") -> ml_collections.ConfigDict:
     """The config of a variant."""
-    if variant not in VARIANTS:
-        known = ", ".join(name for name in VARIANTS if name)
-        raise ValueError(f"no variant {variant!r}; there are: {known}")
-    return VARIANTS[variant]()
+    return make_variant(VARIANTS, variant)

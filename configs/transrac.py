@@ -13,6 +13,8 @@
 
 import ml_collections
 
+from rac_jax.train.settings import make_variant
+
 
 def _split(kind: str, number: int, seed: int) -> dict:
     lengths = {
@@ -191,7 +193,4 @@ VARIANTS = {"": full, "paper": paper, "small": small}
 
 def get_config(variant: str = "") -> ml_collections.ConfigDict:
     """The config of a variant."""
-    if variant not in VARIANTS:
-        known = ", ".join(name for name in VARIANTS if name)
-        raise ValueError(f"no variant {variant!r}; there are: {known}")
-    return VARIANTS[variant]()
+    return make_variant(VARIANTS, variant)

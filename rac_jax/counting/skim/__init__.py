@@ -2,7 +2,8 @@
 
 The whole sound track and the keyframes are previewed (`preview`), a policy says where it is worth
 looking (`policy`), and the model counts there and nowhere else (`skimmer`). The result says what
-share of the video was never looked at, and how likely it is that something was missed.
+share of the video was never looked at, and how likely it is that something that can be heard was
+missed.
 """
 
 import importlib

@@ -279,7 +279,7 @@ class Policy:
         self.beliefs[part] = odds / (1 + odds)
 
     def missed(self) -> float:
-        """The probability that a set, or a part of one, lies where nobody looked or knows of it.
+        """The probability that a set that is heard, or a part of one, lies where nobody looked.
 
         The beliefs there add up to the seconds of sets that are expected, and sets of `SET_S`
         that come independently are none with the probability exp(-their expected number).

@@ -42,7 +42,8 @@ class Skimmed:
       looked_share: share that was; the preview (all sound, keyframes) not counted.
       spans: (start_s, end_s) of what was looked at, in order.
       heard: repetitions of the count that were heard only, in sets of which a part was seen.
-      missed_probability: that a set or a part of one lies where nobody looked.
+      missed_probability: that a set, or a part of one, that can be heard lies where nobody looked.
+        How many make no sound cannot be known from a preview.
       everything: why all of it was looked at, or "" where it was not.
       keyframes: decoded for the preview.
       preview_seconds: wall-clock time of the preview.
@@ -59,7 +60,7 @@ class Skimmed:
 
     @property
     def sentence(self) -> str:
-        """`looked at 9 % of it, never at 91 %; something was missed with probability 0.12`."""
+        """`looked at 9 % of it, never at 91 %; a set that is heard was missed with probability 0.1`."""
         if self.everything:
             return f"looked at all of it: {self.everything}"
         share = 100 * self.looked_share
@@ -67,7 +68,8 @@ class Skimmed:
         if self.heard >= 0.5:
             told += f"{self.heard:.0f} repetitions only heard; "
         return (
-            f"{told}something was missed with probability {self.missed_probability:.2f}"
+            f"{told}a set that is heard was missed with probability "
+            f"{self.missed_probability:.2f}"
         )
 
 
