@@ -368,6 +368,20 @@ def test_a_set_that_is_heard_as_it_is_seen_is_counted_beyond_the_budget(film):
     assert skimmer.can_hear(Known(hears=1.0), {})
 
 
+def test_what_is_not_believed_in_beside_a_set_is_not_counted():
+    result = Known().count("x", start_s=30.0, end_s=120.0)
+    sure, unsure = (
+        dataclasses.replace(one, probability=p)
+        for one, p in zip(result.sets, (0.9, 0.6), strict=True)
+    )
+    looks = skimmer.Looks(made(np.zeros(LENGTH_S)), None)
+    told = looks.take((30, 120), dataclasses.replace(result, sets=(sure, unsure)))
+    assert told == (True, False, False, None)
+    [[kept], heard] = looks.counts([(30, 120)])
+    assert (kept.sets, kept.count, heard) == ((sure,), 18, 0)
+    assert kept.rate.integral == pytest.approx(18)
+
+
 def cycles_of(first_s, last_s, period_s=1.0, probability=0.9):
     """A set of even cycles."""
     edges = np.arange(first_s, last_s + 1e-6, period_s)
@@ -427,7 +441,7 @@ def test_two_looks_at_one_set_are_one_with_what_is_heard_between():
 
 def test_a_set_that_is_heard_waits_until_less_is_believed_in():
     beliefs = np.full(200, 0.03)
-    beliefs[60:66], beliefs[120:126], beliefs[160:166] = 0.8, 0.5, 0.05
+    beliefs[60:66], beliefs[120:126], beliefs[160:166] = 0.8, 0.5, 0.038
     chosen = policy.Policy(beliefs, 60)
     assert chosen.next() == (60, 66)
     chosen.found((60, 66), True, True, True, (50, 90))

@@ -90,13 +90,10 @@ def filled(seen: Sequence[Seen], ear: RepetitionSet) -> RepetitionSet:
     )
 
 
-def with_set(result: CountResult, one: RepetitionSet | None, seen: RepetitionSet):
-    """The result with a set in the place of one that was seen, or without it."""
-    sets = [other for other in result.sets if other is not seen]
-    if one is not None:
-        sets.append(one)
-    sets = tuple(sorted(sets, key=lambda other: other.start_s))
-    count = sum(other.count for other in sets)
+def with_sets(result: CountResult, sets: Sequence[RepetitionSet]) -> CountResult:
+    """The result with these sets alone, and what follows from them."""
+    sets = tuple(sorted(sets, key=lambda one: one.start_s))
+    count = sum((one.count for one in sets), 0.0)
     return dataclasses.replace(result, sets=sets, count=count, rate=rate_of_sets(sets))
 
 

@@ -31,7 +31,7 @@ BIT_S, MOST_GROWN_S = 3, 30  # by which a set is looked beyond, at each end
 APART_S = 30  # so far from a look that is not answered yet nothing else is chosen
 FADING_S = 5  # over which beliefs are averaged to tell how far a set goes on
 # What is believed in by more than this is looked at before the rest of sets that are heard.
-FIRST = 0.1
+FIRST = 0.04
 DECOY_S = 12  # around a span without a set, the odds of what was not looked at
 DECOY_ODDS = 0.4  # are multiplied by this
 WORTH = 0.02  # nothing is looked at that is believed in less

@@ -242,6 +242,9 @@ class Looks:
             )
             for one in believed(result)
         ]
+        if result.sets is not None:
+            # Another set in it that is not believed in is not counted.
+            result = hearing.with_sets(result, [part.one for part in found])
         self._parts[span] = result, found
         going_on = [part for part in found if part.open_start or part.open_end]
         ears = [self._ear(part.one) for part in going_on]
@@ -296,9 +299,12 @@ class Looks:
             if not mine:
                 continue
             whole = hearing.filled([part for _, part in mine], ear)
+            # In the place of the first of its parts.
             for place, part in mine:
-                results[place] = hearing.with_set(results[place], whole, part.one)
-                whole = None
+                left = [one for one in results[place].sets if one is not part.one]
+                results[place] = hearing.with_sets(results[place], left)
+            first = results[mine[0][0]]
+            results[mine[0][0]] = hearing.with_sets(first, [*first.sets, whole])
         heard = sum(result.count for result in results) - total
         return [one for one in results if one.count >= LEAST_KEPT], heard
 
