@@ -368,6 +368,30 @@ def test_a_set_that_is_heard_as_it_is_seen_is_counted_beyond_the_budget(film):
     assert skimmer.can_hear(Known(hears=1.0), {})
 
 
+def test_a_long_set_is_heard_again_where_it_goes_on_beyond_what_was_heard():
+    asked = []
+    whole = cycles_of(0, 300)
+
+    def part(first_s, last_s):
+        cycles = tuple(c for c in whole.cycles if first_s <= c[0] and c[1] <= last_s)
+        span = (cycles[0][0], cycles[-1][1])
+        one = RepetitionSet(*span, float(len(cycles)), cycles, 0.9)
+        return dataclasses.replace(Known().count("x"), streams=(), sets=(one,))
+
+    def hear(first_s, last_s):
+        asked.append((first_s, last_s))
+        return part(first_s, last_s)
+
+    looks = skimmer.Looks(made(np.zeros(300)), hear)
+    assert looks.take((100, 106), part(100, 106)) == (True, True, True, (58, 148))
+    # Within what was heard nothing is asked again; beyond it is.
+    assert looks.take((120, 126), part(120, 126))[3] == (58, 148)
+    assert looks.take((58, 148), part(58, 148)) == (True, True, True, (16, 190))
+    assert asked == [(60, 146), (18, 188)]
+    [[kept], heard] = looks.counts([(58, 148)])
+    assert kept.count == 170 and heard == 80
+
+
 def test_what_is_not_believed_in_beside_a_set_is_not_counted():
     result = Known().count("x", start_s=30.0, end_s=120.0)
     sure, unsure = (

@@ -36,6 +36,11 @@ class Seen:
     open_start: bool
     open_end: bool
 
+    def goes_on_in(self, ear: RepetitionSet) -> bool:
+        """Whether what is heard reaches beyond it where it may go on."""
+        before = not self.open_start or ear.start_s < self.one.start_s
+        return before and (not self.open_end or ear.end_s > self.one.end_s)
+
 
 def heard_set(heard: CountResult, one: RepetitionSet) -> RepetitionSet | None:
     """The set that is heard where one was seen; None if none is, or at another rate."""

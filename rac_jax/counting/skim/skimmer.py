@@ -247,7 +247,7 @@ class Looks:
             result = hearing.with_sets(result, [part.one for part in found])
         self._parts[span] = result, found
         going_on = [part for part in found if part.open_start or part.open_end]
-        ears = [self._ear(part.one) for part in going_on]
+        ears = [self._ear(part) for part in going_on]
         heard = None
         if ears and None not in ears:
             # With as much around it as shows that it ends there.
@@ -264,18 +264,22 @@ class Looks:
             heard,
         )
 
-    def _ear(self, one: RepetitionSet) -> RepetitionSet | None:
-        """What is heard of a set that was seen."""
+    def _ear(self, part: hearing.Seen) -> RepetitionSet | None:
+        """What is heard of a set that was seen and goes on."""
         if self._hear is None:
             return None
-        for ear in self._ears:
-            if hearing.is_of(one, ear):
-                return ear
+        one = part.one
+        known = next((ear for ear in self._ears if hearing.is_of(one, ear)), None)
+        if known is not None and part.goes_on_in(known):
+            return known
         begin_s = max(self._seen.start_s, one.start_s - hearing.AROUND_S)
         until_s = min(self._seen.end_s, one.end_s + hearing.AROUND_S)
         ear = hearing.heard_set(self._hear(begin_s, until_s), one)
-        if ear is not None:
-            self._ears.append(ear)
+        if ear is None:
+            return known
+        if known is not None:
+            self._ears.remove(known)
+        self._ears.append(ear)
         return ear
 
     def counts(
