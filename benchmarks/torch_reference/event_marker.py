@@ -3,7 +3,7 @@
 From what is known of the released data path (native rate, 112 x 112 without keeping the aspect, flow
 as pictures of colours by the longest vector of each frame, inflection as their difference), with
 windows as ours: 64 frames that overlap by half, joined by Hann weights. Decoded by PyAV on as many
-threads as it likes, shrunk by `interpolate` on bytes, one window at a time.
+threads as it likes; a frame is shrunk by the pixels that are needed; one window at a time.
 """
 
 from collections.abc import Iterator
@@ -12,7 +12,6 @@ import av
 import numpy as np
 import scipy.signal
 import torch
-from torch.nn import functional
 
 from benchmarks.torch_reference.quick_gmflow import QuickGMFlow
 from benchmarks.torch_reference.ta2net import TA2Net
@@ -103,10 +102,31 @@ def decoded(path: str, size: int) -> Iterator[torch.Tensor]:
     with av.open(path) as file:
         stream = file.streams.video[0]
         stream.thread_type = "AUTO"
+        taps = None
         for frame in file.decode(stream):
             pixels = torch.from_numpy(frame.to_ndarray(format="rgb24"))
-            planes = pixels.permute(2, 0, 1)[None]
-            yield functional.interpolate(planes, (size, size), mode="bilinear")[0]
+            if taps is None:
+                taps = [_taps(length, size) for length in pixels.shape[:2]]
+            yield _shrunk(pixels, *taps)
+
+
+def _taps(old: int, new: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Bilinear, centres upon centres: places before and after, and the share of the latter."""
+    place = (torch.arange(new, dtype=torch.float64) + 0.5) * (old / new) - 0.5
+    place = place.clamp(0, old - 1)
+    before = place.floor().long()
+    return before, (before + 1).clamp_max(old - 1), (place - before).float()
+
+
+def _shrunk(pixels: torch.Tensor, rows: tuple, columns: tuple) -> torch.Tensor:
+    """Bytes [H, W, 3] to [3, S, S], of which only those that are needed become floats."""
+    top, bottom, down = rows
+    left, right, across = columns
+    both = pixels[torch.stack([top, bottom])]  # [2, S, W, 3]
+    first, second = both[:, :, left].float(), both[:, :, right].float()
+    upper, lower = first + across[:, None] * (second - first)
+    found = upper + down[:, None, None] * (lower - upper)
+    return (found + 0.5).floor().byte().permute(2, 0, 1)
 
 
 class EventMarker:
@@ -155,7 +175,8 @@ class EventMarker:
     @torch.inference_mode()
     def look(self, window: torch.Tensor) -> torch.Tensor:
         """The probability of every frame of a window, [N]."""
-        there, back = self.flow(window)
+        # Ours keeps flow in half of the bits; differences of pictures show it.
+        there, back = (way.bfloat16().float() for way in self.flow(window))
         # Where a flow is missing, at an end, its neighbour's.
         forward = flow_pictures(torch.cat([there, there[-1:]]), self._wheel)
         backward = flow_pictures(torch.cat([back[:1], back]), self._wheel)

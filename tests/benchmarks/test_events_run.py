@@ -96,7 +96,7 @@ def test_a_small_network_is_the_same_on_both_sides(tmp_path, monkeypatch):
     own = ours.Side(str(video), tmp_path, (), sizes)
     probable = theirs.probabilities()
     assert len(probable) == 20 and set(theirs.way_s) == {"eager", "channels_last"}
-    # Ours rounds flow to bfloat16, which a few frames of a narrow network notice more.
+    # Where flow's last bits are rounded another way, a narrow network of few frames notices more.
     assert np.std(probable) > 0.1
     np.testing.assert_allclose(own.probabilities(), probable, atol=0.02)
     assert own.mark() == theirs.mark()
