@@ -6,11 +6,8 @@ import pathlib
 TICKS = os.sysconf("SC_CLK_TCK") if hasattr(os, "sysconf") else 100
 
 
-def cpu_seconds() -> float:
-    """Seconds of this process, of the descendants it has, and of those that it waited for.
-
-    On a machine that others use, too, this is what work costs, where the clock tells how busy
-    they are.
+def own_processes() -> dict[int, float]:
+    """Seconds of this process and of each descendant, and of those that they waited for, by id.
 
     Raises:
       OSError: where there is no `/proc`.
@@ -28,10 +25,23 @@ def cpu_seconds() -> float:
         fields = text[text.rindex(")") + 2 :].split()
         parents[int(folder.name)] = int(fields[1])
         spent[int(folder.name)] = sum(map(int, fields[11:15])) / TICKS
-    own, total = os.getpid(), 0.0
+    own, found = os.getpid(), {}
     for process, seconds in spent.items():
         ancestor = process
         while ancestor not in (0, own):
             ancestor = parents.get(ancestor, 0)
-        total += seconds if ancestor == own else 0.0
-    return total
+        if ancestor == own:
+            found[process] = seconds
+    return found
+
+
+def cpu_seconds() -> float:
+    """Seconds of this process, of the descendants it has, and of those that it waited for.
+
+    On a machine that others use, too, this is what work costs, where the clock tells how busy
+    they are.
+
+    Raises:
+      OSError: where there is no `/proc`.
+    """
+    return sum(own_processes().values())

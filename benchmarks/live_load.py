@@ -48,12 +48,17 @@ PHASES, SCHEME = 3, "halves"
 WARM_MINUTES = 2  # of stream, after which memory should stay
 
 
-def write_sample(path: pathlib.Path) -> None:
-    """Writes the sample at `SIZE`."""
+def write_sample(path: pathlib.Path, seconds: float | None = None) -> None:
+    """Writes the sample at `SIZE`, once, or again and again until there are so many seconds."""
     sample = find_shipped(*SAMPLE)
-    with encode.VideoWriter(path, fps=media.probe(sample).fps, size=SIZE) as writer:
-        for chunk in media.stream_frames(sample, size=SIZE):
-            writer.write(chunk.frames)
+    about = media.probe(sample)
+    frames = round((about.duration_s if seconds is None else seconds) * about.fps)
+    with encode.VideoWriter(path, fps=about.fps, size=SIZE) as writer:
+        while frames > 0:
+            for chunk in media.stream_frames(sample, size=SIZE):
+                part = chunk.frames[: max(frames, 0)]
+                writer.write(part)
+                frames -= len(part)
 
 
 def random_counter(name: str, size: int) -> Counter:

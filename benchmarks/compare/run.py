@@ -30,9 +30,17 @@ class BenchError(Exception):
 
 
 class Process:
-    """One side, see `worker`."""
+    """One side.
 
-    def __init__(self, side: str, device: str):
+    Args:
+      side: "ours" or "reference".
+      device: "cpu" or "gpu".
+      module: whose program it is, see `worker`.
+    """
+
+    def __init__(
+        self, side: str, device: str, module: str = "benchmarks.compare.worker"
+    ):
         environment = dict(os.environ)
         environment["XLA_PYTHON_CLIENT_PREALLOCATE"] = "false"  # the GPU is shared
         if side == "ours":
@@ -42,7 +50,7 @@ class Process:
         self.side = side
         self._errors = tempfile.TemporaryFile("w+")  # noqa: SIM115, until `close`
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "benchmarks.compare.worker"],
+            [sys.executable, "-m", module],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._errors,
@@ -70,13 +78,15 @@ class Process:
 
 
 @contextlib.contextmanager
-def started(device: str, against: str | None) -> Iterator[dict[str, Process]]:
+def started(
+    device: str, against: str | None, module: str = "benchmarks.compare.worker"
+) -> Iterator[dict[str, Process]]:
     """The processes of both sides, "torch" only where asked for."""
     sides = ("reference", "ours") if against else ("ours",)
     found = {}
     try:
         for side in sides:  # PyTorch first: it draws the weights
-            found[side] = Process(side, device)
+            found[side] = Process(side, device, module)
         yield found
     finally:
         for process in found.values():

@@ -19,6 +19,15 @@ from rac_jax.train.host_memory import keep_freed_memory, keep_in_libc
 CLEAR = pathlib.Path("/proc/self/clear_refs")
 
 
+def begin_peak() -> None:
+    """From here on peaks of this process's memory count anew."""
+    # Gives back what compiling has left, where the C library is glibc.
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL("libc.so.6").malloc_trim(0)
+    if CLEAR.exists():
+        CLEAR.write_text("5")
+
+
 class Worker:
     """Answers requests, a method for each kind."""
 
@@ -40,11 +49,7 @@ class Worker:
         import numpy as np
 
         np.savez(folder / f"{side}.npz", **self.side.outputs())
-        # Gives back what compiling has left, where the C library is glibc.
-        with contextlib.suppress(OSError, AttributeError):
-            ctypes.CDLL("libc.so.6").malloc_trim(0)
-        if CLEAR.exists():
-            CLEAR.write_text("5")  # the peak begins anew
+        begin_peak()
         side = self.side
         return {
             "way": side.way,
@@ -85,11 +90,10 @@ class Worker:
         return profile.share_by_kind(self.side, steps)
 
 
-def main() -> None:
-    """Until stdin ends."""
+def serve(worker: object) -> None:
+    """Answers requests by a worker's methods, until stdin ends."""
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # what libraries print goes to stderr
-    worker = Worker()
     for line in sys.stdin:
         request = json.loads(line)
         answer = getattr(worker, request.pop("do"))(**request)
@@ -97,4 +101,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    serve(Worker())

@@ -1,0 +1,1 @@
+"""Marking the audible moments of a whole file, ours beside PyTorch: see `__main__`."""

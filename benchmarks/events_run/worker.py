@@ -1,0 +1,67 @@
+"""One side in its own process: `python -m benchmarks.events_run.worker`, see `compare.worker`."""
+
+import importlib
+import pathlib
+import time
+
+from benchmarks.compare.worker import begin_peak, serve
+from benchmarks.cpu_time import cpu_seconds, own_processes
+from benchmarks.memory import resident_mb
+
+
+class Worker:
+    """Answers requests, a method for each kind."""
+
+    def build(
+        self, side: str, video: str, folder: str, ways: list[str], sizes: dict
+    ) -> dict:
+        """Builds a side, and leaves the probabilities of its first run in the folder."""
+        from benchmarks.events_run.sizes import Sizes
+
+        module = importlib.import_module(f"benchmarks.events_run.{side}")
+        found = pathlib.Path(folder)
+        self.side = module.Side(video, found, tuple(ways), Sizes(**sizes))
+        began = time.perf_counter()
+        probabilities = self.side.probabilities()
+        first_s = time.perf_counter() - began
+
+        import numpy as np
+
+        np.save(found / f"{side}.npy", probabilities)
+        begin_peak()
+        side = self.side
+        return {
+            "version": side.version,
+            "way": side.way,
+            "way_s": side.way_s,
+            "first_s": first_s,
+        }
+
+    def mark(self) -> dict:
+        """A whole run."""
+        began, used = time.perf_counter(), cpu_seconds()
+        events = self.side.mark()
+        spent = time.perf_counter() - began, cpu_seconds() - used
+        return {"wall_s": spent[0], "cpu_s": spent[1], "events": events}
+
+    def peak(self) -> dict:
+        """Peak memory in MB: of this process since its first run, and of those it has started."""
+        peaks = [resident_mb("VmHWM", process) for process in own_processes()]
+        return {"mb": sum(mb for mb in peaks if mb is not None)}
+
+    def hold_windows(self) -> dict:
+        """Makes ready for `flow`, whose first run is not timed."""
+        windows = self.side.hold_windows()
+        self.side.flow()
+        return {"windows": windows}
+
+    def flow(self) -> dict:
+        """The flow of all windows."""
+        began, used = time.perf_counter(), cpu_seconds()
+        self.side.flow()
+        spent = time.perf_counter() - began, cpu_seconds() - used
+        return {"wall_s": spent[0], "cpu_s": spent[1]}
+
+
+if __name__ == "__main__":
+    serve(Worker())
