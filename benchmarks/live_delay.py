@@ -35,10 +35,16 @@ PERIODS_S = (0.5, 2.5)
 DELAYS_S = (0.0, 0.5, 1.0, 2.0)
 MISSED_S = np.inf  # the delay of a cycle that was never said
 
+# Nothing in them has a rhythm.
 REST = {
     "still": {"gestures": 0.0, "distractor": 0.0},
-    "fidget": {"gestures": 1.0, "distractor": 0.35},
-    "walk": {"gestures": 0.0, "distractor": 1.0, "camera": 2.0},
+    "fidget": {"gestures": 1.0, "distractor": 0.35, "distractor_rhythm": 0.0},
+    "walk": {
+        "gestures": 0.0,
+        "distractor": 1.0,
+        "distractor_rhythm": 0.0,
+        "camera": 2.0,
+    },
 }
 
 

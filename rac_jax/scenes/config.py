@@ -43,8 +43,9 @@ class SceneConfig:
       jitter: largest standard deviation of the logarithm of a cycle's length.
       tempo_drift: largest change of the logarithm of the period over the scene.
       camera: scale of the camera's drift, zoom and shake; 0 is a tripod.
-      distractor: probability of another thing that moves, without repeating or, seldom, with a
-        rhythm of its own.
+      distractor: probability of another thing that moves, without repeating or with a rhythm of
+        its own.
+      distractor_rhythm: probability that such a thing has one.
       shot_change: probability of a cut to another view of the same motion.
       gestures: of the scenes without repetition, the share that moves a lot, irregularly.
       picture_damage: probability that the picture is dark, coarse or occluded.
@@ -77,6 +78,7 @@ class SceneConfig:
     tempo_drift: float = 0.25
     camera: float = 1.0
     distractor: float = 0.35
+    distractor_rhythm: float = 0.12
     shot_change: float = 0.08
     gestures: float = 0.5
     picture_damage: float = 0.0

@@ -428,7 +428,7 @@ def make_tracks(
 def _distractor(
     dice: Dice, config: SceneConfig, half: tuple[float, float], probability: float
 ) -> jax.Array:
-    """A body that roams, or seldom circles at its own tempo. [6, T]"""
+    """A body that roams, or circles at its own tempo. [6, T]"""
     time = jnp.arange(config.frames) / config.frames
     path = dice.uniform(-1, 1, (2, 1)) * jnp.asarray([[half[0]], [half[1]]])
     speeds, offsets = dice.uniform(0.05, 0.5, (2, 2, 1)), dice.uniform(shape=(2, 2, 1))
@@ -437,7 +437,7 @@ def _distractor(
     turns = TURN * jnp.arange(config.frames)[None] / dice.log_uniform(8, 120)
     turns = turns + TURN * dice.uniform(shape=(2, 1))  # [2, T]
     circle = dice.uniform(0, 0.08, (2, 1)) * jnp.sin(turns)
-    roam = jnp.where(dice.chance(0.12), circle, roam)
+    roam = jnp.where(dice.chance(config.distractor_rhythm), circle, roam)
     size = dice.uniform(0.05, 0.15, (2,))
     body = _body(
         path[0] + roam[0],
