@@ -174,10 +174,8 @@ def main() -> None:
             found = measure(video, args.rounds, args.ways, Sizes(), report)
         except BenchError as error:
             raise SystemExit(f"events_run: {error}") from error
-    built, events = (
-        found["built"],
-        {n: r[-1]["events"] for n, r in found["mark"].items()},
-    )
+    built = found["built"]
+    events = {name: runs[-1]["events"] for name, runs in found["mark"].items()}
     versions = ", ".join(one["version"] for one in built.values())
     tried = ", ".join(f"{w} {s:.1f}" for w, s in built["reference"]["way_s"].items())
     height, width = SIZE

@@ -77,11 +77,8 @@ def windows(
     The last one ends with the video; a shorter video is filled up with its last frame.
     """
     held: list[torch.Tensor] = []
-    first, start, half = (
-        0,
-        0,
-        length // 2,
-    )  # the first frame held, the next window's start
+    half = length // 2
+    first, start = 0, 0  # the first frame held, the next window's start
     for frame in frames:
         held.append(frame)
         if first + len(held) == start + length:
