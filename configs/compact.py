@@ -8,8 +8,6 @@ Everything is rendered on the device. `quick` is a few minutes on two CPU cores,
 
 import ml_collections
 
-from rac_jax.train.settings import make_variant
-
 
 def _stage(steps: int, **changes) -> dict:
     return {
@@ -151,4 +149,7 @@ VARIANTS = {"": full, "quick": quick}
 
 def get_config(variant: str = "") -> ml_collections.ConfigDict:
     """The config of a variant."""
-    return make_variant(VARIANTS, variant)
+    if variant not in VARIANTS:
+        known = ", ".join(name for name in VARIANTS if name)
+        raise ValueError(f"no variant {variant!r}; there are: {known}")
+    return VARIANTS[variant]()

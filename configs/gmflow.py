@@ -11,8 +11,6 @@ the smallest, for a few steps. What is exported is an encoder's folder.
 
 import ml_collections
 
-from rac_jax.train.settings import make_variant
-
 
 def _split(number: int, seed: int) -> dict:
     # Clips of every kind of scenes.
@@ -118,4 +116,7 @@ VARIANTS = {"": full, "refined": refined, "small": small, "quick": quick}
 
 def get_config(variant: str = "") -> ml_collections.ConfigDict:
     """The config of a variant."""
-    return make_variant(VARIANTS, variant)
+    if variant not in VARIANTS:
+        known = ", ".join(name for name in VARIANTS if name)
+        raise ValueError(f"no variant {variant!r}; there are: {known}")
+    return VARIANTS[variant]()

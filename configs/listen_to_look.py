@@ -19,8 +19,6 @@ left out: the engine's SGD has neither.
 
 import ml_collections
 
-from rac_jax.train.settings import make_variant
-
 
 def _split(kind: str) -> dict:
     return {
@@ -205,4 +203,7 @@ VARIANTS = {"": full, "quick": quick, "skimming": skimming}
 
 def get_config(variant: str = "") -> ml_collections.ConfigDict:
     """The config of a variant."""
-    return make_variant(VARIANTS, variant)
+    if variant not in VARIANTS:
+        known = ", ".join(name for name in VARIANTS if name)
+        raise ValueError(f"no variant {variant!r}; there are: {known}")
+    return VARIANTS[variant]()

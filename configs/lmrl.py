@@ -13,8 +13,6 @@ Kinetics' encoder (`rac convert swin-kinetics`). `small` is for two CPU cores.
 
 import ml_collections
 
-from rac_jax.train.settings import make_variant
-
 
 def _split(kind: str, number: int, seed: int) -> dict:
     lengths = {
@@ -202,4 +200,7 @@ VARIANTS = {"": full, "paper": paper, "small": small}
 
 def get_config(variant: str = "") -> ml_collections.ConfigDict:
     """The config of a variant."""
-    return make_variant(VARIANTS, variant)
+    if variant not in VARIANTS:
+        known = ", ".join(name for name in VARIANTS if name)
+        raise ValueError(f"no variant {variant!r}; there are: {known}")
+    return VARIANTS[variant]()

@@ -18,8 +18,6 @@ encoder of `repnet:small`: 600 steps of 0.6 s of CPU; 250 of them tell 0.80 of 7
 
 import ml_collections
 
-from rac_jax.train.settings import make_variant
-
 
 def _split(kind: str) -> dict:
     return {
@@ -254,4 +252,7 @@ VARIANTS = {
 
 def get_config(variant: str = "") -> ml_collections.ConfigDict:
     """The config of a variant."""
-    return make_variant(VARIANTS, variant)
+    if variant not in VARIANTS:
+        known = ", ".join(name for name in VARIANTS if name)
+        raise ValueError(f"no variant {variant!r}; there are: {known}")
+    return VARIANTS[variant]()

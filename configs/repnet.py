@@ -11,8 +11,6 @@ videos. `small` is a lean encoder and a quarter of the width on 64 pixels, for t
 
 import ml_collections
 
-from rac_jax.train.settings import make_variant
-
 
 def _split(kind: str, number: int, seed: int) -> dict:
     lengths = {
@@ -160,4 +158,7 @@ VARIANTS = {"": full, "small": small, "unlabelled": unlabelled}
 
 def get_config(variant: str = "") -> ml_collections.ConfigDict:
     """The config of a variant."""
-    return make_variant(VARIANTS, variant)
+    if variant not in VARIANTS:
+        known = ", ".join(name for name in VARIANTS if name)
+        raise ValueError(f"no variant {variant!r}; there are: {known}")
+    return VARIANTS[variant]()

@@ -27,8 +27,6 @@ Schemes: `--config.counting.scheme=middles --config.model.phases=4`, or `ends` a
 
 import ml_collections
 
-from rac_jax.train.settings import make_variant
-
 # Motions of which one can see in a picture where they begin and where they turn round: a tool that
 # strikes, and a person. Of a limb or a thing that swells nobody can tell the first half from the
 # second without having seen it begin.
@@ -250,4 +248,7 @@ VARIANTS = {
 
 def get_config(variant: str = "") -> ml_collections.ConfigDict:
     """The config of a variant."""
-    return make_variant(VARIANTS, variant)
+    if variant not in VARIANTS:
+        known = ", ".join(name for name in VARIANTS if name)
+        raise ValueError(f"no variant {variant!r}; there are: {known}")
+    return VARIANTS[variant]()

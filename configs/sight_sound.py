@@ -20,8 +20,6 @@ the shipped weights on larger and harder ones. The results are in docs/experimen
 
 import ml_collections
 
-from rac_jax.train.settings import make_variant
-
 
 def _optimiser(**changes) -> dict:
     return {
@@ -414,4 +412,7 @@ VARIANTS = {
 
 def get_config(variant: str = "") -> ml_collections.ConfigDict:
     """The config of a variant."""
-    return make_variant(VARIANTS, variant)
+    if variant not in VARIANTS:
+        known = ", ".join(name for name in VARIANTS if name)
+        raise ValueError(f"no variant {variant!r}; there are: {known}")
+    return VARIANTS[variant]()

@@ -15,8 +15,6 @@ a GPU; `small` is minutes of a narrow ST-GCN on two CPU cores, `ms-g3d-small` of
 
 import ml_collections
 
-from rac_jax.train.settings import make_variant
-
 KINDS = ("figure",)  # people
 
 
@@ -163,4 +161,7 @@ VARIANTS = {
 
 def get_config(variant: str = "") -> ml_collections.ConfigDict:
     """The config of a variant."""
-    return make_variant(VARIANTS, variant)
+    if variant not in VARIANTS:
+        known = ", ".join(name for name in VARIANTS if name)
+        raise ValueError(f"no variant {variant!r}; there are: {known}")
+    return VARIANTS[variant]()

@@ -15,8 +15,6 @@ as the authors' code has it. `small` is for two CPU cores, `quick` the same for 
 
 import ml_collections
 
-from rac_jax.train.settings import make_variant
-
 # Motions in which something strikes, and those in which nothing does.
 STRIKING = ("stroke", "bounce")
 SILENT = ("orbit", "limb", "figure", "wheel", "breath")
@@ -262,4 +260,7 @@ VARIANTS = {
 
 def get_config(variant: str = "") -> ml_collections.ConfigDict:
     """The config of a variant."""
-    return make_variant(VARIANTS, variant)
+    if variant not in VARIANTS:
+        known = ", ".join(name for name in VARIANTS if name)
+        raise ValueError(f"no variant {variant!r}; there are: {known}")
+    return VARIANTS[variant]()

@@ -13,8 +13,6 @@
 
 import ml_collections
 
-from rac_jax.train.settings import make_variant
-
 
 def _split(kind: str, number: int, seed: int) -> dict:
     lengths = {
@@ -193,4 +191,7 @@ VARIANTS = {"": full, "paper": paper, "small": small}
 
 def get_config(variant: str = "") -> ml_collections.ConfigDict:
     """The config of a variant."""
-    return make_variant(VARIANTS, variant)
+    if variant not in VARIANTS:
+        known = ", ".join(name for name in VARIANTS if name)
+        raise ValueError(f"no variant {variant!r}; there are: {known}")
+    return VARIANTS[variant]()

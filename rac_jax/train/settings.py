@@ -3,7 +3,7 @@
 A family adds sections of its own, and one for each of its stages.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import ml_collections
@@ -119,21 +119,3 @@ def _check_fields(config: ml_collections.ConfigDict, names: Iterable[str]) -> No
     known = config.to_dict()
     for name in names:
         find_field(known, name)
-
-
-def make_variant(
-    variants: Mapping[str, Callable[[], ml_collections.ConfigDict]], name: str
-) -> ml_collections.ConfigDict:
-    """The config of a variant, for `get_config` of a config file.
-
-    Args:
-      variants: what makes each, by name; "" for the one without a name.
-      name: as `--config FILE:NAME` gives it.
-
-    Raises:
-      ValueError: for a name that there is not; it lists those that there are.
-    """
-    if name not in variants:
-        known = ", ".join(one for one in variants if one)
-        raise ValueError(f"no variant {name!r}; there are: {known}")
-    return variants[name]()
