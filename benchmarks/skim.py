@@ -155,11 +155,11 @@ def measure(
             parts, heard = skimmer.look(chosen, seen, count, hear)
             more = {"looked": float(chosen.looked.mean()), "heard": heard}
             if name == "skim":
-                known = chosen.looked | chosen.heard
+                covered = chosen.looked | chosen.heard
                 lost = [
                     span
                     for span in truth.spans
-                    if not known[int(span[0]) : int(np.ceil(span[1]))].all()
+                    if not covered[int(span[0]) : int(np.ceil(span[1]))].all()
                 ]
                 more |= {
                     "fallback": policy.says_nothing(seen, beliefs),
