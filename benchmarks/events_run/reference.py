@@ -8,6 +8,7 @@ import torch
 
 from benchmarks.events_run.sizes import WEIGHTS, Sizes
 from benchmarks.torch_reference.event_marker import EventMarker
+from benchmarks.torch_reference.gmflow import soften
 from benchmarks.torch_reference.layers import randomise
 from benchmarks.torch_reference.quick_gmflow import QuickGMFlow
 from benchmarks.torch_reference.ta2net import TA2Net
@@ -31,12 +32,7 @@ def draw_networks(sizes: Sizes) -> tuple[TA2Net, QuickGMFlow]:
     flow = randomise(
         QuickGMFlow(wide=tuple(wide), blocks=sizes.flow_blocks, hidden=hidden[0])
     )
-    # Of large features all matches are hard, and where two tie rounding would decide.
-    flow.backbone.conv2.weight.mul_(0.3)
-    for module in flow.modules():
-        if isinstance(module, torch.nn.LayerNorm):
-            module.weight.uniform_(0.2, 0.5)
-            module.bias.uniform_(-0.2, 0.2)
+    soften(flow)
     return network, flow
 
 

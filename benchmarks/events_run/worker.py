@@ -3,10 +3,23 @@
 import importlib
 import pathlib
 import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
 
 from benchmarks.compare.worker import begin_peak, serve
 from benchmarks.cpu_time import cpu_seconds, own_processes
+from benchmarks.events_run.sizes import Sizes
 from benchmarks.memory import resident_mb
+
+
+def timed(call: Callable[[], Any]) -> tuple[Any, dict[str, float]]:
+    """(What a call gives, {"wall_s", "cpu_s"} that it took)."""
+    began, used = time.perf_counter(), cpu_seconds()
+    found = call()
+    spent = time.perf_counter() - began, cpu_seconds() - used
+    return found, {"wall_s": spent[0], "cpu_s": spent[1]}
 
 
 class Worker:
@@ -16,33 +29,19 @@ class Worker:
         self, side: str, video: str, folder: str, ways: list[str], sizes: dict
     ) -> dict:
         """Builds a side, and leaves the probabilities of its first run in the folder."""
-        from benchmarks.events_run.sizes import Sizes
-
         module = importlib.import_module(f"benchmarks.events_run.{side}")
         found = pathlib.Path(folder)
         self.side = module.Side(video, found, tuple(ways), Sizes(**sizes))
-        began = time.perf_counter()
-        probabilities = self.side.probabilities()
-        first_s = time.perf_counter() - began
-
-        import numpy as np
-
+        probabilities, spent = timed(self.side.probabilities)
         np.save(found / f"{side}.npy", probabilities)
         begin_peak()
-        side = self.side
-        return {
-            "version": side.version,
-            "way": side.way,
-            "way_s": side.way_s,
-            "first_s": first_s,
-        }
+        told = {name: getattr(self.side, name) for name in ("version", "way", "way_s")}
+        return told | {"first_s": spent["wall_s"]}
 
     def mark(self) -> dict:
         """A whole run."""
-        began, used = time.perf_counter(), cpu_seconds()
-        events = self.side.mark()
-        spent = time.perf_counter() - began, cpu_seconds() - used
-        return {"wall_s": spent[0], "cpu_s": spent[1], "events": events}
+        events, spent = timed(self.side.mark)
+        return spent | {"events": events}
 
     def peak(self) -> dict:
         """Peak memory in MB: of this process since its first run, and of those it has started."""
@@ -57,10 +56,7 @@ class Worker:
 
     def flow(self) -> dict:
         """The flow of all windows."""
-        began, used = time.perf_counter(), cpu_seconds()
-        self.side.flow()
-        spent = time.perf_counter() - began, cpu_seconds() - used
-        return {"wall_s": spent[0], "cpu_s": spent[1]}
+        return timed(self.side.flow)[1]
 
 
 if __name__ == "__main__":

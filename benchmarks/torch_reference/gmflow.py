@@ -409,3 +409,16 @@ class GMFlow(nn.Module):
             flow = flow + self.refine.flow_head(hidden)[0].permute(1, 2, 0)
             steps.append(convex(flow, self.refine.mask(hidden)[0], self.factor))
         return steps
+
+
+@torch.no_grad()
+def soften(network: GMFlow) -> None:
+    """Makes random weights such that features are small.
+
+    Of large ones all softmaxes are hard, and where two places tie, rounding would decide.
+    """
+    network.backbone.conv2.weight.mul_(0.3)
+    for module in network.modules():
+        if isinstance(module, nn.LayerNorm):
+            module.weight.uniform_(0.2, 0.5)
+            module.bias.uniform_(-0.2, 0.2)

@@ -40,20 +40,12 @@ PUBLISHED = {
 
 
 def draw(**arguments):
-    """A reference network whose every tensor is random.
-
-    Features are kept small: of large ones all softmaxes are hard, and where two places tie,
-    rounding would decide between them.
-    """
+    """A reference network whose every tensor is random."""
     torch.manual_seed(0)
     network = randomise(reference.GMFlow(**arguments))
-    with torch.no_grad():
-        for module in network.modules():
-            if isinstance(module, torch.nn.LayerNorm):
-                module.weight.uniform_(0.2, 0.5)
-                module.bias.uniform_(-0.2, 0.2)
-        network.backbone.conv2.weight.mul_(0.3)
-        if arguments["scales"] == 2:
+    reference.soften(network)
+    if arguments["scales"] == 2:
+        with torch.no_grad():
             network.backbone.trident_conv.weight.normal_(0, 0.05)
     return network
 

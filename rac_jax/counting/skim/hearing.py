@@ -14,9 +14,8 @@ import numpy as np
 from rac_jax.counting.result import CountResult, RepetitionSet, rate_of_sets
 
 AROUND_S = 40.0  # on each side of a look, that is listened to
-AGREES = (
-    1.15  # by how many times the rates may differ of what is heard and seen of one set
-)
+# By how many times the rates may differ of what is heard and seen of one set.
+AGREES = 1.15
 PAUSE_S = 3.0  # of what is heard, that does not end a set which goes on as fast
 
 # (start_s, end_s) -> what is counted there by sound alone.
@@ -46,10 +45,8 @@ def heard_set(heard: CountResult, one: RepetitionSet) -> RepetitionSet | None:
     """The set that is heard where one was seen; None if none is, or at another rate."""
     for ear in _without_pauses(heard.sets or ()):
         if is_of(one, ear):
-            overlap = np.array(
-                [max(one.start_s, ear.start_s), min(one.end_s, ear.end_s)]
-            )
-            if _alike(_per_s(one, overlap), _per_s(ear, overlap)):
+            overlap = max(one.start_s, ear.start_s), min(one.end_s, ear.end_s)
+            if _alike(_per_s(one, *overlap), _per_s(ear, *overlap)):
                 return ear
     return None
 
@@ -79,7 +76,7 @@ def filled(seen: Sequence[Seen], ear: RepetitionSet) -> RepetitionSet:
     known = [part.one for part in seen]
     inner = [edge for one in known for edge in (one.start_s, one.end_s)]
     gaps = np.clip(np.reshape([bounds[0], *inner, bounds[1]], (-1, 2)), *bounds)
-    done = _done(ear, gaps)
+    done = rate_of_sets((ear,)).done(gaps)
     count = sum(one.count for one in known) + float((done[:, 1] - done[:, 0]).sum())
 
     cycles = [cycle for one in known for cycle in one.cycles]
@@ -87,12 +84,9 @@ def filled(seen: Sequence[Seen], ear: RepetitionSet) -> RepetitionSet:
         middle = (start_s + end_s) / 2
         if any(a < middle < b for a, b in gaps):
             cycles.append((start_s, end_s))
-    parts = [*known, ear]
-    sure = [one.probability for one in parts if one.probability is not None]
     cycles = tuple(_one_after_the_other(sorted(cycles)))
-    return RepetitionSet(
-        cycles[0][0], cycles[-1][1], count, cycles, min(sure, default=None)
-    )
+    least = _least_probability([*known, ear])
+    return RepetitionSet(cycles[0][0], cycles[-1][1], count, cycles, least)
 
 
 def with_sets(result: CountResult, sets: Sequence[RepetitionSet]) -> CountResult:
@@ -110,34 +104,33 @@ def _without_pauses(sets: Sequence[RepetitionSet]) -> list[RepetitionSet]:
         if (
             last is not None
             and one.start_s - last.end_s <= PAUSE_S
-            and _alike(_mean_per_s(last), _mean_per_s(one))
+            and _alike(
+                _per_s(last, last.start_s, last.end_s),
+                _per_s(one, one.start_s, one.end_s),
+            )
         ):
-            sure = [p for p in (last.probability, one.probability) if p is not None]
             found[-1] = RepetitionSet(
                 last.start_s,
                 one.end_s,
                 last.count + one.count,
                 last.cycles + one.cycles,
-                min(sure, default=None),
+                _least_probability([last, one]),
             )
         else:
             found.append(one)
     return found
 
 
-def _done(one: RepetitionSet, times_s: np.ndarray) -> np.ndarray:
-    """Repetitions of a set done by given times."""
-    edges = [one.start_s, *(end_s for _, end_s in one.cycles)]
-    return np.interp(times_s, edges, np.linspace(0.0, one.count, len(edges)))
+def _least_probability(sets: Sequence[RepetitionSet]) -> float | None:
+    """That of the least probable set that has one; None where none has."""
+    told = [one.probability for one in sets if one.probability is not None]
+    return min(told, default=None)
 
 
-def _per_s(one: RepetitionSet, span: np.ndarray) -> float:
-    first, last = _done(one, span)
-    return float((last - first) / max(span[1] - span[0], 1e-6))
-
-
-def _mean_per_s(one: RepetitionSet) -> float:
-    return one.count / max(one.end_s - one.start_s, 1e-6)
+def _per_s(one: RepetitionSet, start_s: float, end_s: float) -> float:
+    """Repetitions per second of a set between two times within it, on average."""
+    first, last = rate_of_sets((one,)).done((start_s, end_s))
+    return float((last - first) / max(end_s - start_s, 1e-6))
 
 
 def _alike(a: float, b: float) -> bool:

@@ -135,8 +135,8 @@ class Policy:
         Several may be asked for before `found` answers the first: they lie `APART_S` apart, and
         None means that there is no other until an answer comes.
 
-        It is one or more of `sets` with what lies beyond, or a span of which no second was looked at: of
-        `PROBE_S`, or down to `SHORTEST_S` where it lies between two that were, at an end,
+        It is one or more of `sets` with what lies beyond, or a span of which no second was looked
+        at: of `PROBE_S`, or down to `SHORTEST_S` where it lies between two that were, at an end,
         where the belief fades, and where the budget ends. The budget pays for seconds that were not
         looked at before.
         """

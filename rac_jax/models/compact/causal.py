@@ -33,7 +33,9 @@ if TYPE_CHECKING:
     from rac_jax.models.compact.estimator import CompactState
 
 RECENT_STEPS = 256  # that are decoded: 41 s at 25 frames per second
-# Of these, the first ones lack what a decoder sees of the past, and are not told.
+# Their strided frames by stride, and one at the beginning and at the end that is not whole.
+RECENT_ROWS = {stride: RECENT_STEPS * STEP_FRAMES // stride + 2 for stride in STRIDES}
+# Of the steps, the first ones lack what a decoder sees of the past, and are not told.
 MARGIN_STEPS = 32
 BLOCK_PADDING = 64  # steps of which `CompactNetworks.decode` makes its blocks
 # What is told live, chosen on scenes by `benchmarks/live_delay.py` (docs/live.md): what moves
@@ -113,11 +115,7 @@ def look(state: "CompactState", network: Network) -> Recent | None:
     state.looked = looked
     total = assembler.frames
     first = max(0, step_count(total) - RECENT_STEPS)
-    # Their strided frames, and one at the end and at the beginning that is not whole.
-    ends = state.sight.joined(
-        known,
-        {stride: RECENT_STEPS * STEP_FRAMES // stride + 2 for stride in STRIDES},
-    )
+    ends = state.sight.joined(known, RECENT_ROWS)
     rows = long_enough({stride: last for stride, (_, last) in ends.items()})
     begins = {stride: number - len(last) for stride, (number, last) in ends.items()}
 
