@@ -30,7 +30,7 @@ from benchmarks.cpu_time import cpu_seconds
 from benchmarks.skim_scenes import Truth, scenes
 from benchmarks.skim_splice import spliced
 from rac_jax.counting.result import CountResult, RepetitionSet
-from rac_jax.counting.skim import policy, skimmer
+from rac_jax.counting.skim import looks, policy, senses
 from rac_jax.counting.skim.preview import Preview, preview
 
 BASELINES = ("rhythm", "loudness", "uniform")
@@ -82,6 +82,10 @@ class Deaf(policy.Policy):
         """The next span, in order."""
         return self._spans.pop(0) if self._spans else None
 
+    def is_unknown(self, span) -> bool:
+        """False: it looks everywhere, whatever is heard."""
+        return False
+
     def found(self, span, repeats, open_start, open_end, heard=None) -> None:
         """Keeps a set where there is one."""
         if repeats:
@@ -99,6 +103,7 @@ def measure(
     began = cpu_seconds()
     seen = preview(path)
     previewed_s = cpu_seconds() - began
+    parts = senses.counting_parts(counter, path, seen)
     known: dict[tuple, tuple[CountResult, float]] = {}
     used: list[float] = []
     lock = threading.Lock()
@@ -110,15 +115,16 @@ def measure(
             asked = (start_s, end_s, *options)
             if asked not in known:
                 began = cpu_seconds()
-                found = counter.count(path, start_s=start_s, end_s=end_s, **options)
+                found = parts(start_s, end_s, **options)
                 known[asked] = found, cpu_seconds() - began
             found, spent_s = known[asked]
             used.append(spent_s)
             return found
 
     # What is compiled once is no part of any time.
-    counter.count(path, end_s=2 * policy.PROBE_S)
-    hear = functools.partial(count, sight=False) if seen.heard else None
+    parts(0.0, 2 * policy.PROBE_S)
+    see, hear = senses.senses(counter, seen, count, {})
+    see(0.0, 2 * policy.PROBE_S)
     if hear:
         hear(0.0, 2 * policy.PROBE_S)
     whole = count(0.0, None)
@@ -140,7 +146,7 @@ def measure(
         )
 
     add("everything", 1.0, list(whole.sets or ()), whole.count)
-    sure = [one for one in skimmer.believed(whole) if one.count >= skimmer.LEAST_KEPT]
+    sure = [one for one in looks.believed(whole) if one.count >= looks.LEAST_KEPT]
     add("believed", 1.0, sure, sum(one.count for one in sure))
     beliefs = policy.believe(seen)
     makers: dict[str, Callable[[int], policy.Policy]] = {
@@ -152,7 +158,7 @@ def measure(
         for budget in budgets:
             used.clear()
             chosen = maker(int(budget * seen.seconds))
-            parts, heard = skimmer.look(chosen, seen, count, hear)
+            counts, heard = looks.look(chosen, seen, see, hear)
             more = {"looked": float(chosen.looked.mean()), "heard": heard}
             if name == "skim":
                 covered = chosen.looked | chosen.heard
@@ -166,8 +172,8 @@ def measure(
                     "missed_probability": chosen.missed(),
                     "missed": bool(lost),
                 }
-            found = [one for part in parts for one in part.sets or ()]
-            add(name, budget, found, sum(part.count for part in parts), **more)
+            found = [one for part in counts for one in part.sets or ()]
+            add(name, budget, found, sum(part.count for part in counts), **more)
             rows[-1]["seconds"] += 0.0 if name == "uniform" else previewed_s
     return [row | {"truth": truth.count, "preview_s": previewed_s} for row in rows]
 
@@ -175,7 +181,7 @@ def measure(
 def fit(folder: pathlib.Path) -> policy.Evidence:
     """The evidence of scenes of other seeds, by logistic regression."""
     known = []
-    for _, _, path, truth in scenes(folder, fit=True):
+    for _, _, path, truth in scenes(folder, fit=1):
         seen = preview(path)
         times = np.arange(seen.seconds) + 0.5
         inside = np.zeros(seen.seconds, bool)

@@ -158,17 +158,18 @@ def make(
 
 
 def scenes(
-    folder: pathlib.Path, fit: bool = False
+    folder: pathlib.Path, fit: int = 0
 ) -> Iterator[tuple[str, int, pathlib.Path, Truth]]:
     """Yields (sound, sets, path, truth) of every scene; made if it is not there.
 
-    To fit on, there is one of each audible case; beliefs matter in no other.
+    To fit on, there are so many of each audible case; beliefs matter in no other.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    seed = FIT_SEED if fit else 1
-    for sound, sets, number in CASES:
-        if fit:
-            number = int(sound == "audible")
+    seed, cases = 1, CASES
+    if fit:
+        heard = [(sound, sets, 1) for sound, sets, _ in CASES if sound == "audible"]
+        seed, cases = FIT_SEED, fit * heard
+    for sound, sets, number in cases:
         for _ in range(number):
             path = folder / f"{sound}-{sets}-{seed}.mp4"
             labels = path.with_suffix(".json")

@@ -82,7 +82,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _search(args: argparse.Namespace, counter, options: dict[str, Any], path) -> dict:
     """Searches one file, says what was found, and returns its record."""
-    from rac_jax.counting.skim import skimmer
+    from rac_jax.counting.skim import looks, skimmer
 
     name = os.fspath(path)
     result, reason = attempt(
@@ -95,7 +95,7 @@ def _search(args: argparse.Namespace, counter, options: dict[str, Any], path) ->
         complain(reason)
         return {"file": name, "error": reason}
     out = sys.stderr if args.json == "-" else sys.stdout
-    spans = [(one.start_s, one.end_s) for one in skimmer.sets_of(result)]
+    spans = [(one.start_s, one.end_s) for one in looks.sets_of(result)]
     for start_s, end_s in spans:
         say(f"{name}: {start_s:.1f} to {end_s:.1f} s", out)
     how = skimmer.skimmed(result)

@@ -142,6 +142,7 @@ class FileSource:
       needs: what the family wants of it.
       start_s: start of the part to read, in seconds.
       end_s: end of that part, or None for all.
+      info: what `media.probe` says of the file, where that is known.
 
     Raises:
       MediaError: if the file cannot be read or has neither picture nor sound.
@@ -154,6 +155,7 @@ class FileSource:
         *,
         start_s: float = 0.0,
         end_s: float | None = None,
+        info: media.MediaInfo | None = None,
     ):
         self.name = os.fspath(path)
         self.needs = needs
@@ -162,7 +164,7 @@ class FileSource:
         # As it was given: the path of an address would lose a slash.
         self._path = self.name
         with media.collect_faults() as faults:
-            info = media.probe(path)
+            info = info or media.probe(path)
         self.faults = tuple(faults)
         self._origin_s = info.start_s
         self._sound_path = self._path if info.has_audio else media.sibling_sound(path)

@@ -291,6 +291,7 @@ def stream_audio(
     start_s: float = 0.0,
     end_s: float | None = None,
     origin_s: float | None = None,
+    rough: bool = False,
 ) -> Iterator[np.ndarray]:
     """Decodes sound in chunks; see `rac_jax.media.audio.stream_audio`.
 
@@ -305,6 +306,7 @@ def stream_audio(
         "start_s": start_s,
         "end_s": end_s,
         "origin_s": origin_s,
+        "rough": rough,
     }
     return _samples(os.fspath(path), request)
 

@@ -4,7 +4,8 @@ import pytest
 
 from benchmarks import skim
 from benchmarks.skim_scenes import Truth
-from tests.counting.test_skim import SETS, Known, film
+from tests.counting.test_skim import SETS
+from tests.counting.test_skimmer import Known, film
 
 __all__ = ["film"]  # a fixture
 

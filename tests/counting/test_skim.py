@@ -1,25 +1,18 @@
 """Skimming: what a preview says, where the policy looks, and what the count says of the rest."""
 
 import dataclasses
-import types
 
 import numpy as np
 import pytest
 
 from rac_jax import media
-from rac_jax.counting.needs import Needs, SoundNeeds
-from rac_jax.counting.rate import Rate
-from rac_jax.counting.result import (
-    CountResult,
-    RepetitionSet,
-    Stream,
-    WindowCount,
-    rate_of_sets,
+from rac_jax.counting.skim import (
+    listener,
+    policy,
+    rhythm,
 )
-from rac_jax.counting.skim import listener, policy, rhythm, skimmer
 from rac_jax.counting.skim.preview import Preview, preview
 from rac_jax.media.encode import write_video
-from tests.counting.test_hearing import cycles_of
 
 LENGTH_S = 150
 SETS = ((40.0, 58.0), (100.0, 112.0))  # a repetition a second
@@ -180,16 +173,16 @@ def test_a_long_set_is_looked_at_in_few_steps(start):
     beliefs[20:60] = 0.4
     beliefs[start : start + 6] = 0.6
     chosen = policy.Policy(beliefs, 60)
-    looks = []
+    spans = []
     while (span := chosen.next()) is not None:
-        looks.append(span)
+        spans.append(span)
         inside = span[0] < 60 and span[1] > 20
         chosen.found(span, inside, inside and span[0] >= 20, inside and span[1] <= 60)
     # It grows threefold at most, until the belief fades, and a bit beyond.
-    assert len(looks) <= 4
+    assert len(spans) <= 4
     [(first, end)] = chosen.sets
     assert 14 <= first <= 17 and 62 <= end <= 66
-    assert sum(end - first for first, end in looks) <= 2 * 46
+    assert sum(end - first for first, end in spans) <= 2 * 46
 
 
 def test_looks_that_are_not_answered_yet_are_apart():
@@ -251,159 +244,27 @@ def test_beliefs_and_a_preview_that_says_nothing():
     assert not policy.says_nothing(heard, policy.believe(heard))
 
 
-class Known:
-    """Counts by heart: a repetition a second inside of the sets.
-
-    `hears` is at how many a second it hears them by sound alone, or None where it cannot.
-    """
-
-    def __init__(self, confidence=0.96, probability=None, seen=1.0, hears=None):
-        self.confidence, self.probability = confidence, probability
-        self.seen, self.hears = seen, hears
-        self.config = {"name": "known"}
-        needs = Needs(None, SoundNeeds(16_000))
-        self.family = types.SimpleNamespace(name="known", needs=lambda *_: needs)
-        self.asked, self.listened = [], []
-
-    def options(self, **values):
-        """Without a picture where it hears."""
-        if self.hears is None:
-            raise ValueError("known: has no option sight")
-        return values
-
-    def windows(self, sets):
-        """What is seen of the sets."""
-        told = ((one.start_s, one.end_s, self.seen * one.count) for one in sets)
-        return tuple(WindowCount(*window) for window in told if window[2])
-
-    def count(self, path, *, start_s=0.0, end_s=None, sight=True):
-        end_s = LENGTH_S if end_s is None else end_s
-        (self.asked if sight else self.listened).append((start_s, end_s))
-        sets = []
-        for first, last in SETS:
-            begin, end = max(first, start_s), min(last, end_s)
-            cycles = [(t, t + 1.0) for t in np.arange(np.ceil(begin), end - 0.99)]
-            if cycles:
-                span = (cycles[0][0], cycles[-1][1])
-                number = len(cycles) * (1.0 if sight else self.hears)
-                told = (number, tuple(cycles), self.probability)
-                sets.append(RepetitionSet(*span, *told))
-        count = sum(one.count for one in sets)
-        return CountResult(
-            file=str(path),
-            start_s=start_s,
-            duration_s=end_s - start_s,
-            count=count,
-            rate=rate_of_sets(tuple(sets)),
-            streams=(Stream("sight", self.seen * count, 1.0, self.windows(sets)),),
-            model="known",
-            family="known",
-            seconds=0.1,
-            sets=tuple(sets),
-            confidence=self.confidence,
-        )
-
-
-def test_a_part_of_the_video_gives_the_count_of_all_of_it(film):
-    counter = Known()
-    result = skimmer.skim(counter, film, 0.4)
-    how = skimmer.skimmed(result)
-    assert result.count == 30
-    assert [(one.start_s, one.end_s) for one in result.sets] == list(SETS)
-    assert result.rate.integral == pytest.approx(30)
-    assert result.stream("sight").count == 30
-    assert 0.2 < how.looked_share <= 0.4
-    assert sum(b - a for a, b in how.spans) == pytest.approx(
-        how.looked_share * result.duration_s
-    )
-    assert how.everything == ""
-    assert result.confidence == pytest.approx(0.96 * (1 - how.missed_probability))
-    # No second alone, and little is counted again.
-    lengths = [last - first for first, last in counter.asked]
-    assert min(lengths) >= policy.SHORTEST_S
-    assert sum(lengths) < 2.2 * how.looked_share * LENGTH_S
-    assert "never at" in how.sentence
-    result.to_json()
-    # Of what the model is not sure of nothing is believed; one that does not say is believed.
-    assert skimmer.skim(Known(confidence=0.9), film, 0.4).count == 0
-    assert skimmer.skim(Known(confidence=None), film, 0.4).count == 30
-    # What it says of a set is what counts.
-    assert skimmer.skim(Known(confidence=0.9, probability=0.9), film, 0.4).count == 30
-    assert skimmer.skim(Known(probability=0.8), film, 0.4).count == 0
-    # What is heard and hardly seen is a decoy.
-    assert skimmer.skim(Known(seen=0.0), film, 0.4).count == 0
-    assert skimmer.skim(Known(seen=0.4), film, 0.4).count == 0
-    assert skimmer.skim(Known(seen=0.6), film, 0.4).count == 30
-    # A budget that is too small for both sets: less is found, and more may have been missed.
-    less = skimmer.skimmed(skimmer.skim(Known(), film, 0.1))
-    assert less.looked_share <= 0.1
-    assert less.missed_probability > how.missed_probability
-
-
-def test_a_set_that_is_heard_as_it_is_seen_is_counted_beyond_the_budget(film):
-    counter = Known(hears=1.0)
-    result = skimmer.skim(counter, film, 0.09)
-    how = skimmer.skimmed(result)
-    # Two looks of some seconds are all that there is.
-    assert how.looked_share <= 0.09
-    assert result.count == pytest.approx(30, abs=0.01)
-    assert how.heard == pytest.approx(30 - result.stream("sight").count, abs=0.01)
-    assert 14 < how.heard < 24
-    assert f"{how.heard:.0f} repetitions only heard; " in how.sentence
-    assert [(one.start_s, one.end_s) for one in result.sets] == list(SETS)
-    assert result.rate.integral == pytest.approx(result.count)
-    assert len(counter.listened) == 2
-    # With budget enough each is looked at as a whole, and once.
-    whole = Known(hears=1.0)
-    found = skimmer.skim(whole, film, 0.4)
-    assert found.count == 30 and skimmer.skimmed(found).heard == 0
-    for first_s, last_s in SETS:
-        inside = [a <= first_s and last_s <= b for a, b in whole.asked]
-        assert sum(inside) == 1
-    # What is heard at another rate is something else's.
-    other = skimmer.skimmed(skimmer.skim(Known(hears=2.0), film, 0.09))
-    assert other.heard == 0
-    # Without sound, or where sound is not wanted, nothing is heard.
-    assert not skimmer.can_hear(Known(), {})
-    assert skimmer.can_hear(Known(hears=1.0), {})
-
-
-def test_a_long_set_is_heard_again_where_it_goes_on_beyond_what_was_heard():
-    asked = []
-    whole = cycles_of(0, 300)
-
-    def part(first_s, last_s):
-        cycles = tuple(c for c in whole.cycles if first_s <= c[0] and c[1] <= last_s)
-        span = (cycles[0][0], cycles[-1][1])
-        one = RepetitionSet(*span, float(len(cycles)), cycles, 0.9)
-        return dataclasses.replace(Known().count("x"), streams=(), sets=(one,))
-
-    def hear(first_s, last_s):
-        asked.append((first_s, last_s))
-        return part(first_s, last_s)
-
-    looks = skimmer.Looks(made(np.zeros(300)), hear)
-    assert looks.take((100, 106), part(100, 106)) == (True, True, True, (58, 148))
-    # Within what was heard nothing is asked again; beyond it is.
-    assert looks.take((120, 126), part(120, 126))[3] == (58, 148)
-    assert looks.take((58, 148), part(58, 148)) == (True, True, True, (16, 190))
-    assert asked == [(60, 146), (18, 188)]
-    [[kept], heard] = looks.counts([(58, 148)])
-    assert kept.count == 170 and heard == 80
-
-
-def test_what_is_not_believed_in_beside_a_set_is_not_counted():
-    result = Known().count("x", start_s=30.0, end_s=120.0)
-    sure, unsure = (
-        dataclasses.replace(one, probability=p)
-        for one, p in zip(result.sets, (0.9, 0.6), strict=True)
-    )
-    looks = skimmer.Looks(made(np.zeros(LENGTH_S)), None)
-    told = looks.take((30, 120), dataclasses.replace(result, sets=(sure, unsure)))
-    assert told == (True, False, False, None)
-    [[kept], heard] = looks.counts([(30, 120)])
-    assert (kept.sets, kept.count, heard) == ((sure,), 18, 0)
-    assert kept.rate.integral == pytest.approx(18)
+def test_a_place_without_a_sound_is_asked_for_once_more_in_the_end():
+    beliefs = np.full(100, 0.001)
+    beliefs[20:26], beliefs[70:76] = 0.6, 0.1
+    chosen = policy.Policy(beliefs, 20)
+    before = chosen.missed()
+    assert chosen.next() == (20, 26)
+    assert chosen.is_unknown((20, 26))
+    chosen.left_out((20, 26))
+    # It costs nothing, and less is missed.
+    assert not chosen.looked.any()
+    assert chosen.missed() < before
+    assert chosen.next() == (70, 76)
+    chosen.left_out((70, 76))
+    # What was believed in most is looked at in the end, and not listened to again.
+    assert chosen.next() == (20, 26)
+    assert not chosen.is_unknown((20, 26))
+    chosen.found((20, 26), False, False, False)
+    assert chosen.next() == (70, 76)
+    chosen.found((70, 76), True, False, False)
+    assert chosen.next() is None
+    assert chosen.looked.sum() == 12 and chosen.sets == [(70, 76)]
 
 
 def test_a_set_that_is_heard_waits_until_less_is_believed_in():
@@ -425,44 +286,14 @@ def test_a_set_that_is_heard_waits_until_less_is_believed_in():
     before = chosen.missed()
     chosen.found(span, True, True, True, (50, 90))
     assert chosen.missed() < before
-    looks = [span]
+    spans = [span]
     while (span := chosen.next()) is not None:
         assert span[1] <= 50 or span[0] >= 90
         chosen.found(span, False, False, False)
-        looks.append(span)
-    assert sum(end - first for first, end in looks) > 30 - policy.SHORTEST_S
+        spans.append(span)
+    assert sum(end - first for first, end in spans) > 30 - policy.SHORTEST_S
     # It is seen to go on where it is heard to end: the preview says how far.
     chosen = policy.Policy(beliefs, 60)
     span = chosen.next()
     chosen.found(span, True, False, True, (50, 66))
     assert chosen.next()[1] > 66
-
-
-def test_all_of_it_is_looked_at_where_there_is_no_reason_not_to(film, tmp_path):
-    for path, budget, reason in (
-        (film, 1.0, "the budget is all of it"),
-        (film, 0.05, "5 % of it would be 7 s"),
-    ):
-        counter = Known()
-        result = skimmer.skim(counter, path, budget)
-        how = skimmer.skimmed(result)
-        assert how.everything == reason
-        assert how.looked_share == 1 and how.missed_probability == 0
-        assert counter.asked == [(0.0, LENGTH_S)]
-        assert result.confidence == 0.96
-    write_video(tmp_path / "still.mp4", np.zeros((300, 16, 16, 3), np.uint8), 5)
-    how = skimmer.skimmed(skimmer.skim(Known(), tmp_path / "still.mp4", 0.5))
-    assert how.everything == "its sound and keyframes say nothing"
-    with pytest.raises(ValueError, match="budget: must be a share above 0"):
-        skimmer.skim(Known(), film, 0.0)
-
-
-def test_a_model_without_sets_has_runs_of_its_rate():
-    result = Known().count("x")
-    rate = Rate((0.0, 2.0, 5.0, 8.0), (1.0, 0.0, 2.0))
-    told = dataclasses.replace(result, sets=None, rate=rate, count=8.0)
-    found = skimmer.sets_of(told)
-    assert [(one.start_s, one.end_s, one.count) for one in found] == [
-        (0.0, 2.0, 2.0),
-        (5.0, 8.0, 6.0),
-    ]

@@ -58,6 +58,19 @@ def test_band_limited_resampling(tmp_path, source):
         assert level_db(media.read_audio(path)) < -60
 
 
+def test_a_rough_filter_keeps_time_and_what_is_well_inside_of_the_band(tmp_path):
+    for share, most_db in ((0.3, 0.1), (0.7, 0.1), (0.9, 1.5)):
+        tone = sine(share * RATE / 2, 1, 44100)
+        path = make_wav(tmp_path / "sine.wav", tone, 44100, "flt")
+        found = np.concatenate(list(media.stream_audio(path, rate=RATE, rough=True)))
+        assert len(found) == RATE
+        assert abs(level_db(found)) < most_db
+    slow = make_wav(tmp_path / "slow.wav", sine(440, 2, 44100), 44100, "flt")
+    samples = np.concatenate(list(media.stream_audio(slow, rate=RATE, rough=True)))
+    inside = slice(1000, -1000)
+    np.testing.assert_allclose(samples[inside], sine(440, 2, RATE)[inside], atol=2e-3)
+
+
 @pytest.mark.parametrize("source", [8000, 16000, 22050, 44100, 48000, 11127])
 def test_resampling_keeps_time(tmp_path, source):
     """A slow sine comes out as the same sine at the new rate, not shifted by a sample."""

@@ -7,19 +7,17 @@ ends, and counts what the budget does not reach.
 
 import dataclasses
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
 from rac_jax.counting.result import CountResult, RepetitionSet, rate_of_sets
 
-AROUND_S = 40.0  # on each side of a look, that is listened to
+# On each side of a look so much is listened to: and the more where a set is heard that far.
+AROUND_S = (15.0, 40.0)
 # By how many times the rates may differ of what is heard and seen of one set.
 AGREES = 1.15
 PAUSE_S = 3.0  # of what is heard, that does not end a set which goes on as fast
-
-# (start_s, end_s) -> what is counted there by sound alone.
-Hear = Callable[[float, float], CountResult]
 
 
 @dataclasses.dataclass(frozen=True)

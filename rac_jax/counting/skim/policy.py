@@ -8,11 +8,12 @@ scenes of other seeds than those it is measured on. Then, while the budget lasts
 1. the span of `PROBE_S` is looked at whose seconds not yet looked at are believed in most; a span
    is cut where the belief ends, so that what a set's sound tells of its ends is used;
 2. where a set is found that goes on at an end of what was looked at, and it is heard how far, all of
-   it waits to be looked at until no other place is believed in by more than `FIRST`, and is then
+   it waits to be looked at until no other place is believed in by more than `Rules.first`, and is then
    looked at if the budget is enough for it;
 3. where that is not heard, it grows at once, as far as the preview tells of it as of the set, but at
    most threefold: a long set takes few looks;
-4. where nothing is found, the odds of the seconds around fall: a decoy goes on as it began.
+4. where nothing is found, the odds of the seconds around fall: a decoy goes on as it began. So do
+   those of a span that was not looked at in the end, since the model heard nothing in it.
 """
 
 import dataclasses
@@ -24,17 +25,11 @@ from rac_jax.counting.skim.preview import Preview
 PROBE_S = (
     6  # seconds that are looked at at once: three of the slowest cycles, and a bit
 )
-BESIDE_ODDS = 20.0  # beside a set that goes on, the odds are multiplied by this
-FADED = 0.3  # of the highest belief in a span; the ends of a span below it are not looked at,
-SHORTEST_S = 4  # unless it were shorter than this, in which nothing can be told
+SHORTEST_S = 4  # of a look, in less nothing can be told
 BIT_S, MOST_GROWN_S = 3, 30  # by which a set is looked beyond, at each end
 APART_S = 30  # so far from a look that is not answered yet nothing else is chosen
 FADING_S = 5  # over which beliefs are averaged to tell how far a set goes on
-# What is believed in by more than this is looked at before the rest of sets that are heard.
-FIRST = 0.04
-DECOY_S = 12  # around a span without a set, the odds of what was not looked at
-DECOY_ODDS = 0.4  # are multiplied by this
-WORTH = 0.02  # nothing is looked at that is believed in less
+DECOY_S = 12  # around a span without a set, the odds of what was not looked at fall
 
 SET_S = 12  # seconds that one set takes, for the probability that one was missed
 
@@ -43,6 +38,44 @@ SET_S = 12  # seconds that one set takes, for the probability that one was misse
 TELLING = 100.0
 SUREST = 5.0  # log odds of the sound beyond which it is no surer
 SEEN = 0.5  # share of seconds with keyframes near, for a picture without sound
+
+
+@dataclasses.dataclass(frozen=True)
+class Rules:
+    """What a policy makes of its beliefs.
+
+    Attributes:
+      first: what is believed in by so much is looked at before the rest of sets that are heard.
+      worth: nothing is listened to or looked at that is believed in less.
+      second: nor is it looked at in spite of what was heard, after all else.
+      heard: how probable what is heard must be before anything is looked at.
+      unheard_odds: by this the odds are multiplied where nothing is heard.
+      decoy_odds: around a span without a set.
+      beside_odds: beside a set that goes on.
+      faded: the ends of a span below so much of its highest belief are not looked at.
+    """
+
+    first: float
+    worth: float
+    second: float
+    heard: float
+    unheard_odds: float
+    decoy_odds: float
+    beside_odds: float
+    faded: float
+
+
+# By `benchmarks/skim_policy.py`: what counts best.
+TRAINED = Rules(
+    first=0.04,
+    worth=0.02,
+    second=0.005,
+    heard=0.6,
+    unheard_odds=0.1,
+    decoy_odds=0.4,
+    beside_odds=20.0,
+    faded=0.3,
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -109,18 +142,23 @@ class Policy:
     Args:
       beliefs: [N] of `believe`.
       budget_s: seconds that may be looked at, at least 1.
+      rules: what it makes of beliefs.
 
     Attributes:
+      rules: the same.
       beliefs: [N] as they are by now.
       looked: [N] bool, which seconds were chosen so far.
       heard: [N] bool, which are of sets that were found: how far they go on was heard.
+      unheard: [N] bool, in which nothing was heard and nobody looked.
       sets: the spans in which a set was found, as they were last looked at; none touch.
     """
 
-    def __init__(self, beliefs: np.ndarray, budget_s: int):
+    def __init__(self, beliefs: np.ndarray, budget_s: int, rules: Rules = TRAINED):
+        self.rules = rules
         self.beliefs = np.array(beliefs, np.float64)
         self.looked = np.zeros(len(beliefs), bool)
         self.heard = np.zeros(len(beliefs), bool)
+        self.unheard = np.zeros(len(beliefs), bool)
         self.sets: list[tuple[int, int]] = []
         kernel = np.ones(FADING_S) / FADING_S
         self._previewed = np.convolve(self.beliefs, kernel, mode="same")
@@ -151,18 +189,21 @@ class Policy:
 
     def _choose(self) -> tuple[int, int] | None:
         """A place where nobody looked, or a set that is heard to go on."""
-        probe, belief = self._probe()
-        if probe is not None and belief >= FIRST:
+        probe, belief = self._probe(~(self.looked | self.heard | self.unheard))
+        if probe is not None and belief >= self.rules.first:
             return probe
         for whole in self._waiting:
             if np.count_nonzero(~self.looked[slice(*whole)]) <= self._left:
                 self._waiting.remove(whole)
                 return whole
-        return probe
+        if probe is not None and belief >= self.rules.worth:
+            return probe
+        probe, belief = self._probe(self.unheard & ~self.looked)
+        return probe if belief >= self.rules.second else None
 
-    def _probe(self) -> tuple[tuple[int, int] | None, float]:
-        """(The span that is believed in most of those that nobody looked at, by how much)."""
-        new = ~(self.looked | self.heard)
+    def _probe(self, new: np.ndarray) -> tuple[tuple[int, int] | None, float]:
+        """(The span that is believed in most of new seconds, by how much)."""
+        new = new.copy()
         for first, end in self._open:
             new[max(0, first - APART_S) : end + APART_S] = False
         for first, end in spans_of(new):
@@ -177,8 +218,6 @@ class Policy:
         worth = costs >= SHORTEST_S
         rates = np.where(worth, gains / np.maximum(costs, 1), 0.0)
         best = int(np.argmax(rates + 1e-6 * costs))
-        if rates[best] < WORTH:
-            return None, 0.0
         first, end = (best + edge for edge in _longest(new[best : best + length]))
         if end - first < SHORTEST_S:
             # The rest of it lies beyond the window.
@@ -191,13 +230,31 @@ class Policy:
         """A span without ends in which the belief has faded."""
         before = first > 0 and self.looked[first - 1]
         after = end < len(self.looked) and self.looked[end]
-        least = FADED * self.beliefs[first:end].max()
+        least = self.rules.faded * self.beliefs[first:end].max()
         # What touches something that was looked at goes on from there.
         while not after and end - first > SHORTEST_S and self.beliefs[end - 1] < least:
             end -= 1
         while not before and end - first > SHORTEST_S and self.beliefs[first] < least:
             first += 1
         return first, end
+
+    def is_unknown(self, span: tuple[int, int]) -> bool:
+        """Whether nothing was found yet in a span of `next`, and nobody listened there."""
+        first, end = span
+        known = any(a < end and b > first for a, b in self.sets)
+        return not (known or self.unheard[first:end].any())
+
+    def left_out(self, span: tuple[int, int]) -> None:
+        """Takes back a look at an unknown span of `next`: nothing is heard there.
+
+        It costs nothing of the budget.
+        """
+        first, end = span
+        self._open.remove(span)
+        self._left += end - first
+        self.looked[first:end] = False
+        self.unheard[first:end] = True
+        self._change_odds(first, end, self.rules.unheard_odds)
 
     def found(
         self,
@@ -219,7 +276,7 @@ class Policy:
         first, end = span
         self._open.remove(span)
         if not repeats:
-            self._change_odds(first - DECOY_S, end + DECOY_S, DECOY_ODDS)
+            self._change_odds(first - DECOY_S, end + DECOY_S, self.rules.decoy_odds)
             return
         self.sets = [(a, b) for a, b in self.sets if b <= first or a >= end]
         self.sets.append(span)
@@ -237,8 +294,8 @@ class Policy:
             before = self._beyond(span, -1)
         if open_end and not after:
             after = self._beyond(span, 1)
-        self._change_odds(first - before, first, BESIDE_ODDS)
-        self._change_odds(end, end + after, BESIDE_ODDS)
+        self._change_odds(first - before, first, self.rules.beside_odds)
+        self._change_odds(end, end + after, self.rules.beside_odds)
         after = min(after, self._left)
         before = min(before, self._left - after)
         whole = self._with_neighbours(first - before, end + after)
@@ -261,7 +318,10 @@ class Policy:
             return 0
         beyond = slice(first - 1, None, -1) if step < 0 else slice(end, None)
         most = min(2 * (end - first), MOST_GROWN_S)
-        like = self._previewed[beyond] >= FADED * self._previewed[first:end].mean()
+        like = (
+            self._previewed[beyond]
+            >= self.rules.faded * self._previewed[first:end].mean()
+        )
         # As far as the preview tells of it as of the set, and a bit beyond.
         grown = int(np.cumprod(like[:most]).sum())
         if grown < most:

@@ -36,6 +36,7 @@ class Preview:
       motion: float32 [N] grey levels by which the keyframes around differ; NaN where there are
         none, or where they belong to two scenes.
       keyframes: how many were decoded.
+      info: what the file says of itself.
       faults: what could not be read, "<path>: <reason>" each.
     """
 
@@ -46,6 +47,7 @@ class Preview:
     loudness: np.ndarray
     motion: np.ndarray
     keyframes: int
+    info: media.MediaInfo | None = None
     faults: tuple[str, ...] = ()
 
     @property
@@ -94,7 +96,12 @@ def _preview(path: str | os.PathLike, start_s: float, end_s: float | None) -> Pr
             return rhythm.listen(())
         origin_s = info.start_s if info.has_audio else None
         blocks = media.stream_audio(
-            sound, rate=rhythm.RATE, start_s=start_s, end_s=end_s, origin_s=origin_s
+            sound,
+            rate=rhythm.RATE,
+            start_s=start_s,
+            end_s=end_s,
+            origin_s=origin_s,
+            rough=True,
         )
         return rhythm.listen(blocks)
 
@@ -147,6 +154,7 @@ def _preview(path: str | os.PathLike, start_s: float, end_s: float | None) -> Pr
         loudness=np.where(silent, nothing, power),
         motion=_motion(times - start_s, greys, seconds),
         keyframes=len(times),
+        info=info,
     )
 
 
