@@ -1,4 +1,4 @@
-"""Which seconds of a sound track go with a repetition: a small network, learnt; numpy only.
+"""Which seconds of a sound track go with a repetition: a small network, learnt.
 
 Around each second the autocorrelation of the onsets tells how well they repeat at periods from
 0.2 to 3 s, and how well the same bands repeat. Repetitions are not exact, and the longer they
@@ -14,6 +14,7 @@ from collections.abc import Mapping
 
 import numpy as np
 import safetensors.numpy
+import scipy.fft
 
 from rac_jax.counting.skim import rhythm
 
@@ -119,8 +120,8 @@ def likeness(envelopes: np.ndarray, seconds: int, span_s: float) -> np.ndarray:
         block = np.arange(first, min(first + BLOCK, seconds))
         parts = around(envelopes, block, span_s)  # [N, m, F]
         parts = parts - parts.mean(1, keepdims=True)
-        power = np.square(np.abs(np.fft.rfft(parts, 2 * span, axis=1))).sum(-1)
-        products = np.fft.irfft(power, axis=1)[:, :lags] * share
+        power = np.square(np.abs(scipy.fft.rfft(parts, 2 * span, axis=1))).sum(-1)
+        products = scipy.fft.irfft(power, axis=1)[:, :lags] * share
         found.append(products @ at_period / np.maximum(products @ at_zero, SOFTEST))
     return np.concatenate(found)
 

@@ -8,12 +8,13 @@ scenes of other seeds than those it is measured on. Then, while the budget lasts
 1. the span of `PROBE_S` is looked at whose seconds not yet looked at are believed in most; a span
    is cut where the belief ends, so that what a set's sound tells of its ends is used;
 2. where a set is found that goes on at an end of what was looked at, and it is heard how far, all of
-   it waits to be looked at until no other place is believed in by more than `Rules.first`, and is then
-   looked at if the budget is enough for it;
+   it waits to be looked at until no other place is believed in by more than `Rules.worth`, and is
+   then looked at if the budget is enough for it;
 3. where that is not heard, it grows at once, as far as the preview tells of it as of the set, but at
    most threefold: a long set takes few looks;
-4. where nothing is found, the odds of the seconds around fall: a decoy goes on as it began. So do
-   those of a span that was not looked at in the end, since the model heard nothing in it.
+4. where the model hears nothing, there is no look, it costs nothing, and the odds fall;
+5. what is left of the budget goes to places apart from each other, the most believed in first: a
+   set that makes no sound is found by chance.
 """
 
 import dataclasses
@@ -27,9 +28,9 @@ PROBE_S = (
 )
 SHORTEST_S = 4  # of a look, in less nothing can be told
 BIT_S, MOST_GROWN_S = 3, 30  # by which a set is looked beyond, at each end
+SPREAD_S = 20  # as far from any other look is one without much belief
 APART_S = 30  # so far from a look that is not answered yet nothing else is chosen
 FADING_S = 5  # over which beliefs are averaged to tell how far a set goes on
-DECOY_S = 12  # around a span without a set, the odds of what was not looked at fall
 
 SET_S = 12  # seconds that one set takes, for the probability that one was missed
 
@@ -45,36 +46,32 @@ class Rules:
     """What a policy makes of its beliefs.
 
     Attributes:
-      first: what is believed in by so much is looked at before the rest of sets that are heard.
-      worth: nothing is listened to or looked at that is believed in less.
-      second: nor is it looked at in spite of what was heard, after all else.
+      worth: what is believed in by so much is listened to, before the rest of sets that are heard
+        is looked at; what is believed in less is looked at for what is left of the budget.
       heard: how probable what is heard must be before anything is looked at.
       unheard_odds: by this the odds are multiplied where nothing is heard.
-      decoy_odds: around a span without a set.
       beside_odds: beside a set that goes on.
+      missed: the share of the seconds that are believed to be of sets, where nobody looked in the
+        end, that are.
       faded: the ends of a span below so much of its highest belief are not looked at.
     """
 
-    first: float
     worth: float
-    second: float
     heard: float
     unheard_odds: float
-    decoy_odds: float
     beside_odds: float
     faded: float
+    missed: float
 
 
 # By `benchmarks/skim_policy.py`: what counts best.
 TRAINED = Rules(
-    first=0.04,
-    worth=0.02,
-    second=0.005,
-    heard=0.6,
+    worth=0.04,
+    heard=0.5,
     unheard_odds=0.1,
-    decoy_odds=0.4,
     beside_odds=20.0,
-    faded=0.3,
+    faded=0.5,
+    missed=0.43,
 )
 
 
@@ -166,6 +163,7 @@ class Policy:
         self._growing: tuple[int, int] | None = None
         self._waiting: list[tuple[int, int]] = []
         self._open: list[tuple[int, int]] = []
+        self._explored: set[tuple[int, int]] = set()
 
     def next(self) -> tuple[int, int] | None:
         """The span of seconds [first, end) to look at; None where it is over.
@@ -190,16 +188,25 @@ class Policy:
     def _choose(self) -> tuple[int, int] | None:
         """A place where nobody looked, or a set that is heard to go on."""
         probe, belief = self._probe(~(self.looked | self.heard | self.unheard))
-        if probe is not None and belief >= self.rules.first:
+        if probe is not None and belief >= self.rules.worth:
             return probe
         for whole in self._waiting:
             if np.count_nonzero(~self.looked[slice(*whole)]) <= self._left:
                 self._waiting.remove(whole)
                 return whole
-        if probe is not None and belief >= self.rules.worth:
-            return probe
-        probe, belief = self._probe(self.unheard & ~self.looked)
-        return probe if belief >= self.rules.second else None
+        return self.explore()
+
+    def explore(self) -> tuple[int, int] | None:
+        """A place that is far from all others, for what is left of the budget."""
+        if not self._explored.issuperset(self._open):
+            return None  # what is found there may need the rest
+        far = np.ones(len(self.looked), bool)
+        for first, end in spans_of(self.looked | self.heard):
+            far[max(0, first - SPREAD_S) : end + SPREAD_S] = False
+        span, _ = self._probe(far)
+        if span is not None:
+            self._explored.add(span)
+        return span
 
     def _probe(self, new: np.ndarray) -> tuple[tuple[int, int] | None, float]:
         """(The span that is believed in most of new seconds, by how much)."""
@@ -239,10 +246,10 @@ class Policy:
         return first, end
 
     def is_unknown(self, span: tuple[int, int]) -> bool:
-        """Whether nothing was found yet in a span of `next`, and nobody listened there."""
+        """Whether nothing was found yet in a span of `next`, and it is worth listening there."""
         first, end = span
         known = any(a < end and b > first for a, b in self.sets)
-        return not (known or self.unheard[first:end].any())
+        return not (known or span in self._explored)
 
     def left_out(self, span: tuple[int, int]) -> None:
         """Takes back a look at an unknown span of `next`: nothing is heard there.
@@ -276,7 +283,6 @@ class Policy:
         first, end = span
         self._open.remove(span)
         if not repeats:
-            self._change_odds(first - DECOY_S, end + DECOY_S, self.rules.decoy_odds)
             return
         self.sets = [(a, b) for a, b in self.sets if b <= first or a >= end]
         self.sets.append(span)
@@ -341,11 +347,12 @@ class Policy:
     def missed(self) -> float:
         """The probability that a set that is heard, or a part of one, lies where nobody looked.
 
-        The beliefs there add up to the seconds of sets that are expected, and sets of `SET_S`
-        that come independently are none with the probability exp(-their expected number).
+        The beliefs there add up to the seconds of sets that are expected, of which `Rules.missed`
+        are, and sets of `SET_S` that come independently are none with the probability
+        exp(-their expected number).
         """
-        expected = float(self.beliefs[~(self.looked | self.heard)].sum()) / SET_S
-        return 1 - float(np.exp(-expected))
+        believed_s = float(self.beliefs[~(self.looked | self.heard)].sum())
+        return 1 - float(np.exp(-self.rules.missed * believed_s / SET_S))
 
 
 def spans_of(chosen: np.ndarray) -> list[tuple[int, int]]:

@@ -1,4 +1,4 @@
-"""How rhythmic a long sound track is, second by second; numpy only.
+"""How rhythmic a long sound track is, second by second.
 
 The power in a few bands, the onset envelope that its rises make and, around each second, the
 highest peak of that envelope's autocorrelation. An hour takes seconds. Nothing is learnt here:
@@ -8,6 +8,7 @@ highest peak of that envelope's autocorrelation. An hour takes seconds. Nothing 
 from collections.abc import Iterable
 
 import numpy as np
+import scipy.fft
 
 RATE = 8_000  # samples per second: hits are heard below 4 kHz, too
 HOP = 128  # 16 ms
@@ -42,7 +43,9 @@ def listen(blocks: Iterable[np.ndarray]) -> np.ndarray:
 
     def compute(samples: np.ndarray) -> None:
         windows = np.lib.stride_tricks.sliding_window_view(samples, WINDOW)[::HOP]
-        power = np.square(np.abs(np.fft.rfft(windows * window, axis=-1)))  # [n, bins]
+        power = np.square(
+            np.abs(scipy.fft.rfft(windows * window, axis=-1))
+        )  # [n, bins]
         bands = np.add.reduceat(power, BAND_EDGES[:-1], axis=-1)  # [n, F - 1]
         mean = np.square(windows).mean(-1, keepdims=True)
         rows.append(np.concatenate([bands, mean], axis=1).astype(np.float32))
@@ -95,8 +98,8 @@ def rhythm(onsets: np.ndarray, seconds: int) -> np.ndarray:
         starts = np.clip(starts, 0, len(padded) - span)
         parts = padded[starts[:, None] + np.arange(span)]  # [n, span]
         parts = parts - parts.mean(-1, keepdims=True)
-        spectrum = np.fft.rfft(parts, 2 * span, axis=-1)
-        products = np.fft.irfft(np.square(np.abs(spectrum)), axis=-1)
+        spectrum = scipy.fft.rfft(parts, 2 * span, axis=-1)
+        products = scipy.fft.irfft(np.square(np.abs(spectrum)), axis=-1)
         products = products[:, : longest + 1] * share
         whole = products[:, 0]
         peaks = products[:, shortest:].max(-1)
