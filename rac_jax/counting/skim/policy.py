@@ -13,8 +13,7 @@ scenes of other seeds than those it is measured on. Then, while the budget lasts
 3. where that is not heard, it grows at once, as far as the preview tells of it as of the set, but at
    most threefold: a long set takes few looks;
 4. where the model hears nothing, there is no look, it costs nothing, and the odds fall;
-5. what is left of the budget goes to places apart from each other, the most believed in first: a
-   set that makes no sound is found by chance.
+5. in the end such places are looked at all the same that were believed in by much.
 """
 
 import dataclasses
@@ -28,7 +27,6 @@ PROBE_S = (
 )
 SHORTEST_S = 4  # of a look, in less nothing can be told
 BIT_S, MOST_GROWN_S = 3, 30  # by which a set is looked beyond, at each end
-SPREAD_S = 20  # as far from any other look is one without much belief
 APART_S = 30  # so far from a look that is not answered yet nothing else is chosen
 FADING_S = 5  # over which beliefs are averaged to tell how far a set goes on
 
@@ -47,7 +45,9 @@ class Rules:
 
     Attributes:
       worth: what is believed in by so much is listened to, before the rest of sets that are heard
-        is looked at; what is believed in less is looked at for what is left of the budget.
+        is looked at.
+      second: after all else, what is still believed in by so much is looked at though nothing was
+        heard there.
       heard: how probable what is heard must be before anything is looked at.
       unheard_odds: by this the odds are multiplied where nothing is heard.
       beside_odds: beside a set that goes on.
@@ -57,6 +57,7 @@ class Rules:
     """
 
     worth: float
+    second: float
     heard: float
     unheard_odds: float
     beside_odds: float
@@ -67,11 +68,12 @@ class Rules:
 # By `benchmarks/skim_policy.py`: what counts best.
 TRAINED = Rules(
     worth=0.04,
+    second=0.01,
     heard=0.5,
     unheard_odds=0.1,
     beside_odds=20.0,
     faded=0.5,
-    missed=0.43,
+    missed=0.40,
 )
 
 
@@ -163,7 +165,6 @@ class Policy:
         self._growing: tuple[int, int] | None = None
         self._waiting: list[tuple[int, int]] = []
         self._open: list[tuple[int, int]] = []
-        self._explored: set[tuple[int, int]] = set()
 
     def next(self) -> tuple[int, int] | None:
         """The span of seconds [first, end) to look at; None where it is over.
@@ -194,19 +195,8 @@ class Policy:
             if np.count_nonzero(~self.looked[slice(*whole)]) <= self._left:
                 self._waiting.remove(whole)
                 return whole
-        return self.explore()
-
-    def explore(self) -> tuple[int, int] | None:
-        """A place that is far from all others, for what is left of the budget."""
-        if not self._explored.issuperset(self._open):
-            return None  # what is found there may need the rest
-        far = np.ones(len(self.looked), bool)
-        for first, end in spans_of(self.looked | self.heard):
-            far[max(0, first - SPREAD_S) : end + SPREAD_S] = False
-        span, _ = self._probe(far)
-        if span is not None:
-            self._explored.add(span)
-        return span
+        probe, belief = self._probe(self.unheard & ~(self.looked | self.heard))
+        return probe if belief >= self.rules.second else None
 
     def _probe(self, new: np.ndarray) -> tuple[tuple[int, int] | None, float]:
         """(The span that is believed in most of new seconds, by how much)."""
@@ -246,10 +236,10 @@ class Policy:
         return first, end
 
     def is_unknown(self, span: tuple[int, int]) -> bool:
-        """Whether nothing was found yet in a span of `next`, and it is worth listening there."""
+        """Whether nothing was found yet in a span of `next`, and nobody listened there."""
         first, end = span
         known = any(a < end and b > first for a, b in self.sets)
-        return not (known or span in self._explored)
+        return not (known or self.unheard[first:end].any())
 
     def left_out(self, span: tuple[int, int]) -> None:
         """Takes back a look at an unknown span of `next`: nothing is heard there.
