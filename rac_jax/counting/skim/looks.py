@@ -110,9 +110,9 @@ class Looks:
         ears = [self._ear(part) for part in going_on]
         heard = None
         if ears and None not in ears:
-            # With as much around it as shows that it ends there, if it is seen a cycle longer.
-            begin_s = min(ear.start_s - 2 * _cycle_s(ear) for ear in ears)
-            until_s = max(ear.end_s + 2 * _cycle_s(ear) for ear in ears)
+            # With as much around it as shows that it ends there, if it is seen two cycles longer.
+            begin_s = min(ear.start_s - 3 * _cycle_s(ear) for ear in ears)
+            until_s = max(ear.end_s + 3 * _cycle_s(ear) for ear in ears)
             heard = (
                 math.floor(begin_s - self._seen.start_s),
                 math.ceil(until_s - self._seen.start_s),
