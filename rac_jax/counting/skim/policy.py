@@ -8,7 +8,7 @@ scenes of other seeds than those it is measured on. Then, while the budget lasts
 1. the span of `PROBE_S` is looked at whose seconds not yet looked at are believed in most; a span
    is cut where the belief ends, so that what a set's sound tells of its ends is used;
 2. where a set is found that goes on at an end of what was looked at, and it is heard how far, all of
-   it waits to be looked at until no other place is believed in by more than `Rules.worth`, and is
+   it waits to be looked at until no other place is believed in by more than `Rules.first`, and is
    then looked at if the budget is enough for it;
 3. where that is not heard, it grows at once, as far as the preview tells of it as of the set, but at
    most threefold: a long set takes few looks;
@@ -44,8 +44,9 @@ class Rules:
     """What a policy makes of its beliefs.
 
     Attributes:
-      worth: what is believed in by so much is listened to, before the rest of sets that are heard
-        is looked at.
+      first: what is believed in by so much is listened to before the rest of sets that are heard is
+        looked at,
+      worth: and what is believed in by so much after that.
       second: after all else, what is still believed in by so much is looked at though nothing was
         heard there.
       heard: how probable what is heard must be before anything is looked at.
@@ -56,6 +57,7 @@ class Rules:
       faded: the ends of a span below so much of its highest belief are not looked at.
     """
 
+    first: float
     worth: float
     second: float
     heard: float
@@ -67,13 +69,14 @@ class Rules:
 
 # By `benchmarks/skim_policy.py`: what counts best.
 TRAINED = Rules(
-    worth=0.04,
+    first=0.04,
+    worth=0.01,
     second=0.01,
-    heard=0.5,
+    heard=0.4,
     unheard_odds=0.1,
     beside_odds=20.0,
     faded=0.5,
-    missed=0.40,
+    missed=0.47,
 )
 
 
@@ -189,12 +192,14 @@ class Policy:
     def _choose(self) -> tuple[int, int] | None:
         """A place where nobody looked, or a set that is heard to go on."""
         probe, belief = self._probe(~(self.looked | self.heard | self.unheard))
-        if probe is not None and belief >= self.rules.worth:
+        if probe is not None and belief >= self.rules.first:
             return probe
         for whole in self._waiting:
             if np.count_nonzero(~self.looked[slice(*whole)]) <= self._left:
                 self._waiting.remove(whole)
                 return whole
+        if probe is not None and belief >= self.rules.worth:
+            return probe
         probe, belief = self._probe(self.unheard & ~(self.looked | self.heard))
         return probe if belief >= self.rules.second else None
 
