@@ -4,8 +4,9 @@
 
 On the scenes that `benchmarks/skim.py --fit` fits beliefs on, and as many more of other seeds, the
 policy is run with the default model at budgets of 2, 5, 10 and 20 %. Its loss is the error of the
-count over the true one (over `LEAST` in a scene with less), the mean over scenes and budgets. One
-rule after the other is set to whichever of its values loses least, if it loses less, until none
+count over the true one (over `LEAST` in a scene with less), the mean over scenes and budgets,
+and a price for each second that is looked at or listened to, which decides between rules that
+count alike. One rule after the other is set to whichever of its values loses least, until none
 changes; then it is told what share of the seconds that are believed in at the end are of sets.
 What the model says of a part is kept in `parts/` in the folder: the second run takes
 minutes.
@@ -29,8 +30,9 @@ from rac_jax.counting.skim import looks, policy, senses
 from rac_jax.counting.skim.preview import Preview, preview
 
 LEAST = 20.0
+# Of the loss for a whole scene that is looked at; hearing costs a fifth of looking.
+PRICE, HEARING = 0.1, 0.2
 VALUES = {
-    "first": (0.02, 0.04, 0.1),
     "worth": (0.01, 0.02, 0.04, 0.08),
     "second": (0.005, 0.01, 0.02),
     "heard": (0.4, 0.5, 0.6, 0.7, 0.8),
@@ -53,11 +55,14 @@ class Known:
         self._parts = json.loads(path.read_text()) if path.exists() else {}
         self._told = len(self._parts)
         self._lock = threading.Lock()
+        self.price = 0.0  # of what was asked since it was set to 0
 
     def __call__(self, start_s: float, end_s: float, **options: bool) -> CountResult:
         """The count of a part, as far as a policy makes use of it."""
         key = json.dumps([start_s, end_s, options])
+        share = HEARING if options.get("sight") is False else 1.0
         with self._lock:
+            self.price += share * (end_s - start_s)
             if key not in self._parts:
                 found = self._count(start_s, end_s, **options)
                 self._parts[key] = [
@@ -115,38 +120,50 @@ def prepared(folder: pathlib.Path) -> list[Long]:
     return found
 
 
-def loss(scene: Long, chosen: policy.Policy) -> float:
-    """The error of the count by a policy that has not begun."""
+def loss(
+    scene: Long, beliefs: np.ndarray, rules: policy.Rules, budget: float
+) -> tuple[float, float]:
+    """(The error of a count, the price of getting it)."""
+    return run(scene, policy.Policy(beliefs, int(budget * scene.seen.seconds), rules))
+
+
+def run(scene: Long, chosen: policy.Policy) -> tuple[float, float]:
+    """The same of a policy that has not begun."""
+    scene.parts.price = 0.0
     counts, _ = looks.look(chosen, scene.seen, scene.see, scene.hear)
     error = abs(sum(part.count for part in counts) - scene.truth.count)
-    return error / max(LEAST, scene.truth.count)
+    price = PRICE * scene.parts.price / scene.seen.seconds
+    return error / max(LEAST, scene.truth.count), price
 
 
 def search(trained: Sequence[Long], rules: policy.Rules) -> policy.Rules:
     """The rules that lose least, beginning from some."""
     beliefs = [policy.believe(one.seen) for one in trained]
-    known: dict[policy.Rules, float] = {}
+    known: dict[policy.Rules, tuple[float, float]] = {}
 
-    def mean_loss(rules: policy.Rules) -> float:
+    def losses(rules: policy.Rules) -> tuple[float, float]:
         if rules not in known:
             found = [
-                loss(one, policy.Policy(belief, int(budget * len(belief)), rules))
+                loss(one, belief, rules, budget)
                 for one, belief in zip(trained, beliefs, strict=True)
                 for budget in BUDGETS
             ]
-            known[rules] = float(np.mean(found))
+            known[rules] = tuple(sum(part) / len(found) for part in zip(*found))
             for one in trained:
                 one.parts.keep()
         return known[rules]
 
-    print(f"begin: {mean_loss(rules):.4f}", flush=True)
+    print("begin: error {:.4f}, price {:.4f}".format(*losses(rules)), flush=True)
     for turn in itertools.count(1):
         before = rules
         for name, values in VALUES.items():
             tried = [dataclasses.replace(rules, **{name: value}) for value in values]
-            rules = min([rules, *tried], key=mean_loss)
-            told = f"{turn} {name} {getattr(rules, name)}"
-            print(f"{told}: {mean_loss(rules):.4f}", flush=True)
+            rules = min([rules, *tried], key=lambda one: sum(losses(one)))
+            error, price = losses(rules)
+            print(
+                f"{turn} {name} {getattr(rules, name)}: error {error:.4f}, price {price:.4f}",
+                flush=True,
+            )
         if rules == before:
             return rules
 
@@ -157,7 +174,7 @@ def missed(trained: Sequence[Long], rules: policy.Rules) -> float:
     for one, budget in itertools.product(trained, BUDGETS):
         beliefs = policy.believe(one.seen)
         chosen = policy.Policy(beliefs, int(budget * one.seen.seconds), rules)
-        loss(one, chosen)
+        run(one, chosen)
         unknown = ~(chosen.looked | chosen.heard)
         times = np.arange(len(unknown)) + 0.5
         for start_s, end_s in one.truth.spans:

@@ -8,7 +8,7 @@ scenes of other seeds than those it is measured on. Then, while the budget lasts
 1. the span of `PROBE_S` is looked at whose seconds not yet looked at are believed in most; a span
    is cut where the belief ends, so that what a set's sound tells of its ends is used;
 2. where a set is found that goes on at an end of what was looked at, and it is heard how far, all of
-   it waits to be looked at until no other place is believed in by more than `Rules.first`, and is
+   it waits to be looked at until no other place is believed in by more than `Rules.worth`, and is
    then looked at if the budget is enough for it;
 3. where that is not heard, it grows at once, as far as the preview tells of it as of the set, but at
    most threefold: a long set takes few looks;
@@ -30,6 +30,8 @@ BIT_S, MOST_GROWN_S = 3, 30  # by which a set is looked beyond, at each end
 APART_S = 30  # so far from a look that is not answered yet nothing else is chosen
 FADING_S = 5  # over which beliefs are averaged to tell how far a set goes on
 
+TENTH = 0.1  # of a video; whoever lets more of it be looked at is not in a hurry
+
 SET_S = 12  # seconds that one set takes, for the probability that one was missed
 
 # The policy says something if it believes so many times as much in some look as in the median
@@ -44,9 +46,8 @@ class Rules:
     """What a policy makes of its beliefs.
 
     Attributes:
-      first: what is believed in by so much is listened to before the rest of sets that are heard is
-        looked at,
-      worth: and what is believed in by so much after that.
+      worth: what is believed in by so much is listened to, before the rest of sets that are heard
+        is looked at; by less at budgets of more than `TENTH`, in proportion.
       second: after all else, what is still believed in by so much is looked at though nothing was
         heard there.
       heard: how probable what is heard must be before anything is looked at.
@@ -57,7 +58,6 @@ class Rules:
       faded: the ends of a span below so much of its highest belief are not looked at.
     """
 
-    first: float
     worth: float
     second: float
     heard: float
@@ -69,14 +69,13 @@ class Rules:
 
 # By `benchmarks/skim_policy.py`: what counts best.
 TRAINED = Rules(
-    first=0.04,
-    worth=0.01,
+    worth=0.04,
     second=0.01,
-    heard=0.4,
+    heard=0.5,
     unheard_odds=0.1,
     beside_odds=20.0,
     faded=0.5,
-    missed=0.47,
+    missed=0.40,
 )
 
 
@@ -165,6 +164,7 @@ class Policy:
         kernel = np.ones(FADING_S) / FADING_S
         self._previewed = np.convolve(self.beliefs, kernel, mode="same")
         self._left = budget_s
+        self._worth = rules.worth * min(1.0, TENTH * len(beliefs) / budget_s)
         self._growing: tuple[int, int] | None = None
         self._waiting: list[tuple[int, int]] = []
         self._open: list[tuple[int, int]] = []
@@ -192,14 +192,12 @@ class Policy:
     def _choose(self) -> tuple[int, int] | None:
         """A place where nobody looked, or a set that is heard to go on."""
         probe, belief = self._probe(~(self.looked | self.heard | self.unheard))
-        if probe is not None and belief >= self.rules.first:
+        if probe is not None and belief >= self._worth:
             return probe
         for whole in self._waiting:
             if np.count_nonzero(~self.looked[slice(*whole)]) <= self._left:
                 self._waiting.remove(whole)
                 return whole
-        if probe is not None and belief >= self.rules.worth:
-            return probe
         probe, belief = self._probe(self.unheard & ~(self.looked | self.heard))
         return probe if belief >= self.rules.second else None
 
