@@ -215,7 +215,9 @@ def is_heard(result: CountResult, least: float) -> bool:
 
 
 def seen_share(result: CountResult, one: RepetitionSet) -> float:
-    """How many of a set's repetitions are counted by sight alone, over all; 1 without sight.
+    """How many of a set's repetitions are counted by sight alone, over all.
+
+    1 without sight, and of a look by sight alone.
 
     What is only heard is somebody else's, or music: the sound said where to look.
     """

@@ -67,7 +67,7 @@ class Rules:
     missed: float
 
 
-# By `benchmarks/skim_policy.py`: what counts best.
+# What loses least in `benchmarks/skim_policy.py`, see docs/skim.md.
 TRAINED = Rules(
     worth=0.04,
     second=0.01,
