@@ -267,7 +267,7 @@ def test_what_was_believed_in_by_much_is_looked_at_in_the_end_though_not_heard()
 
 def test_a_set_that_is_heard_waits_until_less_is_believed_in():
     beliefs = np.full(600, 0.003)
-    beliefs[60:66], beliefs[120:126], beliefs[160:166] = 0.8, 0.5, 0.06
+    beliefs[60:66], beliefs[120:126], beliefs[160:166] = 0.8, 0.5, 0.03
     chosen = policy.Policy(beliefs, 60)
     assert chosen.next() == (60, 66)
     chosen.found((60, 66), True, True, True, (50, 90))
@@ -282,7 +282,7 @@ def test_a_set_that_is_heard_waits_until_less_is_believed_in():
     chosen = policy.Policy(beliefs, 120)
     assert [chosen.next() for _ in range(3)] == [(60, 66), (120, 126), (160, 166)]
     # Where the budget is not enough for all of it, it is left to the ear.
-    chosen = policy.Policy(np.maximum(beliefs, 0.1), 30)
+    chosen = policy.Policy(np.maximum(beliefs, 0.05), 30)
     span = chosen.next()
     before = chosen.missed()
     chosen.found(span, True, True, True, (50, 90))

@@ -69,13 +69,13 @@ class Rules:
 
 # What loses least in `benchmarks/skim_policy.py`, see docs/skim.md.
 TRAINED = Rules(
-    worth=0.08,
+    worth=0.04,
     second=0.01,
-    heard=0.4,
+    heard=0.5,
     unheard_odds=0.1,
     beside_odds=20.0,
     faded=0.5,
-    missed=0.37,
+    missed=0.40,
 )
 
 
