@@ -122,11 +122,10 @@ def measure(
             return found
 
     # What is compiled once is no part of any time.
-    parts(0.0, 2 * policy.PROBE_S)
+    for sense in (parts, *senses.senses(counter, seen, parts, {})):
+        if sense is not None:
+            sense(0.0, 2 * policy.PROBE_S)
     see, hear = senses.senses(counter, seen, count, {})
-    see(0.0, 2 * policy.PROBE_S)
-    if hear:
-        hear(0.0, 2 * policy.PROBE_S)
     whole = count(0.0, None)
     rows = []
 
@@ -183,11 +182,7 @@ def fit(folder: pathlib.Path) -> policy.Evidence:
     known = []
     for _, _, path, truth in scenes(folder, fit=1):
         seen = preview(path)
-        times = np.arange(seen.seconds) + 0.5
-        inside = np.zeros(seen.seconds, bool)
-        for start_s, end_s in truth.spans:
-            inside |= (start_s <= times) & (times < end_s)
-        known.append((seen, inside))
+        known.append((seen, truth.inside(seen.seconds)))
     target = np.concatenate([inside for _, inside in known]).astype(float)
     moving = np.concatenate([np.log1p(seen.motion) for seen, _ in known])
     usual = float(np.nanmean(moving[target > 0]))

@@ -20,8 +20,6 @@ import pathlib
 import threading
 from collections.abc import Callable, Sequence
 
-import numpy as np
-
 import rac_jax
 from benchmarks.skim import BUDGETS
 from benchmarks.skim_scenes import Truth, scenes
@@ -106,6 +104,11 @@ class Long:
     see: senses.Count
     hear: senses.Count | None
 
+    def policy(self, rules: policy.Rules, budget: float) -> policy.Policy:
+        """One that has not begun."""
+        seconds = int(budget * self.seen.seconds)
+        return policy.Policy(policy.believe(self.seen), seconds, rules)
+
 
 def prepared(folder: pathlib.Path) -> list[Long]:
     """The scenes."""
@@ -120,15 +123,8 @@ def prepared(folder: pathlib.Path) -> list[Long]:
     return found
 
 
-def loss(
-    scene: Long, beliefs: np.ndarray, rules: policy.Rules, budget: float
-) -> tuple[float, float]:
-    """(The error of a count, the price of getting it)."""
-    return run(scene, policy.Policy(beliefs, int(budget * scene.seen.seconds), rules))
-
-
-def run(scene: Long, chosen: policy.Policy) -> tuple[float, float]:
-    """The same of a policy that has not begun."""
+def loss(scene: Long, chosen: policy.Policy) -> tuple[float, float]:
+    """(The error of the count by a policy, the price of getting it)."""
     scene.parts.price = 0.0
     counts, _ = looks.look(chosen, scene.seen, scene.see, scene.hear)
     error = abs(sum(part.count for part in counts) - scene.truth.count)
@@ -138,15 +134,13 @@ def run(scene: Long, chosen: policy.Policy) -> tuple[float, float]:
 
 def search(trained: Sequence[Long], rules: policy.Rules) -> policy.Rules:
     """The rules that lose least, beginning from some."""
-    beliefs = [policy.believe(one.seen) for one in trained]
     known: dict[policy.Rules, tuple[float, float]] = {}
 
     def losses(rules: policy.Rules) -> tuple[float, float]:
         if rules not in known:
             found = [
-                loss(one, belief, rules, budget)
-                for one, belief in zip(trained, beliefs, strict=True)
-                for budget in BUDGETS
+                loss(one, one.policy(rules, budget))
+                for one, budget in itertools.product(trained, BUDGETS)
             ]
             known[rules] = tuple(sum(part) / len(found) for part in zip(*found))
             for one in trained:
@@ -172,13 +166,10 @@ def missed(trained: Sequence[Long], rules: policy.Rules) -> float:
     """The share that `policy.Rules.missed` is, over scenes and budgets."""
     true_s = believed_s = 0.0
     for one, budget in itertools.product(trained, BUDGETS):
-        beliefs = policy.believe(one.seen)
-        chosen = policy.Policy(beliefs, int(budget * one.seen.seconds), rules)
-        run(one, chosen)
+        chosen = one.policy(rules, budget)
+        loss(one, chosen)
         unknown = ~(chosen.looked | chosen.heard)
-        times = np.arange(len(unknown)) + 0.5
-        for start_s, end_s in one.truth.spans:
-            true_s += float(unknown[(start_s <= times) & (times < end_s)].sum())
+        true_s += float((unknown & one.truth.inside(len(unknown))).sum())
         believed_s += float(chosen.beliefs[unknown].sum())
         one.parts.keep()
     return true_s / believed_s

@@ -81,6 +81,14 @@ class Truth:
     count: float
     spans: tuple[tuple[float, float], ...]
 
+    def inside(self, seconds: int) -> np.ndarray:
+        """Which seconds' middles are of sets: bool [seconds]."""
+        times = np.arange(seconds) + 0.5
+        found = np.zeros(seconds, bool)
+        for start_s, end_s in self.spans:
+            found |= (start_s <= times) & (times < end_s)
+        return found
+
 
 @functools.cache
 def backgrounds(fit: bool) -> list[Scene]:

@@ -37,13 +37,12 @@ def test_rules_that_count_worse_are_left_and_parts_are_counted_once(tmp_path):
     for first in range(200, 1400, 100):
         odds[first : first + 6] = 2.0
     one, model = scene(tmp_path, odds)
-    beliefs = policy.believe(one.seen)
     # It looks at all of these.
     deaf = dataclasses.replace(policy.TRAINED, worth=0.9)
-    before = [skim_policy.loss(one, beliefs, deaf, part) for part in BUDGETS]
+    before = [skim_policy.loss(one, one.policy(deaf, part)) for part in BUDGETS]
     found = skim_policy.search([one], deaf)
     asked = len(model.asked) + len(model.listened)
-    after = [skim_policy.loss(one, beliefs, found, part) for part in BUDGETS]
+    after = [skim_policy.loss(one, one.policy(found, part)) for part in BUDGETS]
     assert np.sum(after) < np.sum(before) and found != deaf
     assert before[0][0] == 1 and after[0][0] < 0.05
     assert 0 < after[0][1] < skim_policy.PRICE

@@ -142,6 +142,7 @@ def test_the_policy_looks_where_it_believes_and_goes_on_beside_a_set():
     # Nothing there, which says nothing of what lies near.
     chosen.found(away, False, False, False)
     assert chosen.beliefs[away[1] + 3] == 0.1
+    assert chosen.beliefs[40] == 0.1
     while chosen.next() is not None:
         pass
     # Less than a look may be left.
@@ -178,7 +179,6 @@ def test_a_long_set_is_looked_at_in_few_steps(start):
         inside = span[0] < 60 and span[1] > 20
         chosen.found(span, inside, inside and span[0] >= 20, inside and span[1] <= 60)
     # It grows threefold at most, until the belief fades, and a bit beyond.
-    spans = [span for span in spans if span[0] < 60 and span[1] > 20]
     assert len(spans) <= 4
     [(first, end)] = chosen.sets
     assert 14 <= first <= 17 and 62 <= end <= 66

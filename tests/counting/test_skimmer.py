@@ -159,6 +159,8 @@ def test_a_set_that_is_heard_as_it_is_seen_is_counted_beyond_the_budget(film):
     assert f"{how.heard:.0f} repetitions only heard; " in how.sentence
     assert [(one.start_s, one.end_s) for one in result.sets] == list(SETS)
     assert result.rate.integral == pytest.approx(result.count)
+    # At each of two places before a look, and around it.
+    assert len(counter.listened) == 4
     # With budget enough each is looked at as a whole, and once.
     whole = Known(hears=1.0)
     found = skimmer.skim(whole, film, 0.4)

@@ -47,10 +47,11 @@ def look(
     """
     looks = Looks(seen, hear)
 
-    def run(look: tuple[tuple[int, int], contextvars.Context]) -> CountResult | None:
-        span, context = look
+    def run(
+        look: tuple[tuple[int, int], bool, contextvars.Context],
+    ) -> CountResult | None:
+        span, asks, context = look
         part_s = seconds_of(seen, span)
-        asks = hear is not None and chosen.is_unknown(span)
         if asks and not is_heard(context.run(hear, *part_s), chosen.rules.heard):
             return None
         return context.run(see, *part_s)
@@ -59,9 +60,16 @@ def look(
     while going:
         going = False
         # In contexts of their own, which collect faults where this one does.
-        spans = ((span, contextvars.copy_context()) for span in iter(chosen.next, None))
+        spans = (
+            (
+                span,
+                hear is not None and chosen.is_unknown(span),
+                contextvars.copy_context(),
+            )
+            for span in iter(chosen.next, None)
+        )
         # In the order in which they were chosen, so that nothing depends on time.
-        for (span, _), wait in call_ahead(run, spans):
+        for (span, *_), wait in call_ahead(run, spans):
             going = True
             result = wait()
             if result is None:

@@ -22,9 +22,8 @@ import numpy as np
 
 from rac_jax.counting.skim.preview import Preview
 
-PROBE_S = (
-    6  # seconds that are looked at at once: three of the slowest cycles, and a bit
-)
+# Seconds that are looked at at once: three of the slowest cycles, and a bit.
+PROBE_S = 6
 SHORTEST_S = 4  # of a look, in less nothing can be told
 BIT_S, MOST_GROWN_S = 3, 30  # by which a set is looked beyond, at each end
 APART_S = 30  # so far from a look that is not answered yet nothing else is chosen
@@ -202,8 +201,7 @@ class Policy:
         return probe if belief >= self.rules.second else None
 
     def _probe(self, new: np.ndarray) -> tuple[tuple[int, int] | None, float]:
-        """(The span that is believed in most of new seconds, by how much)."""
-        new = new.copy()
+        """(The span that is believed in most of new seconds, by how much); changes `new`."""
         for first, end in self._open:
             new[max(0, first - APART_S) : end + APART_S] = False
         for first, end in spans_of(new):

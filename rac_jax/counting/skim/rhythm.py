@@ -43,9 +43,8 @@ def listen(blocks: Iterable[np.ndarray]) -> np.ndarray:
 
     def compute(samples: np.ndarray) -> None:
         windows = np.lib.stride_tricks.sliding_window_view(samples, WINDOW)[::HOP]
-        power = np.square(
-            np.abs(scipy.fft.rfft(windows * window, axis=-1))
-        )  # [n, bins]
+        spectrum = scipy.fft.rfft(windows * window, axis=-1)  # [n, bins]
+        power = np.square(np.abs(spectrum))
         bands = np.add.reduceat(power, BAND_EDGES[:-1], axis=-1)  # [n, F - 1]
         mean = np.square(windows).mean(-1, keepdims=True)
         rows.append(np.concatenate([bands, mean], axis=1).astype(np.float32))
